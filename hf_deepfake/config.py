@@ -1,0 +1,268 @@
+"""Every option of the package: its type, default, unit and the reason for the default.
+
+The same names serve in Python (`TrainConfig(model="resnet18")`), in YAML (`model: resnet18`) and on the
+command line (`--model resnet18`). Unknown names and values of the wrong type or range are errors.
+"""
+
+import difflib
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from hf_deepfake.errors import InputError
+
+LABELS = ("real", "fake")
+"""Class names in index order; index 1, "fake", is the positive class everywhere."""
+
+SPLITS = ("train", "validation", "test")
+
+GROUPS = {
+    "data": "pictures",
+    "output_dir": "the run",
+    "model": "net",
+    "head_epochs": "stages: the classifier alone, then the net",
+    "batch_size": "steps",
+    "flip": "augmentation of training pictures",
+    "monitor": "the epoch that is kept",
+    "mixed_precision": "machine",
+}
+"""Headings of the options, by the first option of each group."""
+
+Config = TypeVar("Config", bound="DataConfig")
+
+
+def option(default: Any, text: str, low: float | None = None, high: float | None = None) -> Any:
+    """A dataclass field with its explanation and, for numbers, the closed range it may take."""
+    return field(default=default, metadata={"text": text, "low": low, "high": high})
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where pictures come from and how they are split. `load_images` takes these as keyword arguments."""
+
+    data: tuple[str, ...] = option(
+        (), "sources: folder, zip, parquet file or folder, Hub id, kaggle:owner/name, or sample; several are merged"
+    )
+    real_names: tuple[str, ...] = option((), "further folder names or labels that mean real")
+    fake_names: tuple[str, ...] = option((), "further folder names or labels that mean fake")
+    validation_share: float = option(
+        0.15, "share of train that becomes validation where the source has no such split", 0.01, 0.5
+    )
+    split_seed: int = option(0, "seed of any split made here; apart from --seed, so that runs compare", 0)
+    on_leak: Literal["drop", "error", "keep"] = option(
+        "drop", "a group or picture that given splits share: drop it from the earlier split, stop, or keep it"
+    )
+    on_bad_file: Literal["skip", "error"] = option("skip", "a file that does not open: skip and count it, or stop")
+    cache_dir: str | None = option(
+        None, "where zips are unpacked and picture hashes kept; default $HF_DEEPFAKE_CACHE or ~/.cache/hf_deepfake"
+    )
+
+    def __post_init__(self) -> None:
+        """Check every value's type and range."""
+        hints = typing.get_type_hints(type(self))
+        for item in fields(self):
+            object.__setattr__(self, item.name, _checked(item, hints[item.name], getattr(self, item.name)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(DataConfig):
+    """A whole training run. Defaults suit a pretrained backbone on some thousands of face crops."""
+
+    output_dir: str = option("", "folder of the run; it must be new, or see --resume and --overwrite")
+    resume: bool = option(False, "go on with the run in output_dir from where it stopped")
+    overwrite: bool = option(False, "throw away the run in output_dir and start anew")
+
+    model: str = option("resnet50", "name of any timm backbone")
+    pretrained: str = option("hub", "start weights: hub, off, or a local file or folder (timm, torchvision, lukemelas)")
+    image_size: int = option(224, "side of the square input, px", 32, 1024)
+    drop_rate: float = option(0.0, "dropout before the classifier", 0.0, 0.9)
+
+    head_epochs: int = option(0, "epochs of the first stage, which trains the classifier alone", 0)
+    head_lr: float = option(1e-3, "learning rate of the first stage: a fresh linear layer bears a high one", 0.0)
+    epochs: int = option(10, "epochs of the main stage", 0)
+    lr: float = option(3e-4, "learning rate of the main stage at its peak", 0.0)
+    last_blocks: int | None = option(None, "train only this many last blocks in the main stage; default all", 1)
+    layer_decay: float | None = option(None, "a block's learning rate is this times the next block's", 0.1, 1.0)
+    freeze_batchnorm: bool = option(
+        False, "keep every BatchNorm at its stored statistics (those of frozen blocks always are)"
+    )
+    steps_per_epoch: int | None = option(None, "cap on optimiser steps in an epoch; default one pass", 1)
+
+    batch_size: int = option(32, "pictures per optimiser step, over all processes and accumulation rounds together", 2)
+    accumulation: int = option(1, "rounds that a step's pictures are cut into, to fit memory", 1)
+    sampling: Literal["shuffle", "balanced", "paired"] = option(
+        "shuffle", "order: every picture once; classes equally often; or each real beside a fake of its group"
+    )
+    class_weights: tuple[float, ...] | None = option(None, "weights of real and fake in the loss, such as 1.3 1", 0.0)
+    label_smoothing: float = option(0.0, "share of the target given to the other class", 0.0, 0.5)
+    mixup: float = option(0.0, "alpha of mixup; 0 is off", 0.0)
+    cutmix: float = option(0.0, "alpha of cutmix; 0 is off", 0.0)
+    optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", "adamw, adam, or sgd with Nesterov momentum .9")
+    weight_decay: float | None = option(
+        None, "none on biases and normalisation; default .05 for adamw (decoupled), 0 for adam and sgd", 0.0
+    )
+    schedule: Literal["cosine", "plateau", "constant"] = option(
+        "cosine", "learning rate over the main stage: to zero by a cosine; lowered on a plateau; or constant"
+    )
+    warmup_steps: int = option(100, "optimiser steps of linear warm-up in each stage, at most a tenth of the stage", 0)
+    plateau_patience: int = option(2, "epochs without a better metric before plateau lowers the rate", 1)
+    plateau_factor: float = option(0.5, "what plateau multiplies the rate by", 0.01, 0.99)
+    clip_norm: float | None = option(None, "largest gradient norm", 0.0)
+    ema: float | None = option(None, "decay of averaged weights, such as .999; they are judged and kept", 0.0, 1.0)
+
+    flip: float = option(0.5, "probability of a horizontal flip", 0.0, 1.0)
+    crop_scale: float = option(0.8, "smallest area of a random crop, as a share; 1 is off", 0.05, 1.0)
+    rotate: float = option(0.0, "largest rotation, degrees", 0.0, 180.0)
+    colour: float = option(0.2, "largest change of brightness, contrast and saturation, as a share; 0 is off", 0.0, 1.0)
+
+    monitor: Literal["auc", "average_precision", "accuracy", "balanced_accuracy", "f1_fake", "log_loss"] = option(
+        "auc", "validation metric that chooses the epoch: AUC needs no threshold"
+    )
+    patience: int | None = option(None, "stop after this many epochs without a better metric; default never", 1)
+
+    mixed_precision: Literal["auto", "no", "bf16", "fp16"] = option(
+        "auto", "auto: the launcher's choice; else bf16 where the GPU or the CPU's flags make it faster"
+    )
+    compile: bool = option(False, "compile the net (torch.compile): minutes at the start, faster steps after")
+    workers: int | None = option(None, "processes that decode pictures, each; default one per core, at most 8", 0)
+    seed: int = option(0, "seed of weights, order and augmentation", 0)
+    tracker: Literal["none", "tensorboard", "trackio"] = option("none", "experiment tracker, through Accelerate")
+
+    def __post_init__(self) -> None:
+        """Check what no single option shows."""
+        super().__post_init__()
+        if not self.data:
+            raise InputError("no data given; name a source, such as --data faces.zip or --data sample")
+        if not self.output_dir:
+            raise InputError("no output folder given; add --output_dir runs/NAME")
+        if self.resume and self.overwrite:
+            raise InputError("--resume and --overwrite contradict each other; give one of them")
+        if self.head_epochs + self.epochs == 0:
+            raise InputError("head_epochs and epochs are both 0; nothing would be trained, so raise one of them")
+        if self.class_weights is not None and len(self.class_weights) != len(LABELS):
+            raise InputError(f"class_weights needs two numbers, real and fake, not {len(self.class_weights)}")
+        if self.batch_size % self.accumulation:
+            raise InputError(f"batch_size {self.batch_size} does not divide by accumulation {self.accumulation}")
+
+
+def build(kind: type[Config], *layers: Mapping[str, Any]) -> Config:
+    """Make a configuration from layers of options, later ones winning (recipe, then command line).
+
+    Args:
+        kind: `DataConfig` or `TrainConfig`.
+        *layers: mappings from option name to value; text is converted to the option's type.
+
+    Returns:
+        The checked configuration.
+
+    Raises:
+        InputError: an option is unknown, or a value has the wrong type or range.
+    """
+    names = {item.name for item in fields(kind)}
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            if name not in names:
+                near = difflib.get_close_matches(str(name), names, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known options: {', '.join(sorted(names))}."
+                raise InputError(f"unknown option {name!r}; {hint}")
+            merged[name] = value
+    return kind(**merged)
+
+
+def read_recipe(name: str) -> dict[str, Any]:
+    """Read the options of a recipe.
+
+    Args:
+        name: name of a recipe in the package, or path of a YAML file.
+
+    Returns:
+        Options by name; not checked yet.
+
+    Raises:
+        InputError: there is no such recipe, or the file is not a YAML mapping.
+    """
+    import yaml
+
+    folder = resources.files("hf_deepfake") / "recipes"
+    if Path(name).suffix in {".yaml", ".yml"}:
+        path: Any = Path(name)
+        if not path.is_file():
+            raise InputError(f"no recipe file {name}; give an existing YAML file or the name of a recipe")
+    else:
+        path = folder / f"{name}.yaml"
+        if not path.is_file():
+            known = sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+            raise InputError(f"unknown recipe {name!r}; known: {', '.join(known)}, or give a YAML file")
+    try:
+        options = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(options, dict):
+        raise InputError(f"{name} holds no options; write lines such as 'model: resnet18'")
+    return options
+
+
+def _checked(item: Field, hint: Any, value: Any) -> Any:
+    """The value converted to the option's type and held against its range."""
+    converted = _convert(item.name, hint, value)
+    low, high = item.metadata["low"], item.metadata["high"]
+    for number in converted if isinstance(converted, tuple) else (converted,):
+        is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+        inside = (low if low is not None else -math.inf) <= number <= (high or math.inf) if is_number else True
+        if not inside:  # NaN is inside nothing
+            bounds = f"at least {low}" if high is None else f"between {low} and {high}"
+            raise InputError(f"{item.name} is {number}; it must be {bounds}")
+    return converted
+
+
+def _convert(name: str, hint: Any, value: Any) -> Any:
+    """`value` as `hint` (int, float, bool, str, a Literal, a tuple of one kind, or one of these or None)."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType:
+        kinds = [kind for kind in arguments if kind is not type(None)]
+        return None if value is None or value == "none" else _convert(name, kinds[0], value)
+    if origin is tuple:
+        parts = value if isinstance(value, (list, tuple)) else (value,)
+        return tuple(_convert(name, arguments[0], part) for part in parts)
+    if origin is Literal:
+        if value is False and "no" in arguments:  # YAML reads a bare no as false
+            value = "no"
+        if value not in arguments:
+            raise InputError(f"{name} is {value!r}; it must be one of {', '.join(map(str, arguments))}")
+        return value
+    if hint is bool:
+        words = {"true": True, "false": False, "yes": True, "no": False}
+        if isinstance(value, str) and value.lower() in words:
+            return words[value.lower()]
+        if isinstance(value, bool):
+            return value
+        raise InputError(f"{name} is {value!r}; it must be true or false")
+    if hint is str:
+        if value is False:  # YAML reads a bare off as false
+            return "off"
+        if isinstance(value, (str, Path)):
+            return str(value)
+        raise InputError(f"{name} is {value!r}; it must be text")
+    return _number(name, hint, value)
+
+
+def _number(name: str, hint: type[int] | type[float], value: Any) -> int | float:
+    """`value` as a whole number or a number."""
+    kind = "a whole number" if hint is int else "a number"
+    if isinstance(value, bool):
+        raise InputError(f"{name} is {value!r}; it must be {kind}")
+    try:
+        number = float(value)
+        if hint is float:
+            return number
+        if number == int(number):
+            return int(number)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InputError(f"{name} is {value!r}; it must be {kind}")

@@ -1,0 +1,45 @@
+"""Writing files so that a crash or a full disk never leaves half a file or loses the one before."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hf_deepfake.errors import InputError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; what was written there takes its place when the block ends well.
+
+    Args:
+        path: the file to write or replace.
+
+    Yields:
+        Path of the temporary file.
+
+    Raises:
+        InputError: the file system refuses, as when the disk is full; `path` is then as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"{path} could not be saved ({error.strerror or error}); what was there before is unharmed, "
+            "so make room or choose another folder and go on"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON, whole or not at all; NaN and infinity are not JSON and raise ValueError."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
