@@ -1,0 +1,1 @@
+"""One picture: how it is opened."""
