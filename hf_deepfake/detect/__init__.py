@@ -1,0 +1,1 @@
+"""Verdicts on pictures from an exported checkpoint."""

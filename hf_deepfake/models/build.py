@@ -1,0 +1,174 @@
+"""Build a timm net with two logits, and say which of its parts train."""
+
+import difflib
+from typing import Any
+
+import timm
+import torch
+from timm.data import resolve_data_config
+from timm.models import get_pretrained_cfg, group_parameters
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from hf_deepfake.config import LABELS
+from hf_deepfake.errors import InputError
+from hf_deepfake.models.fold import final_layer
+from hf_deepfake.models.pretrained import classifier_names, load_start_weights
+
+
+def build_model(name: str, *, image_size: int, drop_rate: float = 0.0, pretrained: str = "hub") -> nn.Module:
+    """Build a timm net whose logits are (real, fake), with its start weights.
+
+    Nets whose parameters depend on the picture's size (ViT, Swin ...) are built for `image_size`; start weights
+    of another size are resampled by timm. The net's `pretrained_cfg` holds the preprocessing of its start weights.
+
+    Args:
+        name: name of a timm net, with or without a tag, such as resnet50 or resnet50.a1_in1k.
+        image_size: side of the square input, px.
+        drop_rate: dropout before the classifier, a probability.
+        pretrained: "hub" for timm's own weights, "off" for none, or the path of a local file or folder
+            (see `load_start_weights`). The classifier is always new unless the weights have two classes.
+
+    Returns:
+        The net, float32 on the CPU in eval mode; input (N, 3, image_size, image_size), output (N, 2).
+
+    Raises:
+        InputError: the name is unknown, the net does not work at that size, its classifier cannot be
+            folded (see `fold`), or the weights cannot be had.
+    """
+    _check_name(name)
+    options: dict[str, Any] = {"num_classes": len(LABELS), "drop_rate": drop_rate}
+    start = get_pretrained_cfg(name)
+    if start is not None and start.fixed_input_size:
+        options["img_size"] = image_size
+    try:
+        model = _build_from_hub(name, options) if pretrained == "hub" else timm.create_model(name, **options)
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, 3, image_size, image_size))
+    except (AssertionError, IndexError, RuntimeError, TypeError) as error:
+        raise InputError(
+            f"{name} does not work with image_size {image_size} and drop_rate {drop_rate} "
+            f"({' '.join(str(error).split()) or type(error).__name__}); try image_size 224 or another model"
+        ) from error
+    # Refuses now, not after training, a net that no checkpoint could hold. Drawn small, because some of timm's
+    # classifiers start with logits so large that they shake the backbone.
+    weight, bias = final_layer(model)
+    nn.init.normal_(weight, std=0.01)
+    nn.init.zeros_(bias)
+    if pretrained not in {"hub", "off"}:
+        load_start_weights(model, pretrained)
+    return model
+
+
+def data_config(model: nn.Module, image_size: int) -> dict[str, Any]:
+    """Preprocessing that the net expects and its checkpoint will state, in timm's terms.
+
+    The whole picture is resized to the square ("squash") and nothing is cropped: in a face crop the border, where
+    a pasted face ends, is what there is to see.
+
+    Args:
+        model: a net of `build_model`; its start weights decide mean, std and interpolation.
+        image_size: side of the square input, px.
+
+    Returns:
+        `input_size` (3, side, side), `mean` and `std` (per channel, for values in [0, 1]), `interpolation`,
+        `crop_mode` and `crop_pct`.
+    """
+    fixed = {"input_size": (3, image_size, image_size), "crop_mode": "squash", "crop_pct": 1.0}
+    return resolve_data_config(fixed, model=model)
+
+
+def blocks(model: nn.Module) -> list[list[str]]:
+    """Parameter names by block, from the input to the classifier, as timm's `group_matcher` cuts the net.
+
+    Args:
+        model: a timm net.
+
+    Returns:
+        One list of names per block; the last one is the classifier alone. A norm or neck between the last
+        block and the classifier belongs to the last block.
+
+    Raises:
+        InputError: timm does not say how this net is cut into blocks.
+    """
+    if not hasattr(model, "group_matcher"):
+        raise InputError(
+            f"timm does not divide {type(model).__name__} into blocks; "
+            "leave out last_blocks and layer_decay, or choose another model"
+        )
+    net: Any = model  # nn.Module declares no attributes, and timm has no common class
+    head = classifier_names(net)
+    groups = group_parameters(net, net.group_matcher(coarse=False))
+    body = [[name for name in groups[index] if name not in head] for index in sorted(groups)]
+    if head[0] in groups[max(groups)]:  # timm puts what it cannot match, such as a last norm, into this group
+        neck = body.pop()
+        body[-1].extend(neck)
+    return [*body, head]
+
+
+def unfreeze(model: nn.Module, last_blocks: int | None) -> None:
+    """Let the classifier and the last blocks train, and freeze the rest.
+
+    Args:
+        model: a timm net; its parameters' `requires_grad` is set.
+        last_blocks: how many blocks before the classifier train; 0 is the classifier alone, None the whole net.
+
+    Raises:
+        InputError: the net has fewer blocks.
+    """
+    if last_blocks is None:
+        model.requires_grad_(True)
+        return
+    groups = blocks(model)
+    if last_blocks >= len(groups):
+        raise InputError(
+            f"last_blocks is {last_blocks}, but {type(model).__name__} has {len(groups) - 1} blocks before its "
+            "classifier; give at most that, or leave it out to train the whole net"
+        )
+    trained = {name for group in groups[len(groups) - 1 - last_blocks :] for name in group}
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in trained)
+
+
+def freeze_statistics(model: nn.Module, everywhere: bool) -> None:
+    """Keep BatchNorm at its stored statistics: in frozen blocks, or everywhere. Call it after `model.train()`.
+
+    A frozen layer whose statistics still moved would change what the frozen weights were trained on.
+
+    Args:
+        model: a net; its BatchNorm modules without a trainable parameter are put into eval mode.
+        everywhere: put all of them into eval mode.
+    """
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            parameters = list(module.parameters())
+            frozen = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
+            if everywhere or frozen:
+                module.eval()
+
+
+def _check_name(name: str) -> None:
+    """Refuse a name that timm does not know, with the nearest ones."""
+    architecture, _, tag = name.partition(".")
+    known = timm.list_models()
+    if architecture not in known:
+        near = difflib.get_close_matches(architecture.lower(), known, n=6)
+        hint = f"nearest names: {', '.join(near)}" if near else "timm.list_models() lists them all"
+        raise InputError(f"unknown model {name!r}; {hint}")
+    tagged = timm.list_models(f"{architecture}.*", include_tags=True)
+    if tag and name not in tagged:
+        raise InputError(f"unknown weights {name!r}; timm has {', '.join(tagged) or 'none of this model'}")
+
+
+def _build_from_hub(name: str, options: dict[str, Any]) -> nn.Module:
+    """The net with timm's own weights from the Hub or its cache."""
+    other = "give local weights with --pretrained FILE, or start from random ones with --pretrained off"
+    if not timm.is_model_pretrained(name):
+        raise InputError(f"timm has no pretrained weights of {name}; {other}")
+    try:
+        return timm.create_model(name, pretrained=True, **options)
+    except OSError as error:
+        raise InputError(
+            f"the pretrained weights of {name} cannot be fetched from the Hugging Face Hub ({type(error).__name__}); "
+            f"{other}"
+        ) from error

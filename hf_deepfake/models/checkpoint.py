@@ -1,0 +1,217 @@
+"""The checkpoint folder: `config.json` and `model.safetensors`, which four readers load to the same score.
+
+timm, transformers (pipeline and auto classes) and `hf_deepfake.Detector` read timm's own format. What is ours
+stands under one key, `hf_deepfake`. A change of this format is a change of contract: every reader must agree.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from huggingface_hub import snapshot_download
+from PIL.Image import Image
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from timm.data import create_transform, resolve_data_config
+from torch import Tensor, nn
+
+from hf_deepfake.config import LABELS
+from hf_deepfake.errors import InputError
+from hf_deepfake.models.build import data_config
+from hf_deepfake.models.fold import fold
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class LoadedCheckpoint:
+    """A checkpoint ready to judge pictures.
+
+    Attributes:
+        model: the folded net in eval mode, float32 on the CPU; (N, 3, side, side) to logits (N, 2), real and fake.
+        transform: timm's own, from an RGB picture of any size to a normalised tensor (3, side, side).
+        config: `config.json` as it stands.
+        temperature: T that is folded into the net; 1 where the checkpoint does not say.
+        operating_point: t that is folded into the net; .5 where the checkpoint does not say.
+    """
+
+    model: nn.Module
+    transform: Callable[[Image], Tensor]
+    config: dict[str, Any]
+    temperature: float
+    operating_point: float
+
+
+def export_checkpoint(
+    model: nn.Module,
+    folder: str | Path,
+    *,
+    image_size: int,
+    temperature: float = 1.0,
+    operating_point: float = 0.5,
+    unsure_band: tuple[float, float] | None = None,
+    data_fingerprint: str | None = None,
+) -> Path:
+    """Write a net as a checkpoint folder, whole or not at all.
+
+    The folder is written beside its place and then renamed, so that an existing one is replaced, with all it
+    holds, only by a complete one. The net itself stays as it is.
+
+    Args:
+        model: a net of `build_model`, with logits (real, fake), not folded.
+        folder: where the checkpoint shall lie.
+        image_size: side of the square input, px.
+        temperature: T > 0 to fold (see `fold`).
+        operating_point: t in (0, 1) to fold.
+        unsure_band: lowest and highest P(fake) after temperature that count as unsure, stated in the checkpoint.
+        data_fingerprint: digest of the training data, stated in the checkpoint.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: the classifier cannot be folded, or the folder cannot be written (a full disk, for example).
+    """
+    folder = Path(folder)
+    folded = deepcopy(model).cpu()
+    fold(folded, temperature, operating_point)
+    config = _timm_config(folded, image_size)
+    config["hf_deepfake"] = {
+        "version": version("hf-deepfake"),
+        "temperature": temperature,
+        "operating_point": operating_point,
+        "unsure_band": unsure_band,
+        "data_fingerprint": data_fingerprint,
+    }
+    # Clones in NCHW order: safetensors takes neither channels_last nor shared memory.
+    weights = {
+        name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in folded.state_dict().items()
+    }
+    written = folder.with_name(f".{folder.name}.{os.getpid()}.new")
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    try:
+        written.mkdir(parents=True)
+        save_file(weights, written / WEIGHTS_FILE, metadata={"format": "pt"})
+        (written / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        if folder.exists():
+            folder.rename(old)
+        written.rename(folder)
+    except (OSError, SafetensorError) as error:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        shutil.rmtree(written, ignore_errors=True)
+        raise InputError(
+            f"the checkpoint cannot be written to {folder} ({error}); what was there before is untouched, "
+            "so free space or allow writing there and export again"
+        ) from error
+    shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> LoadedCheckpoint:
+    """Load a checkpoint from a local folder or the Hugging Face Hub. No code in it is run.
+
+    Args:
+        folder_or_repo: a folder that `export_checkpoint` wrote, or the Hub's "owner/name". A folder wins.
+        revision: branch, tag or commit on the Hub.
+
+    Returns:
+        Net, transform and configuration.
+
+    Raises:
+        InputError: there is no such checkpoint, it is damaged, or its labels are not real and fake in this order.
+    """
+    folder = _local_folder(str(folder_or_repo), revision)
+    config = _read_config(folder)
+    labels = config.get("label_names")
+    if labels != list(LABELS):
+        raise InputError(
+            f"{folder_or_repo} has the labels {labels}, not {list(LABELS)} in this order; "
+            "it is no checkpoint of hf_deepfake, so give another one"
+        )
+    try:
+        model = timm.create_model(f"local-dir:{folder}", pretrained=True)
+        transform = create_transform(**resolve_data_config(pretrained_cfg=config["pretrained_cfg"]))
+        ours = config.get("hf_deepfake", {})
+        temperature, operating_point = float(ours.get("temperature", 1.0)), float(ours.get("operating_point", 0.5))
+    except (
+        AssertionError,
+        AttributeError,
+        KeyError,
+        OSError,
+        RuntimeError,
+        SafetensorError,
+        TypeError,
+        ValueError,
+    ) as e:
+        reason = " ".join(str(e).split())[:200]
+        raise InputError(f"{folder_or_repo} is damaged ({type(e).__name__}: {reason}); export or fetch it again") from e
+    return LoadedCheckpoint(model.eval(), transform, config, temperature, operating_point)
+
+
+def _timm_config(model: Any, image_size: int) -> dict[str, Any]:
+    """`config.json` in timm's format.
+
+    `model_args` holds what the net needs beyond its name and no more: transformers itself passes the number of
+    classes, and fails where it is repeated there.
+    """
+    start = model.pretrained_cfg
+    fixed_size = start.get("fixed_input_size", False)
+    preprocessing = data_config(model, image_size)
+    return {
+        "architecture": start["architecture"],
+        "num_classes": len(LABELS),
+        "num_features": model.num_features,
+        "label_names": list(LABELS),
+        "model_args": {"img_size": image_size} if fixed_size else {},
+        "pretrained_cfg": {
+            **preprocessing,
+            "test_input_size": preprocessing["input_size"],
+            "test_crop_pct": preprocessing["crop_pct"],
+            "fixed_input_size": fixed_size,
+            "num_classes": len(LABELS),
+            "first_conv": start.get("first_conv"),
+            "classifier": start.get("classifier"),
+        },
+    }
+
+
+def _local_folder(folder_or_repo: str, revision: str | None) -> Path:
+    """The checkpoint's folder on this machine, fetched from the Hub where it is not a folder."""
+    if Path(folder_or_repo).is_dir():
+        return Path(folder_or_repo)
+    if Path(folder_or_repo).exists() or not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", folder_or_repo):
+        raise InputError(f"no checkpoint folder {folder_or_repo}; give an existing folder, or owner/name on the Hub")
+    try:
+        return Path(snapshot_download(folder_or_repo, revision=revision, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{folder_or_repo} is no folder here and cannot be fetched from the Hugging Face Hub "
+            f"({type(error).__name__}); check the name, the revision and the network"
+        ) from error
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    """`config.json` of a folder that holds both files."""
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder} has no {name}; give the folder that training exported, such as RUN/checkpoint")
+    try:
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{folder / CONFIG_FILE} is not JSON ({error}); export or fetch the checkpoint again"
+        ) from error
+    if not isinstance(config, dict):
+        raise InputError(f"{folder / CONFIG_FILE} is not a mapping; export or fetch the checkpoint again")
+    return config

@@ -1,0 +1,223 @@
+"""Start weights from a local file or folder, whatever common naming they use."""
+
+import json
+import pickle
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from timm.models import EfficientNet, load_state_dict
+from torch import Tensor, nn
+
+from hf_deepfake.errors import InputError
+
+Weights = dict[str, Tensor]
+
+FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+def load_start_weights(model: nn.Module, path: str) -> None:
+    """Fill a net with weights from a local file or folder.
+
+    Names are tried in this order: the net's own (timm's); those that timm's filter of this architecture knows,
+    which also resamples position embeddings; lukemelas' EfficientNet-PyTorch; and last, for torch files only,
+    the order of registration, where kind and shape of every single tensor agree (torchvision's EfficientNet and
+    ConvNeXt, for example). Every tensor of the backbone must be filled and none left over. The classifier keeps
+    its values where the file has none of its shape. EfficientNet weights that came from TensorFlow (lukemelas')
+    want timm's `tf_` nets, which pad and normalise as TensorFlow does.
+
+    Args:
+        model: a timm net; filled in place. A folder's `config.json` also sets its `pretrained_cfg`'s
+            mean, std and interpolation.
+        path: a safetensors or torch file (no code in it is run), or a folder with `model.safetensors` or
+            `pytorch_model.bin` and perhaps `config.json`.
+
+    Raises:
+        InputError: the file is missing, unreadable or of another net.
+    """
+    source = Path(path)
+    if not source.exists():
+        raise InputError(f"no weights at {path}; give an existing file or folder, or --pretrained hub or off")
+    net: Any = model  # nn.Module declares no attributes, and timm has no common class
+    preprocessing, file = {}, source
+    if source.is_dir():
+        preprocessing = _folder_preprocessing(source, net.pretrained_cfg["architecture"])
+        found = [source / name for name in FOLDER_FILES if (source / name).is_file()]
+        if not found:
+            raise InputError(f"{path} holds neither {' nor '.join(FOLDER_FILES)}; give the weights file itself")
+        file = found[0]
+    weights = _read(file)
+    own = net.state_dict()
+    misfits = []
+    for names in _namings(file):
+        candidate = _with_own_classifier(names(weights, net), net)
+        unfilled = [name for name in own if name not in candidate or candidate[name].shape != own[name].shape]
+        left_over = [name for name in candidate if name not in own]
+        if not unfilled and not left_over:
+            net.load_state_dict(candidate)
+            net.pretrained_cfg.update(preprocessing)
+            return
+        misfits.append((unfilled, left_over))
+    unfilled, left_over = min(misfits, key=lambda misfit: len(misfit[0]))
+    what = (
+        f"{len(unfilled)} of the net's {len(own)} tensors are not in it with their shape, such as {unfilled[0]}"
+        if unfilled
+        else f"{len(left_over)} of its tensors are not in the net, such as {left_over[0]}"
+    )
+    raise InputError(f"{path} does not fit {net.pretrained_cfg['architecture']}: {what}; give weights of this net")
+
+
+def classifier_names(model: nn.Module) -> list[str]:
+    """Names of the classifier's parameters.
+
+    Args:
+        model: a timm net with one classifier.
+
+    Returns:
+        Names as in `named_parameters`, in its order.
+    """
+    net: Any = model
+    inside = {id(parameter) for parameter in net.get_classifier().parameters()}
+    return [name for name, parameter in model.named_parameters() if id(parameter) in inside]
+
+
+def _folder_preprocessing(folder: Path, architecture: str) -> dict[str, Any]:
+    """Mean, std and interpolation that a checkpoint folder states; it must be of the same architecture."""
+    file = folder / "config.json"
+    if not file.is_file():
+        return {}
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        stated, preprocessing = config["architecture"], config.get("pretrained_cfg", config)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{file} is not a timm configuration; give the weights file beside it instead") from error
+    if stated != architecture:
+        raise InputError(f"{folder} holds a {stated}, not a {architecture}; add --model {stated}")
+    return {key: preprocessing[key] for key in ("mean", "std", "interpolation") if key in preprocessing}
+
+
+def _read(file: Path) -> Weights:
+    """The tensors of a safetensors or torch file, by name and in the file's order."""
+    try:
+        weights = load_state_dict(str(file))
+    except (
+        OSError,
+        EOFError,
+        AttributeError,
+        RuntimeError,
+        ValueError,
+        SafetensorError,
+        pickle.UnpicklingError,
+    ) as error:
+        raise InputError(
+            f"{file} cannot be read as weights ({type(error).__name__}); "
+            "give a safetensors file, or a torch file that holds nothing but tensors"
+        ) from error
+    if not weights or not all(isinstance(item, Tensor) for item in weights.values()):
+        raise InputError(f"{file} is not a mapping from names to tensors; give a file saved from net.state_dict()")
+    return weights
+
+
+def _with_own_classifier(weights: Weights, model: nn.Module) -> Weights:
+    """The weights, with the net's own tensors where they have no classifier of its shape."""
+    head = classifier_names(model)
+    for name, tensor in model.state_dict().items():
+        # The step counter of BatchNorm has no part in the output, and old files lack it.
+        counter = name.endswith("num_batches_tracked") and name not in weights
+        other_classes = name in head and (name not in weights or weights[name].shape != tensor.shape)
+        if counter or other_classes:
+            weights[name] = tensor
+    return weights
+
+
+def _namings(file: Path) -> Iterator[Callable[[Weights, nn.Module], Weights]]:
+    """Ways to read a file's names, the surest first."""
+    yield lambda weights, _: dict(weights)
+    yield _by_timm_filter
+    yield _from_lukemelas
+    if file.suffix != ".safetensors":  # safetensors sorts by name, so that block 10 stands before block 2
+        yield _by_order
+
+
+def _by_timm_filter(weights: Weights, model: nn.Module) -> Weights:
+    """Names and shapes as the architecture's own filter in timm converts them; empty where it cannot."""
+    convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    if convert is None:
+        return {}
+    try:
+        return dict(convert(dict(weights), model))
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):
+        return {}  # a filter takes the names of its own sources for granted
+
+
+LUKEMELAS_NET = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+LUKEMELAS_BLOCK = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_se_reduce": "se.conv_reduce",
+    "_se_expand": "se.conv_expand",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+# A block that does not expand has one convolution and one norm less, and timm counts from its first.
+LUKEMELAS_PLAIN_BLOCK = LUKEMELAS_BLOCK | {"_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+
+
+def _from_lukemelas(weights: Weights, model: nn.Module) -> Weights:
+    """EfficientNet-PyTorch's names as timm's; empty where they are not such names."""
+    if "_conv_stem.weight" not in weights or not isinstance(model, EfficientNet):
+        return {}
+    net: Any = model
+    places = [f"blocks.{i}.{j}" for i, stage in enumerate(net.blocks) for j in range(len(stage))]
+    renamed = {}
+    for name, tensor in weights.items():
+        *path, kind = name.split(".")
+        if path[0] == "_blocks" and int(path[1]) < len(places):
+            plain = f"_blocks.{path[1]}._expand_conv.weight" not in weights
+            part = (LUKEMELAS_PLAIN_BLOCK if plain else LUKEMELAS_BLOCK).get(path[2], path[2])
+            renamed[f"{places[int(path[1])]}.{part}.{kind}"] = tensor
+        else:
+            renamed[f"{LUKEMELAS_NET.get(path[0], name)}.{kind}"] = tensor
+    return renamed
+
+
+def _by_order(weights: Weights, model: nn.Module) -> Weights:
+    """Names by order of registration; empty unless kind and shape of every tensor agree, one to one."""
+    head = classifier_names(model)
+    own = {name: tensor for name, tensor in model.state_dict().items() if not name.endswith("num_batches_tracked")}
+    given = {name: tensor for name, tensor in weights.items() if not name.endswith("num_batches_tracked")}
+    if len(given) == len(own) - len(head):
+        own = {name: tensor for name, tensor in own.items() if name not in head}
+    if len(given) != len(own):
+        return {}
+    matched = {}
+    for (name, tensor), (given_name, given_tensor) in zip(own.items(), given.items(), strict=True):
+        if _kind(name) != _kind(given_name):
+            return {}
+        if name in head:
+            matched[name] = given_tensor
+        elif _shape(tensor) == _shape(given_tensor):
+            matched[name] = given_tensor.reshape(tensor.shape)
+        else:
+            return {}
+    return matched
+
+
+def _kind(name: str) -> str:
+    """What a tensor is for (weight, bias, running_mean ...); torchvision calls timm's gamma layer_scale."""
+    return name.rpartition(".")[2].replace("layer_scale", "gamma")
+
+
+def _shape(tensor: Tensor) -> list[int]:
+    """Shape without axes of length 1: a 1x1 convolution and a linear layer are the same."""
+    return [length for length in tensor.shape if length != 1]

@@ -1,0 +1,171 @@
+import json
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from hf_deepfake.errors import InputError
+from hf_deepfake.models.build import build_model
+from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
+from hf_deepfake.models.fold import unfold
+
+
+@pytest.fixture
+def model() -> Any:
+    torch.manual_seed(0)
+    return build_model("test_vit", image_size=48, pretrained="off")
+
+
+@pytest.fixture
+def folder(model, tmp_path) -> Path:
+    return export_checkpoint(model, tmp_path / "run" / "checkpoint", image_size=48)
+
+
+def edit(folder: Path, **changes) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changes))
+
+
+def test_config_states_the_contract(model, tmp_path):
+    folder = export_checkpoint(
+        model,
+        tmp_path / "checkpoint",
+        image_size=48,
+        temperature=1.5,
+        operating_point=0.4,
+        unsure_band=(0.3, 0.6),
+        data_fingerprint="abc",
+    )
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    config = json.loads((folder / "config.json").read_text())
+    preprocessing = config["pretrained_cfg"]
+    assert config["architecture"] == "test_vit"
+    assert config["num_classes"] == 2
+    assert config["label_names"] == ["real", "fake"]
+    assert config["model_args"] == {"img_size": 48}
+    assert preprocessing["input_size"] == preprocessing["test_input_size"] == [3, 48, 48]
+    assert preprocessing["crop_pct"] == preprocessing["test_crop_pct"] == 1.0
+    assert preprocessing["crop_mode"] == "squash"
+    ours = config["hf_deepfake"]
+    assert ours.pop("version")
+    assert ours == {"temperature": 1.5, "operating_point": 0.4, "unsure_band": [0.3, 0.6], "data_fingerprint": "abc"}
+
+
+def test_a_net_without_fixed_size_needs_no_model_args(tmp_path):
+    model = build_model("test_resnet", image_size=48, pretrained="off")
+    folder = export_checkpoint(model, tmp_path / "checkpoint", image_size=48)
+    assert json.loads((folder / "config.json").read_text())["model_args"] == {}
+
+
+def test_unfolded_checkpoint_is_the_net_that_was_exported(model, tmp_path):
+    folder = export_checkpoint(model, tmp_path / "c", image_size=48, temperature=2.5, operating_point=0.2)
+    loaded = load_checkpoint(folder)
+    assert (loaded.temperature, loaded.operating_point) == (2.5, 0.2)
+    assert not loaded.model.training
+    unfold(loaded.model, loaded.temperature, loaded.operating_point)
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(loaded.model.state_dict()[name], value, rtol=1e-6, atol=1e-6)
+
+
+def test_transform_shows_the_whole_picture(folder):
+    picture = Image.new("RGB", (100, 50), "black")
+    picture.paste("white", (0, 0, 50, 50))
+    pixels = load_checkpoint(folder).transform(picture)
+    assert pixels.shape == (3, 48, 48)
+    # mean and std of test_vit are .5: white is 1, black is -1, and the halves lie side by side to the very border
+    torch.testing.assert_close(pixels[:, :, 0], torch.ones(3, 48))
+    torch.testing.assert_close(pixels[:, :, -1], -torch.ones(3, 48))
+
+
+def test_export_replaces_the_whole_folder(model, folder):
+    (folder / "report.json").write_text("of the checkpoint before")
+    with torch.no_grad():
+        model.head.bias.add_(1)
+    export_checkpoint(model, folder, image_size=48)
+    assert sorted(path.name for path in folder.parent.rglob("*")) == ["checkpoint", "config.json", "model.safetensors"]
+    assert torch.equal(load_checkpoint(folder).model.state_dict()["head.bias"], model.head.bias)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(model, folder):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # the weights are 1.2 MB
+    try:
+        with pytest.raises(InputError, match=r"cannot be written .* is untouched"):
+            export_checkpoint(model, folder, image_size=48)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in folder.parent.iterdir()] == ["checkpoint"]
+
+
+def test_a_failing_rename_brings_the_checkpoint_back(model, folder, monkeypatch):
+    before = (folder / "model.safetensors").read_bytes()
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name.endswith(".new"):
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(InputError, match="No space left on device"):
+        export_checkpoint(model, folder, image_size=48)
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert [path.name for path in folder.parent.iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.parametrize("labels", [["fake", "real"], ["Real", "Fake"], ["real", "fake", "unsure"], None])
+def test_other_labels_are_refused(folder, labels):
+    edit(folder, label_names=labels)
+    with pytest.raises(InputError, match=r"has the labels .*, not \['real', 'fake'\] in this order"):
+        load_checkpoint(folder)
+
+
+def test_checkpoint_of_timm_with_our_labels_counts_as_unfolded(folder):
+    config = json.loads((folder / "config.json").read_text())
+    del config["hf_deepfake"]
+    (folder / "config.json").write_text(json.dumps(config))
+    loaded = load_checkpoint(folder)
+    assert (loaded.temperature, loaded.operating_point) == (1.0, 0.5)
+
+
+def test_places_that_are_no_checkpoint(tmp_path):
+    with pytest.raises(InputError, match=r"has no config\.json; give the folder that training exported"):
+        load_checkpoint(tmp_path)
+    with pytest.raises(InputError, match="no checkpoint folder"):
+        load_checkpoint(tmp_path / "missing")
+    with pytest.raises(InputError, match="cannot be fetched from the Hugging Face Hub"):
+        load_checkpoint("nobody/nothing", revision="main")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("config.json", b"{"),
+        ("config.json", b"\xff\xfe"),
+        ("config.json", b"[1]"),
+        ("config.json", b'{"label_names": ["real", "fake"]}'),
+        ("config.json", b'{"label_names": ["real", "fake"], "architecture": "nonet", "pretrained_cfg": {}}'),
+        ("model.safetensors", b""),
+        ("model.safetensors", b"\x08\x00\x00\x00\x00\x00\x00\x00notjson!"),
+    ],
+)
+def test_damaged_files(folder, file, content):
+    (folder / file).write_bytes(content)
+    with pytest.raises(InputError, match="again"):
+        load_checkpoint(folder)
+
+
+def test_cut_or_foreign_weights(folder, tmp_path):
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(InputError, match="is damaged"):
+        load_checkpoint(folder)
+    other = build_model("test_resnet", image_size=48, pretrained="off")
+    file.write_bytes((export_checkpoint(other, tmp_path / "o", image_size=48) / "model.safetensors").read_bytes())
+    with pytest.raises(InputError, match="is damaged"):
+        load_checkpoint(folder)

@@ -1,0 +1,118 @@
+"""One folder, four readers, one score: transformers twice, timm, and ours, held against the sigmoid by hand."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image, ImageDraw
+from timm.data import create_transform, resolve_data_config
+from torch import nn
+from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
+
+from hf_deepfake import config
+from hf_deepfake.detect.detector import Detector
+from hf_deepfake.models.build import build_model, data_config
+from hf_deepfake.models.checkpoint import export_checkpoint
+
+TEMPERATURE, OPERATING_POINT = 1.7, 0.3
+
+FAST = [("test_resnet", 48), ("test_vit", 48), ("test_convnext", 64), ("test_efficientnet", 40)]
+FAMILIES = [
+    ("resnet18", 64),
+    ("efficientnet_b0", 64),
+    ("convnext_atto", 64),
+    ("legacy_xception", 96),
+    ("swin_tiny_patch4_window7_224", 112),
+    ("vit_tiny_patch16_224", 96),
+]
+
+
+def drawn_pictures() -> list[Image.Image]:
+    """Pictures of several shapes and contents."""
+    rng = np.random.default_rng(0)
+    wide = Image.new("RGB", (150, 80), "skyblue")
+    ImageDraw.Draw(wide).ellipse([30, 10, 110, 70], fill="peachpuff", outline="black")
+    tall = Image.fromarray(rng.integers(0, 256, (133, 47, 3), dtype=np.uint8))
+    ramp = np.linspace(0, 255, 64, dtype=np.uint8)
+    square = Image.fromarray(
+        np.stack([np.tile(ramp, (64, 1)), np.tile(ramp[:, None], (1, 64)), 255 - np.tile(ramp, (64, 1))], 2)
+    )
+    dark = Image.new("RGB", (97, 61), (12, 8, 30))
+    light = Image.fromarray(rng.integers(180, 256, (40, 220, 3), dtype=np.uint8))
+    return [wide, tall, square, dark, light]
+
+
+def spread_net(name: str, image_size: int, pictures: torch.Tensor) -> Any:
+    """A net of random weights whose margin over these pictures has mean 0 and standard deviation 2."""
+    torch.manual_seed(3)
+    model: Any = build_model(name, image_size=image_size, pretrained="off").to(memory_format=torch.channels_last)
+    classifier = model.get_classifier()
+    with torch.no_grad():
+        nn.init.normal_(classifier.weight)
+        classifier.bias.zero_()
+        margin = torch.diff(model(pictures)).double()
+        classifier.weight.mul_(2 / margin.std())
+        classifier.bias[1] = -2 * margin.mean() / margin.std()
+    return model
+
+
+def verdicts_by_hand(model: nn.Module, pictures: torch.Tensor) -> list[tuple[str, float]]:
+    """Label and score from the net's own logits, by the formula of the contract."""
+    with torch.no_grad():
+        margins = torch.diff(model(pictures).double())[:, 0].tolist()
+    shift = math.log(OPERATING_POINT / (1 - OPERATING_POINT))
+    fake = [1 / (1 + math.exp(-(margin / TEMPERATURE - shift))) for margin in margins]
+    return [("fake", p) if p > 0.5 else ("real", 1 - p) for p in fake]
+
+
+def check_contract(name: str, image_size: int, folder) -> None:
+    images = drawn_pictures()
+    plain = build_model(name, image_size=image_size, pretrained="off")
+    pixels = torch.stack([create_transform(**data_config(plain, image_size))(image) for image in images])
+    model = spread_net(name, image_size, pixels)
+    expected = verdicts_by_hand(model, pixels)
+    assert {label for label, _ in expected} == set(config.LABELS)
+
+    export_checkpoint(model, folder, image_size=image_size, temperature=TEMPERATURE, operating_point=OPERATING_POINT)
+    assert verdicts_by_hand(model, pixels) == expected, "the export changed the net that it was given"
+
+    def agrees(verdicts: list[tuple[str, float]]) -> None:
+        assert [label for label, _ in verdicts] == [label for label, _ in expected]
+        np.testing.assert_allclose(
+            [score for _, score in verdicts], [score for _, score in expected], rtol=0, atol=1e-5
+        )
+
+    def top(logits: torch.Tensor) -> list[tuple[str, float]]:
+        scores, indices = logits.softmax(dim=1).max(dim=1)
+        return [(config.LABELS[index], float(score)) for index, score in zip(indices, scores, strict=True)]
+
+    classify = pipeline("image-classification", model=str(folder), device="cpu")
+    agrees([(answer[0]["label"], answer[0]["score"]) for answer in classify(images)])
+
+    processor = AutoImageProcessor.from_pretrained(folder)
+    wrapped = AutoModelForImageClassification.from_pretrained(folder).eval()
+    assert wrapped.config.id2label == dict(enumerate(config.LABELS))
+    with torch.no_grad():
+        agrees(top(wrapped(**processor(images, return_tensors="pt")).logits))
+
+    reread = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    transform = create_transform(**resolve_data_config(model=reread), is_training=False)
+    with torch.no_grad():
+        agrees(top(reread(torch.stack([transform(image) for image in images]))))
+
+    judge = Detector.from_pretrained(folder, device="cpu")
+    agrees([(verdict.label, verdict.score) for verdict in judge(images)])
+
+
+@pytest.mark.parametrize(("name", "image_size"), FAST)
+def test_readers_agree_on_tiny_nets(name, image_size, tmp_path):
+    check_contract(name, image_size, tmp_path / "checkpoint")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "image_size"), FAMILIES)
+def test_readers_agree_on_six_families(name, image_size, tmp_path):
+    check_contract(name, image_size, tmp_path / "checkpoint")
