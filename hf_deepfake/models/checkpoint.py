@@ -20,7 +20,7 @@ import torch
 from huggingface_hub import snapshot_download
 from PIL.Image import Image
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from timm.data import create_transform, resolve_data_config
 from torch import Tensor, nn
 
@@ -101,7 +101,8 @@ def export_checkpoint(
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     try:
         written.mkdir(parents=True)
-        save_file(weights, written / WEIGHTS_FILE, metadata={"format": "pt"})
+        # save_file would leave the weights readable by their owner alone.
+        (written / WEIGHTS_FILE).write_bytes(save(weights, metadata={"format": "pt"}))
         (written / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         if folder.exists():
             folder.rename(old)

@@ -1,0 +1,179 @@
+"""Pictures to batches: decoded to uint8 by worker processes, augmented and normalised on the device."""
+
+import math
+import os
+import signal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset, Image
+from PIL.Image import Resampling
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from hf_deepfake.config import TrainConfig
+from hf_deepfake.pictures.open import open_picture
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures uint8 (B, 3, S, S), labels int64 (B,) and positions in the split int64 (B,)."""
+
+    pictures: Tensor
+    labels: Tensor
+    positions: Tensor
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in page-locked memory, for an asynchronous copy to a GPU."""
+        return Batch(self.pictures.pin_memory(), self.labels.pin_memory(), self.positions.pin_memory())
+
+
+class Pictures(TorchDataset):
+    """Decodes rows of a split to squares, as timm's evaluation transform with `crop_mode="squash"` does.
+
+    Args:
+        dataset: a split with columns image and label.
+        data_config: timm's preprocessing; `input_size` and `interpolation` are used.
+        reduced: decode a JPEG at reduced scale where it is at least twice as large as needed. Faster, but not to
+            the bit what a reader of the checkpoint sees: for training pictures only.
+    """
+
+    def __init__(self, dataset: Dataset, data_config: dict[str, Any], reduced: bool = False):
+        self.rows = dataset.select_columns(["image", "label"]).cast_column("image", Image(decode=False))
+        self.size: int = data_config["input_size"][-1]
+        self.resample = Resampling[data_config["interpolation"].upper()]
+        self.draft = self.size if reduced else None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.__getitems__([index])
+
+    def __getitems__(self, positions: list[int]) -> Batch:
+        """Decode several rows into one batch."""
+        rows = self.rows[positions]
+        pictures = np.empty((len(positions), self.size, self.size, 3), dtype=np.uint8)
+        for slot, image in zip(pictures, rows["image"], strict=True):
+            picture = open_picture(image["bytes"] or image["path"], draft=self.draft)
+            slot[:] = picture.resize((self.size, self.size), self.resample)
+        nchw = torch.from_numpy(pictures).permute(0, 3, 1, 2)  # in NHWC memory: what torch calls channels_last
+        return Batch(nchw, torch.tensor(rows["label"]), torch.tensor(positions))
+
+
+def make_loader(pictures: Pictures, batches: Iterable[list[int]], workers: int, pin_memory: bool) -> DataLoader:
+    """A loader whose `workers` processes decode the given batches of positions, in order."""
+    return DataLoader(
+        pictures,
+        batch_sampler=batches,
+        collate_fn=_as_is,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_leave_signals_to_parent,
+    )
+
+
+def default_workers(processes: int) -> int:
+    """Decoding workers for each of `processes` on this machine: its share of the cores, at most 8."""
+    return max(1, min(8, usable_cores() // processes))
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Normalise:
+    """uint8 pictures in [0, 255] to what the net takes: (x / 255 - mean) / std, float32, channels_last."""
+
+    def __init__(self, data_config: dict[str, Any], device: torch.device):
+        self.mean = torch.tensor(data_config["mean"], device=device).view(1, 3, 1, 1)
+        self.std = torch.tensor(data_config["std"], device=device).view(1, 3, 1, 1)
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Normalise uint8 (B, 3, S, S)."""
+        return self.unit(pictures.float() / 255)
+
+    def unit(self, pictures: Tensor) -> Tensor:
+        """The same from floats in [0, 1]."""
+        return ((pictures - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+
+class Augment:
+    """Flip, crop, rotation and colour, each picture with its own draw, the whole batch at once on its device.
+
+    What is drawn is apart from what is done with it, so that several processes can draw for the whole batch and
+    each apply its own rows: the result does not depend on how many share the work.
+    """
+
+    def __init__(self, config: TrainConfig, normalise: Normalise):
+        self.config, self.normalise = config, normalise
+        self.moves = config.crop_scale < 1 or config.rotate > 0
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Numbers for `count` pictures: uniform float32 (count, 8) in [0, 1)."""
+        return torch.rand(count, 8, generator=generator)
+
+    def __call__(self, pictures: Tensor, drawn: Tensor) -> Tensor:
+        """Change and normalise pictures.
+
+        Args:
+            pictures: uint8 (B, 3, S, S) on the device.
+            drawn: float32 (B, 8), rows of `draw`.
+
+        Returns:
+            float32 (B, 3, S, S), normalised, channels_last.
+        """
+        drawn = drawn.to(pictures.device, non_blocking=True)
+        flipped = drawn[:, 0] < self.config.flip
+        unit = pictures.float() / 255
+        if self.moves:
+            unit = self._move(unit, flipped, drawn)
+        else:
+            unit = torch.where(flipped.view(-1, 1, 1, 1), unit.flip(3), unit)
+        if self.config.colour > 0:
+            unit = self._colour(unit, drawn)
+        return self.normalise.unit(unit)
+
+    def _move(self, unit: Tensor, flipped: Tensor, drawn: Tensor) -> Tensor:
+        """Crop, rotation and flip as one resampling; what comes from outside the picture is mirrored."""
+        side = (self.config.crop_scale + (1 - self.config.crop_scale) * drawn[:, 1]).sqrt()
+        angle = (2 * drawn[:, 2] - 1) * math.radians(self.config.rotate)
+        cosine, sine = side * angle.cos(), side * angle.sin()
+        mirror = 1 - 2 * flipped.float()
+        shift_x, shift_y = ((2 * drawn[:, column] - 1) * (1 - side) for column in (3, 4))
+        matrix = torch.stack([cosine * mirror, -sine, shift_x, sine * mirror, cosine, shift_y], dim=1).view(-1, 2, 3)
+        grid = functional.affine_grid(matrix, list(unit.shape), align_corners=False)
+        return functional.grid_sample(unit, grid, padding_mode="reflection", align_corners=False)
+
+    def _colour(self, unit: Tensor, drawn: Tensor) -> Tensor:
+        """Brightness, contrast about the picture's mean grey, and saturation."""
+        factors = 1 + self.config.colour * (2 * drawn[:, 5:8] - 1)
+        brightness, contrast, saturation = factors.T.reshape(3, -1, 1, 1, 1)
+        weights = unit.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+        unit = unit * brightness
+        grey = (unit * weights).sum(1, keepdim=True)
+        unit = grey + saturation * (unit - grey)
+        middle = grey.mean(dim=(2, 3), keepdim=True)
+        return (middle + contrast * (unit - middle)).clamp(0, 1)
+
+
+def _leave_signals_to_parent(_: int) -> None:
+    """Drop the handlers that a worker has from its parent: Ctrl-C is the parent's affair, SIGTERM ends a worker.
+
+    With the parent's SIGTERM handler, which only takes a note, a worker would outlive the run and hang its exit.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _as_is(batch: Any) -> Any:
+    """`Pictures` makes whole batches already."""
+    return batch

@@ -1,0 +1,208 @@
+"""From sources to three splits: list, open, compare, split."""
+
+import hashlib
+import logging
+import os
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from datasets import ClassLabel, Dataset, DatasetDict, Image, Value, concatenate_datasets
+from numpy.typing import NDArray
+
+from hf_deepfake.config import LABELS, SPLITS, DataConfig, build
+from hf_deepfake.data.names import class_names
+from hf_deepfake.data.report import DataReport
+from hf_deepfake.data.scan import scan
+from hf_deepfake.data.sources import Source, open_source
+from hf_deepfake.data.split import connect, find_leaks, join_given, make_splits, missing_splits
+from hf_deepfake.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+def load_images(source: str | Path, *more_sources: str | Path, **options: Any) -> DatasetDict:
+    """Load real and fake pictures, labelled and split, from a folder, a zip, the Hub, Kaggle or several of these.
+
+    Every picture is opened once, and what does not open is left out. A group or picture that given splits share is
+    dropped from the earlier one. Splits that are missing are made: 80/10/10 of a source without splits, otherwise
+    `validation_share` of train for validation and for test each; a source without train stays as it is. What was
+    found goes to the log of `hf_deepfake`.
+
+    Args:
+        source: a folder, zip or parquet file, `owner/name` on the Hub, `kaggle:owner/name`, or `sample`.
+        *more_sources: more of these, merged with the first. Their groups are kept apart by the source's name.
+        **options: fields of `DataConfig` other than `data`.
+
+    Returns:
+        Splits train, validation and test, each with the columns image (`datasets.Image`), label (`ClassLabel` real,
+        fake), source, and group, manipulation and whatever else the source says (text or None). Rows are in the order
+        of the pictures' hashes, so that neither names nor file systems decide on it.
+
+    Raises:
+        InputError: a source or option cannot be used, or a class has too few pictures.
+    """
+    data, report = prepare(build(DataConfig, {**options, "data": (source, *more_sources)}))
+    logger.log(logging.INFO if report.clean else logging.WARNING, "%s", report.summary())
+    return data
+
+
+def prepare(config: DataConfig) -> tuple[DatasetDict, DataReport]:
+    """What `load_images` does, with its report.
+
+    Args:
+        config: sources and options; at least one source.
+
+    Returns:
+        The splits and what was found.
+
+    Raises:
+        InputError: a source or option cannot be used, or a class has too few pictures.
+    """
+    if not config.data:
+        raise InputError("no data given; name a source, such as --data faces.zip or --data sample")
+    cache = _cache_folder(config)
+    classes = class_names(config)
+    sources = _distinct([open_source(text, classes, cache) for text in config.data])
+    labels = np.concatenate([source.labels for source in sources])
+    for label, name in enumerate(LABELS):
+        if label not in labels:
+            raise InputError(f"there are no {name} pictures in {', '.join(config.data)}; give pictures of both classes")
+    table = _merge(sources)
+    numbers = np.repeat(np.arange(len(sources)), [len(source.labels) for source in sources])
+    groups = np.array(table["group"] if "group" in table.column_names else [None] * len(table), object)
+
+    hashes, problems = scan(table.select_columns(["image"]), cache)
+    bad_files = tuple((_name(table, row), problems[row]) for row in sorted(problems))
+    if bad_files and config.on_bad_file == "error":
+        raise InputError(f"{len(bad_files)} pictures do not open; the first is {': '.join(bad_files[0])}")
+    rows = np.flatnonzero(hashes != b"")
+
+    given = np.concatenate([source.splits for source in sources])
+    missing = missing_splits(given, numbers)
+    given[rows] = join_given(given[rows], connect(hashes[rows], groups[rows]))
+    leaks = find_leaks(given[rows], hashes[rows], groups[rows])
+    if leaks.rows.any() and config.on_leak == "error":
+        raise InputError(
+            f"{len(leaks.groups)} groups and {leaks.pictures} pictures are in more than one split, such as that of "
+            f"{_name(table, rows[leaks.rows][0])}; mend the splits, or give --on_leak drop to leave out the earlier"
+        )
+    dropped = int(leaks.rows.sum()) if config.on_leak == "drop" else 0
+    if dropped:
+        rows = rows[~leaks.rows]
+
+    rows = rows[np.lexsort((labels[rows], hashes[rows]))]
+    hashes, labels, numbers, groups = hashes[rows], labels[rows], numbers[rows], groups[rows]
+    splits = make_splits(
+        given[rows], missing, hashes, groups, labels, numbers, config.validation_share, config.split_seed
+    )
+    by_source = {
+        source.name: _count(splits[numbers == number], labels[numbers == number])
+        for number, source in enumerate(sources)
+    }
+    made = {sources[number].name: tuple(SPLITS[split] for split in splits) for number, splits in missing.items()}
+    _check_made(made, by_source)
+    report = DataReport(
+        counts=_count(splits, labels),
+        sources=by_source,
+        listed=len(table),
+        bad_files=bad_files,
+        leaked_groups=tuple(leaks.groups),
+        leaked_pictures=leaks.pictures,
+        dropped=dropped,
+        duplicates=len(rows) - len(set(zip(hashes, splits, strict=True))),
+        label_conflicts=_conflicts(table, rows, hashes, labels),
+        unmatched_rows=sum(source.unmatched for source in sources),
+        made=made,
+        fingerprint=_fingerprint(hashes, labels, splits),
+    )
+    return DatasetDict({name: table.select(rows[splits == split]) for split, name in enumerate(SPLITS)}), report
+
+
+def _cache_folder(config: DataConfig) -> Path:
+    """The folder of the cache, made if need be."""
+    text = config.cache_dir or os.environ.get("HF_DEEPFAKE_CACHE") or "~/.cache/hf_deepfake"
+    folder = Path(text).expanduser().resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made ({error.strerror}); choose another --cache_dir") from error
+    return folder
+
+
+def _distinct(sources: list[Source]) -> list[Source]:
+    """The sources with distinct names, and groups that two of them cannot share by chance."""
+    seen: Counter[str] = Counter()
+    distinct = []
+    for source in sources:
+        seen[source.name] += 1
+        name = source.name if seen[source.name] == 1 else f"{source.name}-{seen[source.name]}"
+        columns = dict(source.columns)
+        if len(sources) > 1 and "group" in columns:
+            columns["group"] = [group and f"{name}/{group}" for group in columns["group"]]
+        distinct.append(replace(source, name=name, columns=columns))
+    return distinct
+
+
+def _merge(sources: list[Source]) -> Dataset:
+    """One table of all sources, with the columns of each."""
+    further = dict.fromkeys(column for source in sources for column in source.columns)
+    tables = []
+    for source in sources:
+        size = len(source.labels)
+        table = source.images.add_column(
+            "label", source.labels.astype(np.int64), feature=ClassLabel(names=list(LABELS))
+        )
+        columns = {"source": [source.name] * size} | {name: source.columns.get(name, [None] * size) for name in further}
+        for name, values in columns.items():
+            table = table.add_column(name, pa.array(values, pa.string()), feature=Value("string"))
+        tables.append(table)
+    return concatenate_datasets(tables)
+
+
+def _name(table: Dataset, row: int) -> str:
+    """What to call a picture: its file, or its place in its source."""
+    entry = table.cast_column("image", Image(decode=False))[int(row)]
+    return entry["image"]["path"] if entry["image"]["bytes"] is None else f"picture {row} ({entry['source']})"
+
+
+def _count(splits: NDArray[np.int8], labels: NDArray[np.int8]) -> dict[str, dict[str, int]]:
+    """Pictures by split and class."""
+    return {
+        split: {label: int(((splits == place) & (labels == index)).sum()) for index, label in enumerate(LABELS)}
+        for place, split in enumerate(SPLITS)
+    }
+
+
+def _check_made(made: dict[str, tuple[str, ...]], counts: dict[str, dict[str, dict[str, int]]]) -> None:
+    """Refuse a source of which some class does not reach into every split that was made."""
+    for source, splits in made.items():
+        needed = dict.fromkeys(("train", *splits))
+        for label in LABELS:
+            total = sum(counts[source][split][label] for split in needed)
+            if total and not all(counts[source][split][label] for split in needed):
+                raise InputError(
+                    f"{source} has {total} {label} pictures, which is too few (or too few groups) to split into "
+                    f"{', '.join(needed)}; add some"
+                )
+
+
+def _conflicts(
+    table: Dataset, rows: NDArray[np.int64], hashes: NDArray[np.bytes_], labels: NDArray[np.int8]
+) -> tuple[tuple[str, str], ...]:
+    """A real and a fake picture of each hash that is in both classes."""
+    # Rows are sorted by hash, then label: a hash's classes change where the next row has the same hash.
+    changes = np.flatnonzero((hashes[1:] == hashes[:-1]) & (labels[1:] != labels[:-1]))
+    return tuple((_name(table, rows[place]), _name(table, rows[place + 1])) for place in changes)
+
+
+def _fingerprint(hashes: NDArray[np.bytes_], labels: NDArray[np.int8], splits: NDArray[np.int8]) -> str:
+    """SHA-256 over the sorted lines `hash label split`."""
+    lines = sorted(
+        f"{picture.decode()} {LABELS[label]} {SPLITS[split]}\n"
+        for picture, label, split in zip(hashes, labels, splits, strict=True)
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

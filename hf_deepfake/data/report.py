@@ -1,0 +1,100 @@
+"""What `load_images` found and did, for the log, the run record and the model card."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hf_deepfake.config import LABELS, SPLITS
+
+_NAMED = 3  # examples of each trouble in the summary; the report itself names all
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """Counts of a loaded data set, and everything that was left out or looks wrong.
+
+    Attributes:
+        counts: pictures by split and class.
+        sources: pictures by source, split and class.
+        listed: pictures found, before any was left out.
+        bad_files: name and reason of each picture that did not open; all were skipped.
+        leaked_groups: groups that given splits share.
+        leaked_pictures: number of different pictures that given splits share.
+        dropped: pictures left out of the earlier split because of these leaks.
+        duplicates: pictures whose pixels another picture of the same split has already.
+        label_conflicts: name of a real and of a fake picture with the same pixels, one pair for each such picture.
+        unmatched_rows: rows of groups.csv and attributes.csv that name no picture.
+        made: splits that were made here, by source.
+        fingerprint: SHA-256 over hash, label and split of all pictures: equal for equal data, wherever it lies.
+    """
+
+    counts: dict[str, dict[str, int]]
+    sources: dict[str, dict[str, dict[str, int]]]
+    listed: int
+    bad_files: tuple[tuple[str, str], ...]
+    leaked_groups: tuple[str, ...]
+    leaked_pictures: int
+    dropped: int
+    duplicates: int
+    label_conflicts: tuple[tuple[str, str], ...]
+    unmatched_rows: int
+    made: dict[str, tuple[str, ...]]
+    fingerprint: str
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was left out and nothing looks wrong."""
+        return not (
+            self.bad_files
+            or self.leaked_groups
+            or self.leaked_pictures
+            or self.duplicates
+            or self.label_conflicts
+            or self.unmatched_rows
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON has them."""
+        return {
+            **asdict(self),
+            "bad_files": [list(pair) for pair in self.bad_files],
+            "leaked_groups": list(self.leaked_groups),
+            "label_conflicts": [list(pair) for pair in self.label_conflicts],
+            "made": {source: list(splits) for source, splits in self.made.items()},
+        }
+
+    def summary(self) -> str:
+        """A table of the counts and a line for each further finding."""
+        tables = {"all": self.counts} if len(self.sources) == 1 else self.sources | {"all": self.counts}
+        width = max(map(len, tables))
+        rows = [("", *SPLITS)]
+        for name, table in tables.items():
+            for label in LABELS:
+                rows.append((f"{name:{width}} {label}", *(f"{table[split][label]:,}" for split in SPLITS)))
+        first = max(len(row[0]) for row in rows)
+        lines = [f"{row[0]:{first}}" + "".join(f"{cell:>12}" for cell in row[1:]) for row in rows]
+        return "\n".join([*lines, *self._findings()])
+
+    def _findings(self) -> list[str]:
+        """One line for each finding."""
+        lines = [f"made here for {source}: {', '.join(splits)}" for source, splits in self.made.items()]
+        if self.bad_files:
+            reasons = [reason if name in reason else f"{name}: {reason}" for name, reason in self.bad_files]
+            lines.append(f"skipped {len(reasons):,} of {self.listed:,} that do not open: {_some(reasons)}")
+        if self.leaked_groups or self.leaked_pictures:
+            what = f"dropped {self.dropped:,} pictures from the earlier split" if self.dropped else "kept as they are"
+            lines.append(
+                f"leaks between splits: {len(self.leaked_groups):,} groups, {self.leaked_pictures:,} pictures; {what}"
+            )
+        if self.duplicates:
+            lines.append(f"{self.duplicates:,} pictures repeat another one of their split; kept")
+        if self.label_conflicts:
+            pairs = [f"{real} = {fake}" for real, fake in self.label_conflicts]
+            lines.append(f"{len(pairs):,} pictures are in both classes: {_some(pairs)}; kept")
+        if self.unmatched_rows:
+            lines.append(f"{self.unmatched_rows:,} rows of CSV files name no picture")
+        return lines
+
+
+def _some(items: list[str]) -> str:
+    """The first items, and that there are more."""
+    return "; ".join(items[:_NAMED]) + ("; ..." if len(items) > _NAMED else "")

@@ -1,0 +1,194 @@
+"""What `--data` may name: a folder, a zip, parquet files, a data set of the Hub or of Kaggle, or the sample."""
+
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from datasets import ClassLabel, Dataset, DatasetDict, Image, Value, concatenate_datasets, load_dataset
+from datasets.exceptions import DatasetsError
+from numpy.typing import NDArray
+
+from hf_deepfake.config import LABELS, SPLITS
+from hf_deepfake.data.archive import unpack, whole_folder
+from hf_deepfake.data.index import RESERVED, list_folder
+from hf_deepfake.data.names import label_indices, split_index
+from hf_deepfake.data.sample import draw_sample
+from hf_deepfake.errors import InputError
+
+_LABEL_COLUMNS = ("label", "labels", "class", "target", "is_fake", "fake", "is_real", "real")
+
+_UNSPLIT = "unsplit"  # how parquet files whose names say no split are handed to `datasets`
+
+
+@dataclass(frozen=True)
+class Source:
+    """All pictures of one source, nothing of them opened.
+
+    Attributes:
+        name: what the column source shows.
+        images: N rows with the one column image.
+        labels: int8 (N,), indices in `LABELS`.
+        splits: int8 (N,), indices in `SPLITS`; -1 everywhere if the source has no splits.
+        columns: further columns by name, N values each, None where nothing is known.
+        unmatched: rows of CSV files that name no picture.
+    """
+
+    name: str
+    images: Dataset
+    labels: NDArray[np.int8]
+    splits: NDArray[np.int8]
+    columns: dict[str, list[str | None]]
+    unmatched: int = 0
+
+
+def open_source(text: str, classes: dict[str, int], cache: Path) -> Source:
+    """Find out what a source is, fetch or unpack it where needed, and list and label its pictures.
+
+    Args:
+        text: path of a folder, zip or parquet file, `owner/name` of a data set on the Hub, `kaggle:owner/name`, or
+            `sample`. What exists as a path is taken as a path.
+        classes: index of the class by name, from `names.class_names`.
+        cache: folder for what is unpacked or drawn.
+
+    Returns:
+        The source.
+
+    Raises:
+        InputError: the text names none of these, or what it names cannot be used.
+    """
+    if text == "sample":
+        return _from_folder("sample", _sample(cache), classes, cache)
+    if text.startswith("kaggle:"):
+        return _from_folder(text.removeprefix("kaggle:"), _kaggle(text.removeprefix("kaggle:")), classes, cache)
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return _from_folder(path.resolve().name, path.resolve(), classes, cache)
+    if path.is_file():
+        if zipfile.is_zipfile(path):
+            return _from_folder(path.stem, unpack(path, cache), classes, cache)
+        if path.suffix.lower() == ".parquet":
+            return _from_parquet(path.stem, path.resolve().parent, [path.name], classes, cache)
+        raise InputError(f"{path} is neither a zip nor a parquet file; give one of these or a folder of pictures")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", text):
+        return _from_hub(text, classes)
+    raise InputError(
+        f"no such path {text}; give a folder, a zip, a parquet file, OWNER/NAME on the Hub, kaggle:OWNER/NAME or sample"
+    )
+
+
+def _sample(cache: Path) -> Path:
+    """The folder of the drawn pictures, drawn on first use."""
+    folder = cache / "sample-1"  # to be raised when the drawing changes
+    if not folder.is_dir():
+        with whole_folder(folder) as temporary:
+            draw_sample(temporary)
+    return folder / "pictures"
+
+
+def _kaggle(name: str) -> Path:
+    """Download a Kaggle data set."""
+    try:
+        import kagglehub  # ty: ignore[import-not-found] - an extra
+    except ImportError as error:
+        raise InputError('kagglehub is not installed; pip install "hf-deepfake[kaggle]"') from error
+    try:
+        return Path(kagglehub.dataset_download(name))
+    except Exception as error:  # its own errors share no base, and the network's come through as they are
+        reason = " ".join(str(error).split())
+        raise InputError(f"kaggle:{name} cannot be downloaded ({reason}); check its name and the network") from error
+
+
+def _from_folder(name: str, root: Path, classes: dict[str, int], cache: Path) -> Source:
+    """The parquet files of a folder if there are any, otherwise its pictures."""
+    if shards := sorted(str(file.relative_to(root)) for file in root.rglob("*.parquet")):
+        return _from_parquet(name, root, shards, classes, cache)
+    listing = list_folder(root, classes)
+    images = Dataset.from_dict({"image": [f"{root}/{file}" for file in listing.files]}).cast_column("image", Image())
+    return Source(name, images, listing.labels, listing.splits, listing.columns, listing.unmatched)
+
+
+def _from_parquet(name: str, root: Path, files: list[str], classes: dict[str, int], cache: Path) -> Source:
+    """Parquet files with embedded pictures; the first word of a file's name, or a folder above it, says the split."""
+    shards: dict[str, list[str]] = {}
+    for file in files:
+        *folders, last = Path(file).parts
+        meant = map(split_index, [re.split(r"[-_.]", last)[0], *reversed(folders)])
+        split = next((SPLITS[split] for split in meant if split >= 0), _UNSPLIT)
+        shards.setdefault(split, []).append(f"{root}/{file}")
+    if _UNSPLIT in shards and len(shards) > 1:
+        raise InputError(f"{shards[_UNSPLIT][0]} names no split, unlike the files beside it; rename or move it")
+    try:
+        parts = load_dataset("parquet", data_files=shards, cache_dir=str(cache / "parquet"))
+    except (OSError, ValueError, DatasetsError) as error:
+        raise InputError(f"the parquet files of {name} cannot be read ({_reason(error)}); get them anew") from error
+    return _from_parts(name, parts, classes)
+
+
+def _from_hub(name: str, classes: dict[str, int]) -> Source:
+    """A data set of the Hub."""
+    try:
+        parts = load_dataset(name)
+    except (OSError, ValueError, DatasetsError) as error:
+        raise InputError(
+            f"no such path {name}, and no data set of the Hub can be had by that name ({_reason(error)}); "
+            "check the name and the network"
+        ) from error
+    return _from_parts(name, parts, classes)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what the library says, and of what made it say so."""
+    return "; ".join(str(part).strip().split("\n")[0] for part in (error, error.__cause__) if part)
+
+
+def _from_parts(name: str, parts: DatasetDict, classes: dict[str, int]) -> Source:
+    """The splits of a `datasets.DatasetDict` as one source."""
+    indices = [split_index(str(split)) for split in parts]
+    if len(parts) > 1 and -1 in indices:
+        raise InputError(
+            f"{name} has the splits {', '.join(map(str, parts))}, of which {list(parts)[indices.index(-1)]} could be "
+            "for training, validation or testing; download it and name the splits so"
+        )
+    splits = np.repeat(np.array(indices, np.int8), [len(part) for part in parts.values()])
+    try:
+        table = concatenate_datasets(list(parts.values()))
+    except ValueError as error:
+        raise InputError(f"the splits of {name} have different columns ({_reason(error)}); make them equal") from error
+    features = table.features
+    pictures = [column for column, feature in features.items() if isinstance(feature, Image)]
+    if "image" in pictures:
+        pictures = ["image"]
+    if len(pictures) != 1:
+        raise InputError(f"{name} has {len(pictures)} picture columns; one is needed among {', '.join(features)}")
+    target = next((column for column in _LABEL_COLUMNS if column in features), None)
+    if target is None:
+        raise InputError(f"{name} has no label column; it has {', '.join(features)}, so rename one to label")
+    others = [
+        column
+        for column, feature in features.items()
+        if isinstance(feature, Value) and feature.dtype != "binary" and column not in RESERVED | {target}
+    ]
+    return Source(
+        name,
+        table.select_columns(pictures).rename_columns({pictures[0]: "image"}).cast_column("image", Image()),
+        _labels(name, table, target, classes),
+        splits,
+        {column: [None if value is None else str(value) for value in table[column]] for column in others},
+    )
+
+
+def _labels(name: str, table: Dataset, column: str, classes: dict[str, int]) -> NDArray[np.int8]:
+    """The label column as indices in `LABELS`."""
+    feature, values = table.features[column], list(table[column])
+    if None in values or (isinstance(feature, ClassLabel) and -1 in values):
+        raise InputError(f"{name} has pictures without a label; leave them out")
+    if isinstance(feature, ClassLabel):
+        values = feature.int2str(values)
+    elif isinstance(feature, Value) and feature.dtype == "bool":
+        # true means fake, but for a column that asks whether a picture is real
+        values = [LABELS[value != column.endswith("real")] for value in values]
+    texts = [str(value) for value in values]
+    indices = label_indices(sorted(set(texts)), classes, name)
+    return np.array([indices[text] for text in texts], np.int8)

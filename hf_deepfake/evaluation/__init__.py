@@ -1,0 +1,1 @@
+"""Scores and labels in; metrics with intervals, calibration, report and figures out."""

@@ -1,0 +1,65 @@
+"""Logits of a split: each picture once, whatever the number of processes."""
+
+import contextlib
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from datasets import Dataset
+from numpy.typing import NDArray
+from torch import nn
+
+from hf_deepfake.data.batch import Normalise, Pictures, make_loader
+
+BATCH_SIZE = 64
+"""Pictures per forward pass: large enough for any device, small enough for a laptop's memory."""
+
+
+def predict_logits(
+    model: nn.Module, dataset: Dataset, data_config: dict[str, Any], workers: int, precision: str = "no"
+) -> NDArray[np.float64]:
+    """Logits of every picture, computed by all processes together.
+
+    Buffers (BatchNorm statistics) are first taken from the main process: others may have seen other batches.
+
+    Args:
+        model: a net with logits (real, fake), on its device; left in eval mode.
+        dataset: a split with columns image and label.
+        data_config: timm's preprocessing, as of `models.build.data_config`.
+        workers: decoding processes for each process.
+        precision: "bf16" or "fp16" for autocast, "no" for float32.
+
+    Returns:
+        float64 (N, 2), in the split's order, the same on every process.
+
+    Raises:
+        PictureError: a picture cannot be opened.
+    """
+    state = PartialState()
+    device = next(model.parameters()).device
+    if state.num_processes > 1:
+        for buffer in model.buffers():
+            torch.distributed.broadcast(buffer, src=0)
+    mine = range(state.process_index, len(dataset), state.num_processes)
+    batches = [list(mine[start : start + BATCH_SIZE]) for start in range(0, len(mine), BATCH_SIZE)]
+    loader = make_loader(Pictures(dataset, data_config), batches, workers, pin_memory=device.type == "cuda")
+    normalise = Normalise(data_config, device)
+    model.eval()
+    positions, rows = [], []
+    with torch.inference_mode(), _autocast(device, precision):
+        for batch in loader:
+            rows.append(model(normalise(batch.pictures.to(device, non_blocking=True))).float().cpu().numpy())
+            positions.append(batch.positions.numpy())
+    logits = np.empty((len(dataset), 2))
+    for where, values in gather_object(list(zip(positions, rows, strict=True))):
+        logits[where] = values
+    return logits
+
+
+def _autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
+    """Autocast in a reduced precision, or nothing."""
+    if precision == "no":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import timm.data
+import torch
+from datasets import Dataset, Image
+from PIL import Image as Pillow
+
+from hf_deepfake.config import TrainConfig
+from hf_deepfake.data.batch import Augment, Normalise, Pictures, default_workers, make_loader, usable_cores
+
+DATA_CONFIG = {
+    "input_size": (3, 32, 32),
+    "interpolation": "bicubic",
+    "mean": (0.5, 0.4, 0.3),
+    "std": (0.2, 0.25, 0.5),
+    "crop_pct": 1.0,
+    "crop_mode": "squash",
+}
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    generator = np.random.default_rng(0)
+    paths = []
+    for number, size in enumerate([(40, 50), (64, 33), (32, 32), (120, 90)]):
+        path = folder / f"{number}.png"
+        Pillow.fromarray(generator.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)).save(path)
+        paths.append(str(path))
+    return Dataset.from_dict({"image": paths, "label": [0, 1, 1, 0]}).cast_column("image", Image())
+
+
+def augment(**options):
+    config = TrainConfig(data=("x",), output_dir="y", **({"crop_scale": 1.0, "colour": 0.0, "flip": 0.0} | options))
+    return Augment(config, Normalise(DATA_CONFIG, torch.device("cpu")))
+
+
+def test_decoded_and_normalised_as_timms_evaluation_transform(split):
+    transform = timm.data.create_transform(**DATA_CONFIG, is_training=False)
+    batch = Pictures(split, DATA_CONFIG).__getitems__([3, 0])
+    ours = Normalise(DATA_CONFIG, torch.device("cpu"))(batch.pictures)
+    theirs = torch.stack([transform(split[position]["image"].convert("RGB")) for position in (3, 0)])
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
+    assert (batch.labels.tolist(), batch.positions.tolist()) == ([0, 0], [3, 0])
+    assert batch.pictures.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_keeps_the_order_of_its_batches(split, workers):
+    batches = [[2], [0, 3], [1]]
+    loader = make_loader(Pictures(split, DATA_CONFIG), batches, workers, pin_memory=False)
+    assert [batch.positions.tolist() for batch in loader] == batches
+    assert [batch.labels.tolist() for batch in loader] == [[1], [0, 0], [1]]
+
+
+def test_nothing_drawn_is_plain_normalisation(split):
+    pictures = Pictures(split, DATA_CONFIG).__getitems__([0, 1, 2]).pictures
+    changed = augment()
+    drawn = changed.draw(3, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(changed(pictures, drawn), changed.normalise(pictures))
+
+
+def test_flip_mirrors_exactly_the_drawn_pictures(split):
+    pictures = Pictures(split, DATA_CONFIG).__getitems__([0, 1]).pictures
+    changed = augment(flip=0.5)
+    drawn = torch.full((2, 8), 0.5)
+    drawn[:, 0] = torch.tensor([0.4, 0.6])
+    result, plain = changed(pictures, drawn), changed.normalise(pictures)
+    torch.testing.assert_close(result[0], plain[0].flip(2))
+    torch.testing.assert_close(result[1], plain[1])
+
+
+def test_flip_through_resampling_is_the_same_mirror():
+    pictures = (torch.arange(2 * 3 * 8 * 8).view(2, 3, 8, 8) % 251).to(torch.uint8)
+    drawn = torch.full((2, 8), 0.5)
+    drawn[:, 0], drawn[:, 1] = torch.tensor([0.1, 0.9]), 1.0  # the largest crop: the whole picture
+    changed = augment(flip=0.5, crop_scale=0.5)
+    plain = changed.normalise(pictures)
+    torch.testing.assert_close(
+        changed(pictures, drawn), torch.stack([plain[0].flip(2), plain[1]]), atol=1e-4, rtol=1e-4
+    )
+
+
+def test_a_crop_of_a_quarter_shows_the_drawn_corner():
+    pictures = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
+    pictures[:, :, :4, :4] = 200  # top left quarter
+    changed = augment(crop_scale=0.25)
+    drawn = torch.tensor([[0.9, 0.0, 0.5, 0.0, 0.0, 0.5, 0.5, 0.5]])  # half a side, shifted to the top left
+    result = changed(pictures, drawn)
+    inside = changed.normalise(torch.full((1, 3, 8, 8), 200, dtype=torch.uint8))
+    torch.testing.assert_close(result[:, :, :7, :7], inside[:, :, :7, :7])
+
+
+def test_colour_by_hand():
+    pictures = torch.full((1, 3, 4, 4), 100, dtype=torch.uint8)
+    drawn = torch.full((1, 8), 0.5)
+    drawn[0, 5] = 1.0  # brightest: + 20 %; contrast and saturation stay
+    changed = augment(colour=0.2)
+    expected = changed.normalise.unit(torch.full((1, 3, 4, 4), 120 / 255))
+    torch.testing.assert_close(changed(pictures, drawn), expected)
+
+
+def test_rows_of_a_draw_are_what_a_process_needs(split):
+    pictures = Pictures(split, DATA_CONFIG).__getitems__([0, 1, 2, 3]).pictures
+    changed = augment(flip=0.5, crop_scale=0.6, colour=0.3, rotate=20.0)
+    drawn = changed.draw(4, torch.Generator().manual_seed(5))
+    whole = changed(pictures, drawn)
+    torch.testing.assert_close(torch.cat([changed(pictures[:2], drawn[:2]), changed(pictures[2:], drawn[2:])]), whole)
+
+
+def test_workers_share_the_cores():
+    assert default_workers(1) == min(8, usable_cores())
+    assert default_workers(10_000) == 1

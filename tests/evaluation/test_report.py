@@ -1,0 +1,111 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.bootstrap import intervals
+from hf_deepfake.evaluation.metrics import METRICS, compute_metrics
+from hf_deepfake.evaluation.report import CheckpointInfo, Metric, Report, evaluate_scores, save_scores
+
+SCORES, LABELS, GROUPS = [0.9, 0.8, 0.3, 0.2, 0.6, 0.1], [1, 1, 1, 0, 0, 0], ["a", "b", "c", "a", "b", None]
+
+
+@pytest.fixture(scope="module")
+def report():
+    return Report(
+        checkpoint=CheckpointInfo("resnet18", 64, 11_177_538, 1.25, 0.4),
+        splits={
+            "test": evaluate_scores(SCORES, LABELS, GROUPS, 0.4, test_looks=1),
+            "outside": evaluate_scores([0.2, 0.4], [0, 0]),
+        },
+        data={"counts": {"test": {"real": 3, "fake": 3}}},
+        training={"id": "x", "epochs": [{"epoch": 1, "train_loss": 0.5}]},
+    )
+
+
+def test_a_result_ties_metrics_and_intervals(report):
+    result = report.splits["test"]
+    assert (result.n, result.n_real, result.n_fake, result.n_groups) == (6, 3, 3, 4)
+    assert result.confusion == {"tn": 2, "fp": 1, "fn": 1, "tp": 2}
+    assert (result.threshold, result.test_looks) == (0.4, 1)
+    values, ranges = compute_metrics(SCORES, LABELS, 0.4), intervals(SCORES, LABELS, GROUPS, 0.4)
+    assert list(result.metrics) == list(METRICS)
+    assert result.metrics["accuracy"] == Metric(values["accuracy"], *ranges["accuracy"])
+
+
+def test_an_undefined_metric_says_why(report):
+    outside = report.splits["outside"]
+    assert outside.metrics["auc"] == Metric(None, None, None, "no fake pictures")
+    assert outside.n_groups is None
+    assert str(outside.metrics["auc"]) == "undefined (no fake pictures)"
+    assert str(Metric(0.5)) == "0.500"
+    assert str(Metric(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
+
+
+def test_round_trip(report, tmp_path):
+    report.save(tmp_path / "report.json")
+    assert Report.load(tmp_path / "report.json") == report
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_numbers_that_json_lacks_become_null(report, tmp_path):
+    training = {"loss": float("nan"), "worst": np.float32("inf"), "steps": np.int64(3), "betas": (0.9, 0.99)}
+    replace(report, training=training).save(tmp_path / "report.json")
+    text = (tmp_path / "report.json").read_text()
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    assert json.loads(text)["training"] == {"loss": None, "worst": None, "steps": 3, "betas": [0.9, 0.99]}
+
+
+@pytest.mark.parametrize(
+    ("mend", "message"),
+    [
+        (lambda content: content.pop("splits"), "has no splits"),
+        (lambda content: content["splits"]["test"].pop("n"), r"splits\.test has no n"),
+        (lambda content: content["checkpoint"].update(image_size="large"), "image_size has the wrong type"),
+        (lambda content: content["splits"]["test"]["metrics"].update(auc=0.5), "auc has the wrong type"),
+        (lambda content: content.update(format_version=99), "report format 99"),
+    ],
+)
+def test_damage_is_named(report, tmp_path, mend, message):
+    path = tmp_path / "report.json"
+    report.save(path)
+    content = json.loads(path.read_text())
+    mend(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=message):
+        Report.load(path)
+
+
+def test_what_is_no_report_is_refused(tmp_path):
+    path = tmp_path / "report.json"
+    with pytest.raises(InputError, match="cannot read"):
+        Report.load(path)
+    for text in ('{"splits": ', "[]", "\x00"):
+        path.write_text(text)
+        with pytest.raises(InputError, match="not a whole report"):
+            Report.load(path)
+
+
+def test_summary_shows_splits_side_by_side(report):
+    lines = report.summary().splitlines()
+    assert lines[0] == "resnet18, 64 px, 11.2 M parameters"
+    assert lines[1].split() == ["test", "outside"]
+    assert lines[2].split() == ["Pictures", "3", "real,", "3", "fake", "2", "real,", "0", "fake"]
+    auc = next(line for line in lines if line.startswith("AUC"))
+    assert str(report.splits["test"].metrics["auc"]) in auc
+    assert auc.endswith("undefined (no fake pictures)")
+
+
+def test_scores_are_kept(tmp_path):
+    path = tmp_path / "scores.parquet"
+    save_scores(path, files=["a", "b"], splits=["test"] * 2, labels=[1, 0], scores=[0.75, 0.5], groups=["g", None])
+    table = pd.read_parquet(path)
+    assert table["score"].tolist() == [0.75, 0.5]
+    assert table["label"].tolist() == [1, 0]
+    assert table["group"].isna().tolist() == [False, True]
+    assert table["source"].isna().all()
+    assert list(table.columns) == ["file", "split", "group", "source", "label", "score"]
