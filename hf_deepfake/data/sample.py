@@ -20,7 +20,7 @@ def draw_sample(folder: Path, count: int = 300, size: int = 128, seed: int = 0) 
     pictures of a pair have the same size, format, quality and metadata.
 
     A fake is a soft-edged part of the face, from the same scene moved and recoloured ("warp") or from the face of the
-    scene before ("swap"), a little blurred or sharpened, laid over the scene, as face swaps and self-blended images
+    scene before ("swap"), a little blurred, laid over the scene, as face swaps and self-blended images
     are (Shiohara and Yamasaki, "Detecting Deepfakes with Self-Blended Images", CVPR 2022, section 3).
 
     Args:
@@ -55,7 +55,7 @@ def _forge(rng: np.random.Generator, scene: Scene, donor: Scene) -> tuple[Array,
     y, x = np.mgrid[0:size, 0:size].astype(np.float32)
     u, v = scene.to_head(x, y)
     # Eyes, nose and mouth, or one half of these.
-    top, bottom = ((-0.42, 0.80), (-0.42, 0.20), (0.0, 0.80))[rng.choice(3, p=(0.5, 0.25, 0.25))]
+    top, bottom = ((-0.42, 0.80), (-0.42, 0.20), (0.0, 0.80))[rng.choice(3, p=(0.6, 0.2, 0.2))]
     middle, high, wide = (top + bottom) / 2, (bottom - top) / 2, rng.uniform(0.46, 0.58)
     feather = rng.uniform(0.10, 0.22)
     depth = 1 - np.sqrt((u / wide) ** 2 + ((v - middle) / high) ** 2)
@@ -64,11 +64,10 @@ def _forge(rng: np.random.Generator, scene: Scene, donor: Scene) -> tuple[Array,
 
     pasted = _moved(rng, scene, donor)
     inner = mask[..., None]
-    here, there = ((picture * inner).sum((0, 1)) / mask.sum() for picture in (scene.picture, pasted))
-    pasted = pasted * (here / np.maximum(there, 0.05)) * (1 + rng.normal(0, 0.03, 3))  # nearly matched colours
-    soft = _blurred(pasted, rng.uniform(0.5, 0.9))
-    amount = rng.uniform(0.4, 0.9) if rng.random() < 0.6 else -rng.uniform(0.3, 0.7)  # blur, or else sharpen
-    pasted = pasted + amount * (soft - pasted)
+    here, there = ((picture * inner).sum((0, 1)) for picture in (scene.picture, pasted))
+    pasted = pasted * (here / there) * (1 + rng.normal(0, 0.03, 3))  # colours matched, but not quite
+    pasted *= np.clip(_light(scene.picture) / _light(pasted), 0.6, 1.6)
+    pasted += rng.uniform(0.6, 1.0) * (_blurred(pasted, rng.uniform(0.6, 0.95)) - pasted)
     return np.clip(scene.picture + inner * (pasted - scene.picture), 0, 1).astype(np.float32), mask
 
 
@@ -91,6 +90,13 @@ def _moved(rng: np.random.Generator, scene: Scene, donor: Scene) -> Array:
 def _face(scene: Scene) -> NDArray[np.float64]:
     """Position of the middle of the features, px."""
     return np.array(scene.centre) + scene.turn * scene.scale * np.array([np.cos(scene.angle), np.sin(scene.angle)])
+
+
+def _light(picture: Array) -> Array:
+    """The light that falls on a picture, (S, S, 1): what is left of its brightness at 6 x 6 px."""
+    grey = Image.fromarray(picture.mean(axis=2, dtype=np.float32))
+    coarse = grey.resize((6, 6), Image.Resampling.BOX).resize(grey.size, Image.Resampling.BILINEAR)
+    return np.asarray(coarse)[..., None] + 0.05
 
 
 def _blurred(picture: Array, sigma: float) -> Array:

@@ -1,0 +1,119 @@
+"""Which pictures make up each step: a function of seed and epoch alone, so that a run can be resumed anywhere."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hf_deepfake.errors import InputError
+
+
+@dataclass(frozen=True)
+class Share:
+    """One process's share of every step: `batch_size` pictures, cut among `processes` and then into `rounds`."""
+
+    batch_size: int
+    rounds: int = 1
+    processes: int = 1
+    process: int = 0
+
+    def rows(self, round_: int) -> slice:
+        """Positions within a step's pictures that this process takes in one accumulation round."""
+        size = self.batch_size // (self.rounds * self.processes)
+        start = (round_ * self.processes + self.process) * size
+        return slice(start, start + size)
+
+
+class StepBatches:
+    """Batches of one process for one epoch at a time, for a `DataLoader`'s `batch_sampler`.
+
+    Iterating yields `share.rounds` lists of positions for each step, from `first_step` on; pictures that fill no
+    whole step are left for another epoch's order.
+    """
+
+    def __init__(self, share: Share):
+        self.share = share
+        self.order: np.ndarray = np.empty(0, dtype=np.int64)
+        self.first_step = 0
+        self.steps = 0
+
+    def set_epoch(self, order: np.ndarray, first_step: int, steps: int) -> None:
+        """Take the order of an epoch, of which `first_step` steps are done."""
+        self.order, self.first_step, self.steps = order, first_step, steps
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in range(self.first_step, self.steps):
+            positions = self.order[step * self.share.batch_size : (step + 1) * self.share.batch_size]
+            for round_ in range(self.share.rounds):
+                yield positions[self.share.rows(round_)].tolist()
+
+    def __len__(self) -> int:
+        return (self.steps - self.first_step) * self.share.rounds
+
+
+def epoch_order(
+    sampling: str, labels: np.ndarray, groups: Sequence[str | None] | None, seed: int, epoch: int
+) -> np.ndarray:
+    """Positions of pictures in the order in which an epoch shows them.
+
+    Args:
+        sampling: "shuffle": every picture once. "balanced": real and fake in turn, as many pictures as there are,
+            so that the rarer class repeats and the other rests in part. "paired": a real beside a fake of its
+            group; in each group the rarer class repeats until every picture has had its partner.
+        labels: int (N,), 0 real and 1 fake.
+        groups: group of each picture or None; needed for "paired".
+        seed: seed of the run.
+        epoch: epoch from 0; each has another order.
+
+    Returns:
+        int64 positions; for "balanced" and "paired" every other one is a real.
+
+    Raises:
+        InputError: "paired" without a group that holds both classes.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    if sampling == "shuffle":
+        return generator.permutation(len(labels))
+    real, fake = np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)
+    if sampling == "balanced":
+        half = len(labels) // 2
+        pairs = np.stack([_cycled(real, half, generator), _cycled(fake, half, generator)], axis=1)
+    else:
+        pairs = _pairs_in_groups(labels, groups, generator)
+        generator.shuffle(pairs)
+    return pairs.reshape(-1)
+
+
+def _cycled(positions: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    """`count` of the positions: each as often as any other, give or take one, in random order."""
+    passes = [generator.permutation(positions) for _ in range(-(-count // len(positions)))]
+    return np.concatenate(passes)[:count]
+
+
+def _pairs_in_groups(
+    labels: np.ndarray, groups: Sequence[str | None] | None, generator: np.random.Generator
+) -> np.ndarray:
+    """(P, 2) positions, a real and a fake; partners share a group where both classes are in it."""
+    members: dict[str, tuple[list[int], list[int]]] = {}
+    alone: tuple[list[int], list[int]] = ([], [])
+    for position, label in enumerate(labels):
+        group = groups[position] if groups is not None else None
+        sides = alone if group is None else members.setdefault(group, ([], []))
+        sides[label].append(position)
+    pairs = []
+    for real, fake in members.values():
+        if real and fake:
+            count = max(len(real), len(fake))
+            pairs.append(np.stack([_cycled(np.array(side), count, generator) for side in (real, fake)], axis=1))
+        else:
+            alone[0].extend(real)
+            alone[1].extend(fake)
+    if not pairs:
+        raise InputError(
+            "sampling paired needs groups that hold a real and a fake, and this data has none; "
+            "add a groups.csv or use --sampling balanced"
+        )
+    if alone[0] and alone[1]:
+        count = max(map(len, alone))
+        pairs.append(np.stack([_cycled(np.array(side), count, generator) for side in alone], axis=1))
+    return np.concatenate(pairs)

@@ -1,0 +1,157 @@
+"""A whole training run: data, net, loop, checkpoint, report."""
+
+import platform
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import nn
+
+from hf_deepfake.config import LABELS, TrainConfig
+from hf_deepfake.data.batch import usable_cores
+from hf_deepfake.data.load import DataReport, prepare
+from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.report import Report
+from hf_deepfake.models.build import build_model, data_config, unfreeze
+from hf_deepfake.training.device import cpu_name, make_accelerator
+from hf_deepfake.training.finish import finish
+from hf_deepfake.training.loop import Loop
+from hf_deepfake.training.resume import RunFolder, Stopped
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A finished run.
+
+    Attributes:
+        folder: the run's folder.
+        checkpoint: the checkpoint folder in it.
+        report: what was measured.
+    """
+
+    folder: Path
+    checkpoint: Path
+    report: Report
+
+
+def train(config: TrainConfig) -> TrainResult:
+    """Train, export and measure a detector.
+
+    Under `accelerate launch` every process calls this; without, one process does it all.
+
+    Args:
+        config: the run.
+
+    Returns:
+        Where everything lies, and the report. A run that was finished before is not repeated.
+
+    Raises:
+        InputError: something in the options, the data or the machine stands in the way; nothing is half-written.
+        Stopped: SIGTERM or SIGINT came; the state is saved for `resume`.
+    """
+    run = RunFolder.open(config)
+    if run.record["status"] == "finished":
+        return TrainResult(run.folder, run.checkpoint, Report.load(run.checkpoint / "report.json"))
+    accelerator = make_accelerator(config)
+    set_seed(config.seed)
+    net = build_model(
+        config.model, image_size=config.image_size, drop_rate=config.drop_rate, pretrained=config.pretrained
+    )
+    with accelerator.main_process_first():  # the others then find unpacked zips and hashes in the cache
+        data, data_report = prepare(config)
+    _check_data(data_report)
+    _check_fingerprint(run, data_report)
+    loop = Loop(config, accelerator, run, net, data, data_config(net, config.image_size))
+    if accelerator.is_main_process and not config.resume:
+        run.clear()
+    run.record["data"] = data_report.to_dict()
+    run.record["machine"] = _machine(accelerator)
+    run.record["status"] = "running"
+    if accelerator.is_main_process:
+        run.save_record()
+        loop.progress.say(_summary(config, accelerator, net, loop, data_report))
+    accelerator.wait_for_everyone()
+    if config.tracker != "none":
+        accelerator.init_trackers("hf_deepfake", config={name: str(value) for name, value in asdict(config).items()})
+    began = time.monotonic()
+    try:
+        loop.fit()
+    except Stopped:
+        _close(run, accelerator, "stopped", began)
+        raise
+    _close(run, accelerator, "trained", began)
+    report = finish(config, accelerator, run, net, data, data_report, loop.workers)
+    _close(run, accelerator, "finished", time.monotonic())
+    accelerator.end_training()
+    return TrainResult(run.folder, run.checkpoint, report)
+
+
+def _check_data(report: DataReport) -> None:
+    """Refuse data that cannot train, choose and test: every split needs both classes."""
+    for split, classes in report.counts.items():
+        for label in LABELS:
+            if not classes[label]:
+                raise InputError(
+                    f"the {split} split has no {label} pictures; add some, or give data without splits to have it split"
+                )
+
+
+def _check_fingerprint(run: RunFolder, report: DataReport) -> None:
+    """Refuse to resume on other pictures than the run began with."""
+    before = run.record.get("data", {}).get("fingerprint")
+    if before not in {None, report.fingerprint}:
+        raise InputError(
+            f"the pictures are not those that the run in {run.folder} began with; "
+            "give the same data, or start anew in another --output_dir"
+        )
+
+
+def _close(run: RunFolder, accelerator: Accelerator, status: str, began: float) -> None:
+    """Note the run's status and the time since `began`."""
+    run.record["status"] = status
+    run.record["train_seconds"] = round(run.record.get("train_seconds", 0.0) + time.monotonic() - began, 1)
+    if accelerator.is_main_process:
+        run.save_record()
+
+
+def _machine(accelerator: Accelerator) -> dict[str, str | int]:
+    """What the run computes on."""
+    on_gpu = accelerator.device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name() if on_gpu else cpu_name(),
+        "cores": usable_cores(),
+        "processes": accelerator.num_processes,
+        "threads": torch.get_num_threads(),
+        "precision": accelerator.mixed_precision,
+        "system": platform.platform(terse=True),
+    }
+
+
+def _summary(config: TrainConfig, accelerator: Accelerator, net: nn.Module, loop: Loop, data: DataReport) -> str:
+    """What the run will do, before its first step."""
+    machine = _machine(accelerator)
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    stages = []
+    for stage in loop.stages:
+        unfreeze(net, stage.last_blocks)
+        trained = sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
+        stages.append(
+            f"{stage.name}: {stage.epochs} epochs of {stage.steps_per_epoch} steps, "
+            f"rate {stage.lr:g} ({stage.schedule}), {trained / 1e6:.2f} M parameters train"
+        )
+    lines = {
+        "data": data.summary(),
+        "net": f"{config.model}, {parameters / 1e6:.2f} M parameters, {config.image_size} px, "
+        f"start weights {config.pretrained}",
+        "stages": "\n".join(stages),
+        "step": f"{config.batch_size} pictures over {loop.share.processes} processes x {loop.share.rounds} rounds, "
+        f"{config.optimizer}, {config.sampling}",
+        "keeps": f"the epoch with the best validation {config.monitor}",
+        "machine": f"{machine['device']}, {machine['precision']} precision, {machine['threads']} threads, "
+        f"{loop.workers} decoding workers",
+        "output": config.output_dir,
+    }
+    return "\n".join(f"{name:>8}  " + text.replace("\n", "\n" + " " * 10) for name, text in lines.items())

@@ -1,0 +1,132 @@
+"""Stages of a run: which parts of the net train, for how many steps, at which learning rate."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from timm.optim import create_optimizer_v2
+from torch import nn
+
+from hf_deepfake.config import TrainConfig
+from hf_deepfake.errors import InputError
+
+LOWER_IS_BETTER = frozenset({"log_loss"})
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of epochs with one optimiser. `last_blocks` is as in `models.build.unfreeze`."""
+
+    name: str
+    first_epoch: int
+    epochs: int
+    steps_per_epoch: int
+    lr: float
+    last_blocks: int | None
+    schedule: str
+    warmup_steps: int
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole stage."""
+        return self.epochs * self.steps_per_epoch
+
+    def rate(self, step: int, lowered: float = 1.0) -> float:
+        """Learning rate at a step of the stage (from 0); `lowered` is the plateau's factor so far."""
+        if step < self.warmup_steps:
+            return self.lr * (step + 1) / self.warmup_steps
+        if self.schedule == "cosine":
+            done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+            return self.lr * 0.5 * (1 + math.cos(math.pi * done))
+        return self.lr * lowered
+
+
+def plan_stages(config: TrainConfig, pictures: int) -> list[Stage]:
+    """The stages of a run.
+
+    Args:
+        config: the run.
+        pictures: how many an epoch shows.
+
+    Returns:
+        One or two stages; those of no epochs are left out.
+
+    Raises:
+        InputError: an epoch has fewer pictures than a step.
+    """
+    steps = pictures // config.batch_size
+    if steps == 0:
+        raise InputError(
+            f"batch_size {config.batch_size} is more than the {pictures} pictures of an epoch; "
+            f"use --batch_size {max(2, pictures // 4)} or fewer"
+        )
+    if config.steps_per_epoch is not None:
+        steps = min(steps, config.steps_per_epoch)
+
+    def stage(name: str, first: int, epochs: int, lr: float, last_blocks: int | None, schedule: str) -> Stage:
+        warmup = min(config.warmup_steps, epochs * steps // 10)
+        return Stage(name, first, epochs, steps, lr, last_blocks, schedule, warmup)
+
+    stages = [
+        stage("classifier", 0, config.head_epochs, config.head_lr, 0, "constant"),
+        stage("main", config.head_epochs, config.epochs, config.lr, config.last_blocks, config.schedule),
+    ]
+    return [item for item in stages if item.epochs]
+
+
+def make_optimizer(model: nn.Module, stage: Stage, config: TrainConfig) -> torch.optim.Optimizer:
+    """The stage's optimiser over the parameters that train in it."""
+    decay = config.weight_decay
+    if decay is None:
+        decay = 0.05 if config.optimizer == "adamw" else 0.0
+    return create_optimizer_v2(
+        model, opt=config.optimizer, lr=stage.lr, weight_decay=decay, momentum=0.9, layer_decay=config.layer_decay
+    )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate; with layer-wise decay each group scales it."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("lr_scale", 1.0)
+
+
+def better(monitor: str, value: float, best: float | None) -> bool:
+    """Whether `value` of the monitored metric beats the best so far."""
+    if best is None:
+        return True
+    return value < best if monitor in LOWER_IS_BETTER else value > best
+
+
+def plateau_factor(monitor: str, values: Sequence[float], patience: int, factor: float) -> float:
+    """What a plateau schedule has made of the learning rate.
+
+    Args:
+        monitor: name of the metric.
+        values: its value after each epoch of the stage.
+        patience: epochs without a better value before the rate is lowered; counting then starts again.
+        factor: what the rate is multiplied by each time.
+
+    Returns:
+        The product of all reductions so far, 1 without any.
+    """
+    best, waited, result = None, 0, 1.0
+    for value in values:
+        if better(monitor, value, best):
+            best, waited = value, 0
+            continue
+        waited += 1
+        if waited == patience:
+            result, waited = result * factor, 0
+    return result
+
+
+def epochs_without_gain(monitor: str, values: Sequence[float]) -> int:
+    """Epochs since the monitored metric was last better than ever before."""
+    best, waited = None, 0
+    for value in values:
+        if better(monitor, value, best):
+            best, waited = value, 0
+        else:
+            waited += 1
+    return waited

@@ -1,0 +1,68 @@
+import subprocess
+import sys
+
+import pytest
+
+from hf_deepfake.cli import main
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["data", "--help"]])
+def test_help_reads_and_exits_with_0(words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 0
+    assert "usage: hf-deepfake" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["train", "--modell", "x"], "error: unknown argument --modell; did you mean --model?\n"),
+        (["data", "sample", "--seeed=3"], "error: unknown argument --seeed=3; see --help for what there is\n"),
+        (["train", "--data", "sample"], "error: no output folder given; add --output_dir runs/NAME\n"),
+        (["train", "--lr"], "error: argument --lr: expected one argument; see hf-deepfake train --help\n"),
+        (["train", "--lr", "fast"], "error: lr is 'fast'; it must be a number\n"),
+        (["data", "nosuch/folder.zip"], "error: no such path"),
+    ],
+)
+def test_errors_are_one_sentence_and_exit_with_2(words, sentence, capsys):
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(sentence)
+    assert said.count("\n") == 1
+
+
+def test_an_unknown_command_is_named(capsys):
+    assert main(["trian"]) == 2
+    assert "'trian'" in capsys.readouterr().err
+
+
+def test_only_the_main_process_speaks(monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "1")
+    assert main(["data", "nosuch"]) == 2
+    assert capsys.readouterr().err == ""
+
+
+def test_what_a_data_set_holds(faces, capsys):
+    assert main(["data", str(faces)]) == 0
+    said = capsys.readouterr().out
+    assert "train" in said
+    assert "real" in said
+
+
+def test_a_process_exits_with_2(tmp_path):
+    words = [
+        sys.executable,
+        "-m",
+        "hf_deepfake.cli",
+        "train",
+        "--data",
+        str(tmp_path),
+        "--output_dir",
+        str(tmp_path / "o"),
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("error: ") == 1
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "o").exists()

@@ -1,0 +1,53 @@
+"""The house rule: a room imports only from rooms above it, and importing the package costs next to nothing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hf_deepfake
+
+ROOT = Path(hf_deepfake.__file__).parent
+ROOMS = ["errors", "files", "config", "pictures", "data", "models", "evaluation", "explain", "detect", "hub", "training", "cli"]
+
+
+def imported(path: Path) -> set[str]:
+    """Rooms of the package that a file imports from."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {name.split(".")[1] for name in names if name.startswith("hf_deepfake.")}
+
+
+FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_one_way(path):
+    room = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    own = ROOMS.index(room)
+    assert [name for name in imported(path) if ROOMS.index(name) > own] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_is_long(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 350
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    heavy = "torch", "timm", "transformers", "datasets", "pandas", "numpy", "matplotlib", "PIL"
+    code = f"import hf_deepfake, hf_deepfake.cli, sys; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_public_names_are_there():
+    assert all(getattr(hf_deepfake, name) is not None for name in hf_deepfake.__all__)
+    assert dir(hf_deepfake) == sorted(hf_deepfake.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        hf_deepfake.nonsense  # noqa: B018  # ty: ignore[unresolved-attribute]

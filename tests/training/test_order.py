@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from hf_deepfake.errors import InputError
+from hf_deepfake.training.order import Share, StepBatches, epoch_order
+
+LABELS = np.array([0, 0, 0, 0, 0, 0, 1, 1])
+
+
+def test_shuffle_shows_every_picture_once_and_differs_by_epoch():
+    first, second = (epoch_order("shuffle", LABELS, None, seed=3, epoch=epoch) for epoch in (0, 1))
+    assert sorted(first) == sorted(second) == list(range(8))
+    assert first.tolist() != second.tolist()
+    assert first.tolist() == epoch_order("shuffle", LABELS, None, seed=3, epoch=0).tolist()
+
+
+def test_balanced_alternates_and_repeats_the_rarer_class():
+    order = epoch_order("balanced", LABELS, None, seed=0, epoch=0)
+    assert LABELS[order].tolist() == [0, 1] * 4
+    assert sorted(order[1::2]) == [6, 6, 7, 7]
+    assert len(set(order[0::2])) == 4
+
+
+def test_paired_puts_a_real_beside_a_fake_of_its_group():
+    labels = np.array([0, 1, 1, 0, 1, 0, 1])
+    groups = ["a", "a", "a", "b", "b", "c", None]
+    order = epoch_order("paired", labels, groups, seed=0, epoch=0).reshape(-1, 2)
+    pairs = {tuple(pair) for pair in order.tolist()}
+    # The real of a repeats for its two fakes; c and the picture without a group, alone in theirs, make a pair.
+    assert pairs == {(0, 1), (0, 2), (3, 4), (5, 6)}
+
+
+def test_paired_needs_a_group_with_both_classes():
+    with pytest.raises(InputError, match="paired needs groups"):
+        epoch_order("paired", np.array([0, 1]), ["a", "b"], seed=0, epoch=0)
+    with pytest.raises(InputError, match="paired needs groups"):
+        epoch_order("paired", np.array([0, 1]), None, seed=0, epoch=0)
+
+
+@pytest.mark.parametrize(("rounds", "processes"), [(1, 1), (2, 1), (1, 2), (2, 2)])
+def test_shares_of_a_step_are_the_step(rounds, processes):
+    order = np.arange(20)
+    parts = []
+    for process in range(processes):
+        batches = StepBatches(Share(8, rounds, processes, process))
+        batches.set_epoch(order, first_step=0, steps=2)
+        assert len(batches) == 2 * rounds
+        parts.append(list(batches))
+    for step in range(2):
+        seen = [number for part in parts for batch in part[step * rounds : (step + 1) * rounds] for number in batch]
+        assert sorted(seen) == list(range(step * 8, step * 8 + 8))
+
+
+def test_going_on_in_mid_epoch_gives_the_remaining_batches():
+    whole, rest = StepBatches(Share(4, rounds=2)), StepBatches(Share(4, rounds=2))
+    whole.set_epoch(np.arange(13), first_step=0, steps=3)
+    rest.set_epoch(np.arange(13), first_step=1, steps=3)
+    assert list(rest) == list(whole)[2:]

@@ -1,0 +1,272 @@
+"""Whole runs on drawn pictures with nets of some thousand parameters."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hf_deepfake.cli import main
+from hf_deepfake.config import TrainConfig, build
+from hf_deepfake.errors import InputError
+from hf_deepfake.models.build import build_model
+from hf_deepfake.training.progress import Progress
+from hf_deepfake.training.resume import Stopped
+from hf_deepfake.training.run import train
+
+ROOT = Path(__file__).parents[2]
+TINY = {"model": "test_convnext", "pretrained": "off", "image_size": 64, "batch_size": 16, "workers": 0}
+TINY |= {"mixed_precision": "no", "lr": 1e-3}
+
+
+def options(faces, folder, **changes):
+    return TINY | {"data": str(faces), "output_dir": str(folder), "epochs": 2, "steps_per_epoch": 3} | changes
+
+
+def config(faces, folder, **changes):
+    return build(TrainConfig, options(faces, folder, **changes))
+
+
+def state(folder):
+    return torch.load(folder / "state.pt", weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def finished(faces, tmp_path_factory):
+    """A run of two stages that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    return train(config(faces, folder, head_epochs=1, model="test_resnet"))
+
+
+def test_a_run_leaves_record_scores_and_checkpoint(finished):
+    assert {path.name for path in finished.folder.iterdir()} == {
+        "run.json", "state.pt", "best.safetensors", "scores.parquet", "checkpoint",
+    }  # fmt: skip
+    assert {path.name for path in finished.checkpoint.iterdir()} == {
+        "config.json", "model.safetensors", "report.json", "README.md", "confusion.png", "roc.png", "reliability.png",
+        "scores.png", "learning_curves.png",
+    }  # fmt: skip
+    record = json.loads((finished.folder / "run.json").read_text())
+    assert record["status"] == "finished"
+    assert [entry["stage"] for entry in record["epochs"]] == ["classifier", "main", "main"]
+    assert [entry["epoch"] for entry in record["epochs"]] == [1, 2, 3]
+    assert record["test_looks"] == 1
+    assert record["data"]["fingerprint"] == json.loads((finished.checkpoint / "config.json").read_text())[
+        "hf_deepfake"]["data_fingerprint"]  # fmt: skip
+
+
+def test_the_report_tells_of_the_exported_folder(finished):
+    scores = pd.read_parquet(finished.folder / "scores.parquet")
+    test = scores[scores["split"] == "test"]
+    result = finished.report.splits["test"]
+    assert (result.n, result.n_fake, result.test_looks) == (len(test), int(test["label"].sum()), 1)
+    from hf_deepfake.detect.detector import Detector
+
+    verdicts = Detector.from_pretrained(finished.checkpoint)(list(test["file"]))
+    assert [verdict.fake_probability for verdict in verdicts] == pytest.approx(list(test["score"]), abs=1e-5)
+    assert result.metrics["accuracy"].value == pytest.approx(((test["score"] >= 0.5) == test["label"]).mean())
+
+
+def test_a_finished_run_is_not_repeated(finished):
+    before = {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*") if path.is_file()}
+    again = train(
+        build(TrainConfig, json.loads((finished.folder / "run.json").read_text())["options"], {"resume": True})
+    )
+    assert again.report == finished.report
+    assert {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*") if path.is_file()} == before
+
+
+def stop_at(monkeypatch, step, number=signal.SIGTERM):
+    """Send this process a signal when a step of the run is done."""
+    usual = Progress.step
+
+    def stopping(self, epoch, done, batch_size):
+        usual(self, epoch, done, batch_size)
+        if done == step:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(Progress, "step", stopping)
+
+
+@pytest.mark.parametrize(
+    ("step", "changes"),
+    [
+        (2, {}),
+        (4, {"workers": 2}),
+        (3, {"ema": 0.9, "mixup": 0.2, "cutmix": 0.5, "model": "test_resnet"}),
+        (5, {"sampling": "paired", "accumulation": 2, "drop_rate": 0.5, "optimizer": "sgd", "head_epochs": 1}),
+    ],
+)
+def test_a_resumed_run_ends_with_the_same_weights(faces, tmp_path, monkeypatch, step, changes):
+    train(config(faces, tmp_path / "whole", **changes))
+    with monkeypatch.context() as patch:
+        stop_at(patch, step)
+        with pytest.raises(Stopped):
+            train(config(faces, tmp_path / "parts", **changes))
+    assert json.loads((tmp_path / "parts" / "run.json").read_text())["status"] == "stopped"
+    train(config(faces, tmp_path / "parts", resume=True, **changes))
+    whole, parts = state(tmp_path / "whole"), state(tmp_path / "parts")
+    for key in ("model", "ema"):
+        for name in whole[key] or ():
+            assert torch.equal(whole[key][name], parts[key][name]), name
+    losses = [[entry["train_loss"] for entry in found["position"]["history"]] for found in (whole, parts)]
+    assert losses[0] == losses[1]
+
+
+def test_a_stopped_command_says_how_to_go_on(faces, tmp_path, monkeypatch, capsys):
+    stop_at(monkeypatch, 1, signal.SIGINT)
+    words = [word for name, value in options(faces, tmp_path / "run").items() for word in (f"--{name}", str(value))]
+    assert main(["train", *words]) == 128 + signal.SIGINT
+    assert "go on with --resume" in capsys.readouterr().err
+
+
+def test_accumulation_changes_memory_not_weights(faces, tmp_path):
+    train(config(faces, tmp_path / "one"))
+    train(config(faces, tmp_path / "four", accumulation=4))
+    one, four = state(tmp_path / "one")["model"], state(tmp_path / "four")["model"]
+    for name in one:
+        torch.testing.assert_close(one[name], four[name], atol=1e-4, rtol=1e-3)
+
+
+def test_names_and_order_of_folders_change_no_verdict(faces, tmp_path):
+    scores = {}
+    for number, (real, fake) in enumerate([("real", "fake"), ("Original", "AI_generated")]):
+        folder = tmp_path / f"set{number}" / "faces"
+        shutil.copytree(faces / "real", folder / real)
+        shutil.copytree(faces / "fake", folder / fake)
+        result = train(config(folder, tmp_path / f"run{number}"))
+        table = pd.read_parquet(result.folder / "scores.parquet")
+        names = [f"{label} {Path(file).name}" for label, file in zip(table["label"], table["file"], strict=True)]
+        scores[number] = dict(zip(names, table["score"], strict=True))
+    assert scores[0] == scores[1]
+
+
+def test_patience_ends_a_run_that_gains_nothing(faces, tmp_path):
+    result = train(config(faces, tmp_path / "run", epochs=9, lr=0.0, patience=2))
+    assert len(result.report.training["epochs"]) == 3
+    assert result.report.training["best_epoch"] == 1
+
+
+def test_frozen_batchnorm_keeps_its_statistics(faces, tmp_path):
+    result = train(config(faces, tmp_path / "run", model="test_resnet", freeze_batchnorm=True))
+    trained = load_file(result.folder / "best.safetensors")
+    fresh = build_model("test_resnet", image_size=64, pretrained="off").state_dict()
+    means = [name for name in trained if name.endswith("running_mean")]
+    assert means
+    assert all(torch.equal(trained[name], fresh[name]) for name in means)
+
+
+def test_a_tracker_gets_the_metrics(faces, tmp_path):
+    train(config(faces, tmp_path / "run", tracker="tensorboard"))
+    assert list((tmp_path / "run" / "trackers").rglob("events.out.tfevents.*"))
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_best_epoch(faces, tmp_path, monkeypatch):
+    from hf_deepfake.training import loop
+
+    usual = loop.soft_cross_entropy
+    calls = []
+
+    def failing(*arguments):
+        calls.append(1)
+        return usual(*arguments) * (float("nan") if len(calls) > 4 else 1)
+
+    monkeypatch.setattr(loop, "soft_cross_entropy", failing)
+    with pytest.raises(InputError, match=r"not a number any more at step 2 of epoch 2; the best epoch so far \(1\)"):
+        train(config(faces, tmp_path / "run"))
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+    assert all(tensor.isfinite().all() for tensor in load_file(tmp_path / "run" / "best.safetensors").values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"batch_size": 300}, "batch_size 300 is more than the 96 pictures"),
+        ({"batch_size": 6, "accumulation": 2, "sampling": "paired"}, "an even number for each"),
+        ({"model": "resnet5O"}, "unknown model 'resnet5O'; nearest names: "),
+        ({"pretrained": "hub"}, "--pretrained FILE"),
+        ({"last_blocks": 99}, "last_blocks is 99"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_before_anything_is_written(faces, tmp_path, changes, sentence):
+    with pytest.raises(InputError) as caught:
+        train(config(faces, tmp_path / "run", **changes))
+    assert sentence in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_pictures_are_not_taken_for_the_same_run(faces, tmp_path, monkeypatch):
+    pictures = shutil.copytree(faces, tmp_path / "faces")
+    with monkeypatch.context() as patch:
+        stop_at(patch, 1)
+        with pytest.raises(Stopped):
+            train(config(pictures, tmp_path / "run"))
+    next(iter(sorted((pictures / "real").iterdir()))).unlink()
+    with pytest.raises(InputError, match="the pictures are not those"):
+        train(config(pictures, tmp_path / "run", resume=True))
+
+
+STOPPING = """\
+import os, signal, sys
+from hf_deepfake.cli import main
+from hf_deepfake.training.progress import Progress
+usual, step = Progress.step, int(os.environ.get("STOP_AT", "0"))
+def stopping(self, epoch, done, batch_size):
+    usual(self, epoch, done, batch_size)
+    if done == step and self.shown:
+        os.kill(os.getpid(), signal.SIGTERM)
+Progress.step = stopping
+sys.exit(main(["train", *sys.argv[1:]]))
+"""
+
+
+def launch(processes, script, faces, folder, stop=0, **changes):
+    """Run a script under `accelerate launch` on the CPU."""
+    given = options(faces, folder, **changes)
+    words = [word for name, value in given.items() for word in (f"--{name}", str(value)) if value is not True]
+    words += [f"--{name}" for name, value in given.items() if value is True]
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes)]
+    return subprocess.run(
+        [*launcher, "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", str(script), *words],
+        env=os.environ | {"STOP_AT": str(stop)}, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_two_processes_learn_and_measure_as_one(faces, tmp_path):
+    one = train(config(faces, tmp_path / "one", sampling="paired"))
+    done = launch(2, ROOT / "scripts" / "train.py", faces, tmp_path / "two", sampling="paired", workers=1)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("one", "two")]
+    assert records[1]["machine"]["processes"] == 2
+    for mine, theirs in zip(*(record["epochs"] for record in records), strict=True):
+        assert mine["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-4)
+        assert mine["log_loss"] == pytest.approx(theirs["log_loss"], rel=1e-3)
+    scores = [pd.read_parquet(tmp_path / name / "scores.parquet") for name in ("one", "two")]
+    assert scores[0]["file"].tolist() == scores[1]["file"].tolist()
+    assert scores[0]["score"].tolist() == pytest.approx(scores[1]["score"].tolist(), abs=1e-3)
+    assert one.report.splits["test"].n == len(scores[1][scores[1]["split"] == "test"])
+
+
+@pytest.mark.slow
+def test_two_processes_resume_to_the_same_weights(faces, tmp_path):
+    script = tmp_path / "stopping.py"
+    script.write_text(STOPPING)
+    changes = {"model": "test_resnet", "workers": 1, "steps_per_epoch": 30, "batch_size": 2}
+    whole = launch(2, script, faces, tmp_path / "whole", **changes)
+    assert whole.returncode == 0, whole.stderr
+    stopped = launch(2, script, faces, tmp_path / "parts", stop=12, **changes)
+    assert stopped.returncode != 0
+    assert state(tmp_path / "parts")["position"]["step"] == 20  # processes agree every so many steps
+    resumed = launch(2, script, faces, tmp_path / "parts", resume=True, **changes)
+    assert resumed.returncode == 0, resumed.stderr
+    models = [state(tmp_path / name)["model"] for name in ("whole", "parts")]
+    for name in models[0]:
+        assert torch.equal(models[0][name], models[1][name]), name

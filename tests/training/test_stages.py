@@ -1,0 +1,78 @@
+import pytest
+import timm
+import torch
+
+from hf_deepfake.config import TrainConfig
+from hf_deepfake.errors import InputError
+from hf_deepfake.training.stages import (
+    Stage,
+    epochs_without_gain,
+    make_optimizer,
+    plan_stages,
+    plateau_factor,
+    set_rate,
+)
+
+
+def config(**options):
+    return TrainConfig(data=("x",), output_dir="y", **options)
+
+
+def test_two_stages_with_their_steps():
+    head, main = plan_stages(config(head_epochs=2, epochs=3, batch_size=10, last_blocks=4, warmup_steps=2), 105)
+    assert (head.first_epoch, head.epochs, head.steps_per_epoch, head.last_blocks) == (0, 2, 10, 0)
+    assert (main.first_epoch, main.epochs, main.steps, main.last_blocks) == (2, 3, 30, 4)
+    assert (head.schedule, main.schedule) == ("constant", "cosine")
+
+
+def test_steps_can_be_capped_and_empty_stages_vanish():
+    (only,) = plan_stages(config(epochs=3, batch_size=10, steps_per_epoch=4), 105)
+    assert (only.name, only.steps_per_epoch) == ("main", 4)
+
+
+def test_too_few_pictures_for_a_step():
+    with pytest.raises(InputError, match="batch_size 32 is more than the 20 pictures"):
+        plan_stages(config(), 20)
+
+
+def test_cosine_with_warm_up_by_hand():
+    stage = Stage("main", 0, 2, 6, lr=0.8, last_blocks=None, schedule="cosine", warmup_steps=4)
+    assert [stage.rate(step) for step in range(4)] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert stage.rate(4) == pytest.approx(0.8)
+    assert stage.rate(8) == pytest.approx(0.4)  # half of the eight steps after the warm-up
+    assert stage.rate(12) == pytest.approx(0.0)
+
+
+def test_plateau_lowers_after_patience_and_counts_anew():
+    values = [0.5, 0.6, 0.6, 0.55, 0.6, 0.58, 0.7, 0.7]
+    assert plateau_factor("auc", values[:3], 2, 0.5) == 1.0
+    assert plateau_factor("auc", values[:4], 2, 0.5) == 0.5
+    assert plateau_factor("auc", values[:6], 2, 0.5) == 0.25
+    assert plateau_factor("auc", values, 2, 0.5) == 0.25
+    assert plateau_factor("log_loss", [0.9, 0.8, 0.7], 1, 0.1) == 1.0
+
+
+def test_epochs_without_gain():
+    assert epochs_without_gain("auc", []) == 0
+    assert epochs_without_gain("auc", [0.5, 0.7, 0.7, 0.6]) == 2
+    assert epochs_without_gain("log_loss", [0.5, 0.7, 0.4]) == 0
+
+
+def test_layer_decay_scales_each_block():
+    net = timm.create_model("resnet18", num_classes=2)
+    (stage,) = plan_stages(config(batch_size=2, epochs=1), 10)
+    optimizer = make_optimizer(net, stage, config(layer_decay=0.5))
+    set_rate(optimizer, 0.1)
+    rates = {id(parameter): group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
+    assert rates[id(net.fc.weight)] == pytest.approx(0.1)
+    assert rates[id(net.layer4[1].conv1.weight)] == pytest.approx(0.05)
+    assert rates[id(net.layer4[0].conv1.weight)] == pytest.approx(0.025)
+
+
+@pytest.mark.parametrize(("name", "decay"), [("adamw", 0.05), ("adam", 0.0), ("sgd", 0.0)])
+def test_optimisers_and_their_weight_decay(name, decay):
+    net = torch.nn.Linear(3, 2)
+    (stage,) = plan_stages(config(batch_size=2, epochs=1), 10)
+    optimizer = make_optimizer(net, stage, config(optimizer=name))
+    decays = {group["weight_decay"] for group in optimizer.param_groups}
+    assert max(decays) == decay
