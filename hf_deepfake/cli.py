@@ -118,15 +118,16 @@ def _add_options(parser: argparse.ArgumentParser, kind: type[DataConfig], leave_
             group = parser.add_argument_group(GROUPS[item.name])
         hint = hints[item.name]
         kinds = typing.get_args(hint) or (hint,)
+        words: dict[str, Any] = {"default": argparse.SUPPRESS, "help": _explained(item)}
         if hint is bool:
-            how: dict[str, Any] = {"action": "store_true"}
+            words["action"] = "store_true"
         elif typing.get_origin(hint) is typing.Literal:
-            how = {"metavar": "|".join(kinds)}
+            words["metavar"] = "|".join(kinds)
         else:
-            how = {"metavar": "N" if int in kinds else "TEXT" if str in kinds else "X"}
+            words["metavar"] = "N" if int in kinds else "TEXT" if str in kinds else "X"
             if tuple in (typing.get_origin(hint), *map(typing.get_origin, kinds)):
-                how["nargs"] = "+"
-        group.add_argument(f"--{item.name}", default=argparse.SUPPRESS, help=_explained(item), **how)
+                words["nargs"] = "+"
+        group.add_argument(f"--{item.name}", **words)
 
 
 def _explained(item: Field) -> str:

@@ -64,7 +64,7 @@ def plain(config: TrainConfig, train: Dataset, workers: int) -> float:
         }
     )
     loader = DataLoader(
-        examples,  # ty: ignore[invalid-argument-type]
+        examples,
         batch_size=config.batch_size,
         shuffle=True,
         drop_last=True,
@@ -96,10 +96,9 @@ def benchmark_training(words: argparse.Namespace) -> None:
         raise InputError(f"{words.data} has {len(data['train'])} training pictures; {pictures} are needed")
     chosen = np.random.default_rng(0).permutation(len(data["train"]))[:pictures]
     labels = list(data["validation"]["label"])
-    few = DatasetDict(
-        train=data["train"].select(chosen),
-        validation=data["validation"].select([labels.index(0), labels.index(1)]),  # the loop wants some
-    )
+    few = DatasetDict()
+    few["train"] = data["train"].select(chosen)
+    few["validation"] = data["validation"].select([labels.index(0), labels.index(1)])  # the loop wants some
     workers = default_workers(1)
     figures: dict[str, list[float]] = {"ours": [], "plain": []}
     with tempfile.TemporaryDirectory() as folder:

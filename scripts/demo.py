@@ -1,23 +1,26 @@
-"""The demo: train a small net on drawn pictures, then classify two of them as other people's code would."""
+"""The demo: train a small net on drawn pictures, then classify some of them as other people's code would."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
 from hf_deepfake.cli import main
-from hf_deepfake.config import DataConfig
+from hf_deepfake.config import LABELS, DataConfig
 from hf_deepfake.data.load import prepare
+from hf_deepfake.evaluation.figures import FAKE, GROUND, INK, REAL, save_figure
 
 RUN = Path("runs/demo")
 
 CLASSIFY = """\
-import sys
+import json, sys
 sys.modules["hf_deepfake"] = None  # any import of the package would fail
 from transformers import pipeline
 classify = pipeline("image-classification", model=sys.argv[1])
-for picture in sys.argv[2:]:
-    best = classify(picture)[0]
-    print(f"{picture}: {best['label']} {best['score']:.3f}")
+print(json.dumps([best[0] for best in classify(sys.argv[2:])]))
 """
 
 
@@ -27,14 +30,41 @@ def demo() -> int:
     if code:
         return code
     data, _ = prepare(DataConfig(data=("sample",)))
-    first = [list(data["test"]["label"]).index(label) for label in (0, 1)]
-    pictures = [data["test"][position]["image"].filename for position in first]
-    print("\nwith transformers alone, a real and then a fake picture of the test split:", flush=True)
-    subprocess.run([sys.executable, "-c", CLASSIFY, str(RUN / "checkpoint"), *pictures], check=True)
-    print(
-        f"\nrun         {RUN}\ncard        {RUN / 'checkpoint' / 'README.md'}\nfigures     {RUN / 'checkpoint'}/*.png"
-    )
+    test = data["test"]
+    labels = list(test["label"])
+    chosen = [position for label in range(len(LABELS)) for position in _positions(labels, label, 4)]
+    pictures = [test[position]["image"].filename for position in chosen]
+    words = [sys.executable, "-c", CLASSIFY, str(RUN / "checkpoint"), *pictures]
+    verdicts = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout)
+    print("\nwith transformers alone, a real and then a fake picture of the test split:")
+    for number in (0, 4):
+        print(f"{pictures[number]}: {verdicts[number]['label']} {verdicts[number]['score']:.3f}")
+    save_figure(_sheet(pictures, [LABELS[labels[position]] for position in chosen], verdicts), RUN / "demo.png")
+    print(f"\nrun         {RUN}\npicture     {RUN / 'demo.png'}\ncard        {RUN / 'checkpoint' / 'README.md'}")
     return 0
+
+
+def _positions(labels: list[int], label: int, count: int) -> list[int]:
+    """The first pictures of a class."""
+    return [position for position, found in enumerate(labels) if found == label][:count]
+
+
+def _sheet(pictures: list[str], truths: list[str], verdicts: list[dict]) -> Figure:
+    """Pictures with their verdicts beside two figures of the checkpoint."""
+    figure = Figure(figsize=(15, 4.6), facecolor=GROUND)
+    grid = figure.add_gridspec(2, 12, left=0.01, right=0.995, top=0.93, bottom=0.02, hspace=0.28, wspace=0.08)
+    for number, (picture, truth, verdict) in enumerate(zip(pictures, truths, verdicts, strict=True)):
+        axes = figure.add_subplot(grid[number // 4, number % 4])
+        axes.imshow(imread(picture))
+        axes.set_axis_off()
+        colour = REAL if verdict["label"] == "real" else FAKE
+        axes.set_title(f"{truth}: says {verdict['label']} {verdict['score']:.2f}", fontsize=8, color=colour)
+    for columns, name in ((slice(4, 8), "roc.png"), (slice(8, 12), "reliability.png")):
+        axes = figure.add_subplot(grid[:, columns])
+        axes.imshow(imread(RUN / "checkpoint" / name), interpolation="lanczos")
+        axes.set_axis_off()
+    figure.text(0.01, 0.965, "Drawn pictures of the test split", fontsize=10, color=INK)
+    return figure
 
 
 if __name__ == "__main__":

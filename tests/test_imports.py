@@ -10,7 +10,20 @@ import pytest
 import hf_deepfake
 
 ROOT = Path(hf_deepfake.__file__).parent
-ROOMS = ["errors", "files", "config", "pictures", "data", "models", "evaluation", "explain", "detect", "hub", "training", "cli"]
+ROOMS = [
+    "errors",
+    "files",
+    "config",
+    "pictures",
+    "data",
+    "models",
+    "evaluation",
+    "explain",
+    "detect",
+    "hub",
+    "training",
+    "cli",
+]
 
 
 def imported(path: Path) -> set[str]:

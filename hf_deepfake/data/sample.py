@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hf_deepfake.data.scene import Array, Scene, draw_scene
+from hf_deepfake.data.scene import Array, Scene, draw_scene, noise
 
 QUALITY = 92
 """JPEG quality of all pictures: high enough to keep the traces of a fake, lossy as photographs are."""
@@ -68,6 +68,7 @@ def _forge(rng: np.random.Generator, scene: Scene, donor: Scene) -> tuple[Array,
     pasted = pasted * (here / there) * (1 + rng.normal(0, 0.03, 3))  # colours matched, but not quite
     pasted *= np.clip(_light(scene.picture) / _light(pasted), 0.6, 1.6)
     pasted += rng.uniform(0.6, 1.0) * (_blurred(pasted, rng.uniform(0.6, 0.95)) - pasted)
+    pasted += rng.uniform(0.010, 0.018) * noise(rng, size, (size // 2, size // 2))[..., None]
     return np.clip(scene.picture + inner * (pasted - scene.picture), 0, 1).astype(np.float32), mask
 
 

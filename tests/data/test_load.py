@@ -1,0 +1,233 @@
+"""From sources to splits, on small folders of drawn noise."""
+
+import logging
+import shutil
+
+import numpy as np
+import pytest
+from datasets import ClassLabel, Dataset, Features, Image, Value
+from PIL import Image as PILImage
+
+from hf_deepfake.config import DataConfig
+from hf_deepfake.data import load_images, prepare
+from hf_deepfake.errors import InputError
+
+
+def draw(path, seed):
+    """A picture of noise; the same seed gives the same picture."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PILImage.fromarray(np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
+
+
+def folder(root, count=10, first=0, real="real", fake="fake"):
+    """A folder without splits: `count` pictures of each class, all different."""
+    for number in range(count):
+        draw(root / real / f"{number}.png", [first, number])
+        draw(root / fake / f"{number}.png", [first, number, 1])
+    return root
+
+
+def split_folder(root, count=4):
+    for place, split in enumerate(("Train", "Validation", "Test")):
+        folder(root / split, count, first=place + 1, real="Real", fake="Fake")
+    return root
+
+
+def prepared(tmp_path, *sources, **options):
+    return prepare(DataConfig(data=tuple(map(str, sources)), cache_dir=str(tmp_path / "cache"), **options))
+
+
+def pixels(data):
+    """Pixels and label of each row."""
+    return [(row["image"].tobytes(), row["label"]) for row in data]
+
+
+def sizes(data):
+    return {name: len(split) for name, split in data.items()}
+
+
+def test_three_splits_with_the_same_columns(tmp_path):
+    data, report = prepared(tmp_path, folder(tmp_path / "faces"))
+    features = Features({"image": Image(), "label": ClassLabel(names=["real", "fake"]), "source": Value("string")})
+    assert [split.features for split in data.values()] == [features] * 3
+    assert sizes(data) == {"train": 16, "validation": 2, "test": 2}
+    assert report.counts["test"] == {"real": 1, "fake": 1}
+    assert report.sources == {"faces": report.counts}
+    assert report.made == {"faces": ("train", "validation", "test")}
+    assert report.clean
+    assert set(data["train"]["source"]) == {"faces"}
+    assert data["train"][0]["image"].size == (32, 32)
+
+
+def test_given_splits_are_kept(tmp_path):
+    data, report = prepared(tmp_path, split_folder(tmp_path / "faces"))
+    assert sizes(data) == {"train": 8, "validation": 8, "test": 8}
+    assert report.made == {}
+    assert report.listed == 24
+
+
+def test_only_a_test_split(tmp_path):
+    folder(tmp_path / "faces/test")
+    data, report = prepared(tmp_path, tmp_path / "faces")
+    assert sizes(data) == {"train": 0, "validation": 0, "test": 20}
+    assert report.made == {}
+    assert data["train"].features == data["test"].features
+
+
+def test_names_and_places_change_nothing(tmp_path):
+    one, first = prepared(tmp_path, folder(tmp_path / "one"))
+    other, second = prepared(
+        tmp_path,
+        folder(tmp_path / "other/deep", real="zz_Original", fake="0_ai"),
+        real_names=("zzoriginal",),
+        fake_names=("0 AI",),
+    )
+    assert first.fingerprint == second.fingerprint
+    for split in one:
+        assert pixels(one[split]) == pixels(other[split])
+    _, moved = prepared(tmp_path, tmp_path / "one", split_seed=1)
+    assert moved.fingerprint != first.fingerprint
+
+
+def test_columns_of_csv_files(tmp_path):
+    root = folder(tmp_path / "faces")
+    lines = [
+        f"{name}/{number}.png,scene {number},{kind}"
+        for name, kind in (("real", ""), ("fake", "swap"))
+        for number in range(10)
+    ]
+    (root / "groups.csv").write_text("\n".join(["file,group,manipulation", *lines, "fake/77.png,x,y"]))
+    data, report = prepared(tmp_path, root)
+    assert report.unmatched_rows == 1
+    assert data["train"].features["group"] == Value("string")
+    assert set(zip(data["train"]["label"], data["train"]["manipulation"], strict=True)) == {(0, None), (1, "swap")}
+    groups = [set(split["group"]) for split in data.values()]
+    assert [len(names) for names in groups] == [8, 1, 1]
+    assert not groups[0] & groups[1] | groups[1] & groups[2] | groups[0] & groups[2]
+
+
+def test_several_sources(tmp_path):
+    one, other = split_folder(tmp_path / "a/faces"), folder(tmp_path / "b/faces")
+    for root, file in ((one, "Train/Real/0.png"), (other, "real/0.png")):
+        (root / "groups.csv").write_text(f"file,group\n{file},person\n")
+    (other / "attributes.csv").write_text("file,age\nfake/1.png,30\n")
+    data, report = prepared(tmp_path, one, other)
+    assert list(report.sources) == ["faces", "faces-2"]
+    assert report.made == {"faces-2": ("train", "validation", "test")}
+    assert sum(sizes(data).values()) == 44
+    rows = [row for split in data.values() for row in split.remove_columns("image")]
+    assert {row["group"] for row in rows} == {None, "faces/person", "faces-2/person"}
+    assert {(row["source"], row["age"]) for row in rows if row["age"]} == {("faces-2", "30")}
+
+
+def test_folders_and_embedded_pictures_merge(tmp_path):
+    features = Features({"image": Image(), "label": ClassLabel(names=["fake", "real"])})
+    drawn = [PILImage.fromarray(np.full((32, 32, 3), 10 * number, np.uint8)) for number in range(10)]
+    Dataset.from_dict({"image": drawn, "label": [0, 1] * 5}, features=features).to_parquet(tmp_path / "more.parquet")
+    data, report = prepared(tmp_path, folder(tmp_path / "faces"), tmp_path / "more.parquet")
+    assert sum(sizes(data).values()) == 30
+    assert {
+        label for split in data.values() for row in split for label in [row["label"]] if row["source"] == "more"
+    } == {0, 1}
+    assert report.sources["more"]["train"] == {"real": 3, "fake": 3}
+
+
+def test_leaks(tmp_path):
+    root = split_folder(tmp_path / "faces")
+    shutil.copy(root / "Test/Fake/0.png", root / "Train/Fake/0.png")  # the same picture in train and test
+    (root / "groups.csv").write_text("file,group\nTrain/Real/1.png,p\nValidation/Real/2.png,p\nTest/Real/3.png,q\n")
+    data, report = prepared(tmp_path, root)
+    assert sizes(data) == {"train": 6, "validation": 8, "test": 8}
+    assert (report.leaked_groups, report.leaked_pictures, report.dropped) == (("p",), 1, 2)
+    data, report = prepared(tmp_path, root, on_leak="keep")
+    assert sizes(data) == {"train": 8, "validation": 8, "test": 8}
+    assert (report.leaked_groups, report.leaked_pictures, report.dropped) == (("p",), 1, 0)
+    with pytest.raises(InputError, match=r"1 groups and 1 pictures are in more than one split, such as .*Train/"):
+        prepared(tmp_path, root, on_leak="error")
+
+
+def test_a_picture_never_lands_on_both_sides_of_a_made_split(tmp_path):
+    root = folder(tmp_path / "faces")
+    for number in range(10):
+        shutil.copy(root / f"real/{number}.png", root / f"real/copy{number}.png")
+    data, report = prepared(tmp_path, root)
+    seen = [{image for image, _ in pixels(split)} for split in data.values()]
+    assert not seen[0] & seen[1] | seen[1] & seen[2] | seen[0] & seen[2]
+    assert report.duplicates == 10
+    assert sum(sizes(data).values()) == 30
+
+
+def test_the_same_picture_in_both_classes_is_named(tmp_path):
+    root = folder(tmp_path / "faces")
+    shutil.copy(root / "real/3.png", root / "fake/also3.png")
+    _, report = prepared(tmp_path, root)
+    assert report.label_conflicts == ((str(root / "real/3.png"), str(root / "fake/also3.png")),)
+    assert report.duplicates == 1
+
+
+def test_files_that_do_not_open(tmp_path):
+    root = folder(tmp_path / "faces")
+    (root / "real/0.png").write_bytes((root / "real/0.png").read_bytes()[:99])
+    (root / "fake/x.jpg").write_text("nothing")
+    data, report = prepared(tmp_path, root)
+    assert sum(sizes(data).values()) == 19
+    assert report.listed == 21
+    assert [name for name, _ in report.bad_files] == [str(root / "fake/x.jpg"), str(root / "real/0.png")]
+    assert "not a picture" in report.bad_files[0][1]
+    with pytest.raises(InputError, match=r"2 pictures do not open; the first is .*x\.jpg"):
+        prepared(tmp_path, root, on_bad_file="error")
+
+
+def test_the_log_warns_only_of_trouble(tmp_path, caplog):
+    root = folder(tmp_path / "faces")
+    with caplog.at_level(logging.INFO, "hf_deepfake"):
+        load_images(root, cache_dir=str(tmp_path / "cache"))
+        (root / "fake/x.jpg").write_text("nothing")
+        load_images(root, cache_dir=str(tmp_path / "cache"))
+    assert [record.levelname for record in caplog.records] == ["INFO", "WARNING"]
+    assert "skipped 1 of 21" in caplog.records[1].getMessage()
+
+
+def test_one_class_only(tmp_path):
+    draw(tmp_path / "faces/fake/1.png", 0)
+    with pytest.raises(InputError, match=r"there are no real pictures in .*faces"):
+        prepared(tmp_path, tmp_path / "faces")
+
+
+def test_one_class_in_each_of_two_sources(tmp_path):
+    for number in range(5):
+        draw(tmp_path / f"a/real/{number}.png", [0, number])
+        draw(tmp_path / f"b/fake/{number}.png", [1, number])
+    _, report = prepared(tmp_path, tmp_path / "a", tmp_path / "b")
+    assert report.counts["test"] == {"real": 1, "fake": 1}
+
+
+def test_a_class_with_fewer_pictures_than_splits(tmp_path):
+    root = folder(tmp_path / "faces")
+    for number in range(2, 10):
+        (root / f"fake/{number}.png").unlink()
+    with pytest.raises(InputError, match="faces has 2 fake pictures, which is too few"):
+        prepared(tmp_path, root)
+
+
+def test_one_group_cannot_be_split(tmp_path):
+    root = folder(tmp_path / "faces", 5)
+    lines = [f"real/{number}.png,one" for number in range(5)]
+    (root / "groups.csv").write_text("\n".join(["file,group", *lines]))
+    with pytest.raises(InputError, match="5 real pictures, which is too few"):
+        prepared(tmp_path, root)
+
+
+def test_bad_options_and_no_source(tmp_path):
+    with pytest.raises(InputError, match="no data given"):
+        prepare(DataConfig())
+    with pytest.raises(InputError, match="unknown option 'validation_shar'"):
+        load_images(tmp_path, validation_shar=0.2)
+    with pytest.raises(InputError, match="no such path"):
+        load_images(tmp_path / "none", cache_dir=str(tmp_path / "cache"))
+
+
+def test_a_cache_that_cannot_be_made(tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(InputError, match="cannot be made"):
+        prepared(tmp_path, folder(tmp_path / "faces"))

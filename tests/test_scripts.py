@@ -1,0 +1,36 @@
+"""The scripts as a user starts them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.slow
+def test_benchmark_of_training_runs_both_ways(faces, tmp_path):
+    words = ["train", "--data", str(faces), "--model", "test_resnet", "--image_size", "64", "--batch_size", "8"]
+    words += ["--steps", "2", "--repeats", "2", "--output", str(tmp_path / "figures.json")]
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "benchmark.py", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    ours, plain = figures["images_per_second"]["ours"], figures["images_per_second"]["plain"]
+    assert figures["ratios"] == pytest.approx([mine / theirs for mine, theirs in zip(ours, plain, strict=True)])
+    assert "ours / plain" in done.stdout
+
+
+@pytest.mark.slow
+def test_demo_trains_and_classifies_without_the_package(tmp_path):
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "demo.py"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "runs" / "demo" / "checkpoint" / "report.json").read_text())
+    assert 0.8 < report["splits"]["test"]["metrics"]["auc"]["value"] < 0.9995
+    lines = done.stdout.partition("with transformers alone")[2].splitlines()[1:3]
+    assert all(line.split()[-2] in {"real", "fake"} for line in lines)
