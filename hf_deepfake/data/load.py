@@ -68,9 +68,7 @@ def prepare(config: DataConfig) -> tuple[DatasetDict, DataReport]:
     classes = class_names(config)
     sources = _distinct([open_source(text, classes, cache) for text in config.data])
     labels = np.concatenate([source.labels for source in sources])
-    for label, name in enumerate(LABELS):
-        if label not in labels:
-            raise InputError(f"there are no {name} pictures in {', '.join(config.data)}; give pictures of both classes")
+    _check_classes(labels, config)
     table = _merge(sources)
     numbers = np.repeat(np.arange(len(sources)), [len(source.labels) for source in sources])
     groups = np.array(table["group"] if "group" in table.column_names else [None] * len(table), object)
@@ -80,6 +78,7 @@ def prepare(config: DataConfig) -> tuple[DatasetDict, DataReport]:
     if bad_files and config.on_bad_file == "error":
         raise InputError(f"{len(bad_files)} pictures do not open; the first is {': '.join(bad_files[0])}")
     rows = np.flatnonzero(hashes != b"")
+    _check_classes(labels[rows], config)  # again: broken files may have been all of a class
 
     given = np.concatenate([source.splits for source in sources])
     missing = missing_splits(given, numbers)
@@ -120,6 +119,15 @@ def prepare(config: DataConfig) -> tuple[DatasetDict, DataReport]:
         fingerprint=_fingerprint(hashes, labels, splits),
     )
     return DatasetDict({name: table.select(rows[splits == split]) for split, name in enumerate(SPLITS)}), report
+
+
+def _check_classes(labels: NDArray[np.int8], config: DataConfig) -> None:
+    """Refuse pictures of which a class is missing."""
+    for label, name in enumerate(LABELS):
+        if label not in labels:
+            raise InputError(
+                f"there are no {name} pictures in {', '.join(config.data)} that open; give pictures of both classes"
+            )
 
 
 def _cache_folder(config: DataConfig) -> Path:

@@ -231,3 +231,35 @@ def test_a_cache_that_cannot_be_made(tmp_path):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(InputError, match="cannot be made"):
         prepared(tmp_path, folder(tmp_path / "faces"))
+
+
+@pytest.mark.parametrize("names", [("fake",), ("real", "fake")])
+def test_a_class_of_which_nothing_opens(tmp_path, names):
+    root = folder(tmp_path / "faces")
+    for file in (file for name in names for file in (root / name).iterdir()):
+        file.write_bytes(b"broken")
+    with pytest.raises(InputError, match=f"there are no {names[0]} pictures in .*faces that open"):
+        prepared(tmp_path, root)
+
+
+def test_the_fingerprint_sees_pixels_and_labels(tmp_path):
+    root = folder(tmp_path / "faces")
+    first = prepared(tmp_path, root)[1].fingerprint
+    draw(root / "real/0.png", 99)
+    redrawn = prepared(tmp_path, root)[1].fingerprint
+    (root / "real").rename(root / "aside")
+    (root / "fake").rename(root / "real")
+    (root / "aside").rename(root / "fake")
+    assert len({first, redrawn, prepared(tmp_path, root)[1].fingerprint}) == 3
+
+
+def test_without_validation_it_is_15_percent_of_train(tmp_path):
+    root = folder(tmp_path / "faces/train", 20).parent
+    folder(root / "test", 2, first=1)
+    _, report = prepared(tmp_path, root)
+    assert {split: list(count.values()) for split, count in report.counts.items()} == {
+        "train": [17, 17],
+        "validation": [3, 3],
+        "test": [2, 2],
+    }
+    assert report.made == {"faces": ("validation",)}

@@ -122,13 +122,14 @@ def test_test_alone_stays_test():
     assert made(given, random_hashes(10), unnamed(10), np.tile([0, 1], 5).astype(np.int8)).tolist() == [2] * 10
 
 
-def test_groups_and_equal_pictures_stay_together():
-    generator = np.random.default_rng(3)
+@pytest.mark.parametrize("seed", range(8))
+def test_groups_and_equal_pictures_stay_together(seed):
+    generator = np.random.default_rng(seed)
     groups = generator.integers(0, 40, 300).astype(str).astype(object)
     groups[generator.random(300) < 0.3] = None
     hashes = random_hashes(250)[generator.integers(0, 250, 300)]
     labels = generator.integers(0, 2, 300).astype(np.int8)
-    splits = made(np.full(300, -1, np.int8), hashes, groups, labels)
+    splits = made(np.full(300, -1, np.int8), hashes, groups, labels, seed=seed)
     for key in (hashes, groups):
         for value in set(key) - {None}:
             assert len(set(splits[key == value])) == 1
