@@ -51,19 +51,20 @@ def _positions(labels: list[int], label: int, count: int) -> list[int]:
 
 def _sheet(pictures: list[str], truths: list[str], verdicts: list[dict]) -> Figure:
     """Pictures with their verdicts beside two figures of the checkpoint."""
-    figure = Figure(figsize=(15, 4.6), facecolor=GROUND)
-    grid = figure.add_gridspec(2, 12, left=0.01, right=0.995, top=0.93, bottom=0.02, hspace=0.28, wspace=0.08)
+    figure = Figure(figsize=(15.5, 4.5), facecolor=GROUND)
+    grid = figure.add_gridspec(2, 4, left=0.01, right=0.5, top=0.88, bottom=0.03, hspace=0.16, wspace=0.05)
     for number, (picture, truth, verdict) in enumerate(zip(pictures, truths, verdicts, strict=True)):
         axes = figure.add_subplot(grid[number // 4, number % 4])
         axes.imshow(imread(picture))
         axes.set_axis_off()
         colour = REAL if verdict["label"] == "real" else FAKE
-        axes.set_title(f"{truth}: says {verdict['label']} {verdict['score']:.2f}", fontsize=8, color=colour)
-    for columns, name in ((slice(4, 8), "roc.png"), (slice(8, 12), "reliability.png")):
-        axes = figure.add_subplot(grid[:, columns])
+        axes.set_title(f"{truth}: says {verdict['label']} {verdict['score']:.2f}", fontsize=9, color=colour)
+    grid = figure.add_gridspec(1, 2, left=0.52, right=0.995, top=0.97, bottom=0.01, wspace=0.02)
+    for column, name in enumerate(("roc.png", "reliability.png")):
+        axes = figure.add_subplot(grid[column])
         axes.imshow(imread(RUN / "checkpoint" / name), interpolation="lanczos")
         axes.set_axis_off()
-    figure.text(0.01, 0.965, "Drawn pictures of the test split", fontsize=10, color=INK)
+    figure.text(0.012, 0.95, "Drawn pictures of the test split", fontsize=11, color=INK)
     return figure
 
 

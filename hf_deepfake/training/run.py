@@ -94,8 +94,10 @@ def _check_data(report: DataReport) -> None:
     for split, classes in report.counts.items():
         for label in LABELS:
             if not classes[label]:
+                leaked = f" left, for {report.dropped} were dropped as leaks" if report.dropped else ""
                 raise InputError(
-                    f"the {split} split has no {label} pictures; add some, or give data without splits to have it split"
+                    f"the {split} split has no {label} pictures{leaked}; add some, or give data without splits to "
+                    "have it split"
                 )
 
 

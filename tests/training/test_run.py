@@ -228,11 +228,11 @@ sys.exit(main(["train", *sys.argv[1:]]))
 
 
 def launch(processes, script, faces, folder, stop=0, **changes):
-    """Run a script under `accelerate launch` on the CPU."""
+    """Run a script under `accelerate launch`, whose --cpu would want mpirun; with --multi_gpu it serves CPUs too."""
     given = options(faces, folder, **changes)
     words = [word for name, value in given.items() for word in (f"--{name}", str(value)) if value is not True]
     words += [f"--{name}" for name, value in given.items() if value is True]
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes)]
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(processes)]
     return subprocess.run(
         [*launcher, "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", str(script), *words],
         env=os.environ | {"STOP_AT": str(stop)}, capture_output=True, text=True, check=False, timeout=300,
