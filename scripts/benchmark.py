@@ -17,6 +17,7 @@ import numpy as np
 import timm
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from datasets import Dataset, DatasetDict
 from torch.nn import functional
 from torch.utils.data import DataLoader
@@ -116,7 +117,9 @@ def benchmark_training(words: argparse.Namespace) -> None:
             mixed_precision=words.mixed_precision,
         )
         for repeat in range(words.repeats):
+            AcceleratorState._reset_state(reset_partial_state=True)  # the two differ in precision
             figures["plain"].append(plain(config, few["train"], workers))
+            AcceleratorState._reset_state(reset_partial_state=True)
             figures["ours"].append(ours(config, few))
             print(
                 f"{repeat + 1}: plain {figures['plain'][-1]:.2f}, ours {figures['ours'][-1]:.2f} images/s", flush=True
