@@ -213,6 +213,18 @@ def test_other_pictures_are_not_taken_for_the_same_run(faces, tmp_path, monkeypa
         train(config(pictures, tmp_path / "run", resume=True))
 
 
+@pytest.mark.slow
+def test_a_compiled_run_learns_the_same(faces, tmp_path):
+    plain = train(config(faces, tmp_path / "plain", epochs=1))
+    compiled = train(config(faces, tmp_path / "compiled", epochs=1, compile=True))
+    losses = [result.report.training["epochs"][0]["train_loss"] for result in (plain, compiled)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert (
+        load_file(compiled.checkpoint / "model.safetensors").keys()
+        == load_file(plain.checkpoint / "model.safetensors").keys()
+    )
+
+
 STOPPING = """\
 import os, signal, sys
 from hf_deepfake.cli import main
