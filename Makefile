@@ -16,6 +16,7 @@ lint: .venv/installed
 	$(BIN)/pydoclint hf_deepfake scripts space
 
 serve: .venv/installed
+	@test -n "$$HF_DEEPFAKE_CHECKPOINT" -o -d runs/demo/checkpoint || $(MAKE) demo
 	$(BIN)/python space/app.py
 
 .venv/installed: pyproject.toml constraints.txt

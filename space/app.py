@@ -1,11 +1,12 @@
 """The Space: upload a face picture, get the checkpoint's verdict. `make serve` runs it on this machine."""
 
 import os
+import sys
 
 import gradio as gr
 from PIL.Image import Image
 
-from hf_deepfake import Detector, PictureError
+from hf_deepfake import Detector, InputError, PictureError
 
 CHECKPOINT = os.environ.get("HF_DEEPFAKE_CHECKPOINT", "runs/demo/checkpoint")
 
@@ -48,4 +49,9 @@ def build_app(checkpoint: str) -> gr.Interface:
 
 
 if __name__ == "__main__":
-    build_app(CHECKPOINT).queue(max_size=20).launch(max_file_size="20mb")
+    try:
+        app = build_app(CHECKPOINT)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    app.queue(max_size=20).launch(max_file_size="20mb")

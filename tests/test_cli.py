@@ -18,7 +18,8 @@ def test_help_reads_and_exits_with_0(words, capsys):
     ("words", "sentence"),
     [
         (["train", "--modell", "x"], "error: unknown argument --modell; did you mean --model?\n"),
-        (["data", "sample", "--seeed=3"], "error: unknown argument --seeed=3; see --help for what there is\n"),
+        (["data", "sample", "--split_sed=3"], "error: unknown argument --split_sed=3; did you mean --split_seed?\n"),
+        (["data", "sample", "--xyzzy"], "error: unknown argument --xyzzy; see --help for what there is\n"),
         (["train", "--data", "sample"], "error: no output folder given; add --output_dir runs/NAME\n"),
         (["train", "--lr"], "error: argument --lr: expected one argument; see hf-deepfake train --help\n"),
         (["train", "--lr", "fast"], "error: lr is 'fast'; it must be a number\n"),
