@@ -46,7 +46,7 @@ def drawn_pictures() -> list[Image.Image]:
 
 
 def spread_net(name: str, image_size: int, pictures: torch.Tensor) -> Any:
-    """A net of random weights whose margin over these pictures has mean 0 and standard deviation 2."""
+    """A net of random weights whose margins spread by 2 and lie on both sides of the operating point."""
     torch.manual_seed(3)
     model: Any = build_model(name, image_size=image_size, pretrained="off").to(memory_format=torch.channels_last)
     classifier = model.get_classifier()
@@ -55,7 +55,8 @@ def spread_net(name: str, image_size: int, pictures: torch.Tensor) -> Any:
         classifier.bias.zero_()
         margin = torch.diff(model(pictures)).double()
         classifier.weight.mul_(2 / margin.std())
-        classifier.bias[1] = -2 * margin.mean() / margin.std()
+        between = margin.flatten().sort().values[1:3].mean() * 2 / margin.std()
+        classifier.bias[1] = TEMPERATURE * math.log(OPERATING_POINT / (1 - OPERATING_POINT)) - between
     return model
 
 
