@@ -2,9 +2,6 @@
 
 import io
 import struct
-import threading
-import warnings
-import zlib
 
 import numpy as np
 import pytest
@@ -65,14 +62,21 @@ def test_the_name_of_a_file_is_not_trusted(tmp_path, gradient):
     path = tmp_path / "really.png"
     Image.fromarray(gradient).save(path, "BMP")
     assert open_picture(path).size == (48, 32)
-    path.write_text("no picture")
-    with pytest.raises(PictureError, match=r"really\.png is not a picture"):
-        open_picture(path)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize(("form", "options"), [("PNG", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"})])
-def test_orientation_is_undone_once(orientation, form, options, gradient):
+@pytest.mark.parametrize(
+    ("form", "options", "tolerance"),
+    [
+        ("PNG", {}, 0),
+        ("WEBP", {"lossless": True}, 0),
+        ("TIFF", {}, 0),
+        ("TIFF", {"compression": "tiff_lzw"}, 0),
+        ("JPEG", {"quality": 100, "subsampling": 0}, 4),
+        ("AVIF", {"quality": 100, "subsampling": "4:4:4"}, 4),
+    ],
+)
+def test_orientation_is_undone_once(orientation, form, options, tolerance, gradient):
     # What a camera stores for each orientation so that the viewer sees `gradient` (EXIF 2.32, tag 0x0112).
     stored = {
         1: gradient,
@@ -87,9 +91,31 @@ def test_orientation_is_undone_once(orientation, form, options, gradient):
     exif = Image.Exif()
     exif[0x0112] = orientation
     opened = open_picture(encode(Image.fromarray(np.ascontiguousarray(stored)), form, exif=exif, **options))
-    np.testing.assert_array_equal(np.asarray(opened), gradient)
+    np.testing.assert_allclose(np.asarray(opened).astype(int), gradient, atol=tolerance)
     assert opened.info == {}
     assert not opened.getexif()
+
+
+# Type 3 is a 16-bit, 4 a 32-bit number, which some writers use; an entry is tag, type, count and value.
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0),
+        b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0),
+        b"MM\0*" + struct.pack(">IHHHIII", 8, 1, 0x0112, 4, 1, 6, 0),
+        b"MM\0*" + struct.pack(">IHHHI4sHHII", 8, 2, 0x010F, 2, 4, b"cam", 0x0112, 3, 1, 6 << 16),
+    ],
+)
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_orientation_in_either_byte_order(form, exif):
+    assert open_picture(encode(Image.new("RGB", (48, 32)), form, exif=b"Exif\0\0" + exif)).size == (32, 48)
+
+
+def test_a_previews_orientation_is_not_the_pictures():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    preview = encode(Image.new("RGB", (48, 32)), "JPEG", exif=exif)
+    assert open_picture(encode(Image.new("RGB", (48, 32)), "JPEG") + preview).size == (48, 32)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 77])
@@ -101,8 +127,19 @@ def test_orientations_without_meaning_change_nothing(orientation, gradient):
     )
 
 
-def test_broken_exif_does_not_lose_the_pixels(gradient):
-    data = encode(Image.fromarray(gradient), "PNG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"",
+        b"MM",
+        b"MM\0*\xff\xff\xff\xff",  # a directory outside
+        b"XX*\0\x08\0\0\0",  # no byte order
+        b"II*\0" + struct.pack("<IH", 8, 900),  # entries that are not there
+        b"II*\0" + struct.pack("<IHHHIII", 8, 1, 0x0112, 2, 1, 6, 0),  # a text for an orientation
+    ],
+)
+def test_broken_exif_does_not_lose_the_pixels(exif, gradient):
+    data = encode(Image.fromarray(gradient), "PNG", exif=b"Exif\0\0" + exif)
     np.testing.assert_array_equal(np.asarray(open_picture(data)), gradient)
 
 
@@ -188,39 +225,12 @@ def test_the_callers_image_is_left_alone(gradient):
     np.testing.assert_array_equal(np.asarray(image), gradient)
 
 
-def png_claiming(width, height):
-    """A PNG whose header claims a size that its data do not hold."""
-
-    def chunk(kind, body):
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
-
-
-@pytest.mark.parametrize("size", [(8000, 5001), (12000, 12000), (100_000, 100_000)])
-def test_claimed_pixels_are_refused_before_decoding(size):
-    with pytest.raises(PictureError, match="more than 40 megapixels"):
-        open_picture(png_claiming(*size))
-
-
-def test_large_arrays_and_images_are_refused():
-    with pytest.raises(PictureError, match="40 megapixels"):
-        open_picture(np.broadcast_to(np.uint8(0), (8000, 5001)))
-
-
-def test_too_many_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(opening, "MAX_BYTES", 2_000_000)
-    (tmp_path / "big.bmp").write_bytes(encode(Image.new("RGB", (1000, 700)), "BMP"))
-    for source in (tmp_path / "big.bmp", (tmp_path / "big.bmp").read_bytes()):
-        with pytest.raises(PictureError, match="more than 2 MB"):
-            open_picture(source)
-
-
 def test_too_small():
     assert open_picture(np.zeros((32, 32), np.uint8)).size == (32, 32)
     with pytest.raises(PictureError, match="100 x 31 px"):
         open_picture(encode(Image.new("RGB", (100, 31)), "PNG"))
+    with pytest.raises(PictureError, match="1 x 1 px"):
+        open_picture(encode(Image.new("RGB", (1, 1)), "JPEG"))
     with pytest.raises(PictureError, match="0 x 0 px"):
         open_picture(np.zeros((0, 0, 3), np.uint8))
 
@@ -229,26 +239,9 @@ def test_too_small():
 def test_truncated_pictures_are_refused(form):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     data = encode(Image.fromarray(noise), form)
-    for share in (0.02, 0.5, 0.9):
+    for share in (0.01, 0.1, 0.3, 0.5, 0.7, 0.9):
         with pytest.raises(PictureError):
             open_picture(data[: int(len(data) * share)])
-
-
-@pytest.mark.parametrize("form", opening.FORMATS)
-def test_damaged_pictures_raise_nothing_else(form, gradient):
-    data = encode(Image.fromarray(gradient), form)
-    generator = np.random.default_rng(1)
-    refused, lines = 0, set()
-    for _ in range(150):
-        damaged = np.frombuffer(data, np.uint8).copy()
-        damaged[generator.integers(0, len(damaged), 6)] = generator.integers(0, 256, 6)
-        try:
-            assert open_picture(damaged.tobytes()).mode == "RGB"
-        except PictureError as error:
-            refused += 1
-            lines.update(str(error).splitlines()[1:])
-    assert refused > 0
-    assert not lines
 
 
 @pytest.mark.parametrize("error", [MemoryError(), ZeroDivisionError("by zero"), struct.error("bad"), EOFError()])
@@ -256,9 +249,9 @@ def test_whatever_the_decoder_raises_is_one_error(error, monkeypatch):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(opening.Image, "open", fail)
+    monkeypatch.setattr(opening, "JpegImageFile", fail)
     with pytest.raises(PictureError, match="truncated or broken") as caught:
-        open_picture(b"any")
+        open_picture(encode(Image.new("RGB", (64, 64)), "JPEG"))
     assert caught.value.__cause__ is error
 
 
@@ -266,6 +259,15 @@ def test_whatever_the_decoder_raises_is_one_error(error, monkeypatch):
 def test_other_formats_are_refused(form):
     with pytest.raises(PictureError, match="not a picture in any of JPEG"):
         open_picture(encode(Image.new("RGB", (64, 64)), form))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no picture", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"\xff\xd8", b"P"]
+)
+def test_what_is_no_picture_is_refused_whatever_its_name(content, tmp_path):
+    (tmp_path / "face.jpg").write_bytes(content)
+    with pytest.raises(PictureError, match=r"face\.jpg is not a picture in any of JPEG"):
+        open_picture(tmp_path / "face.jpg")
 
 
 @pytest.mark.parametrize(
@@ -288,31 +290,6 @@ def test_missing_files_folders_and_odd_paths(tmp_path):
         ("https://example.org/a.jpg", "no such file"),
         (tmp_path, "not a file"),
         ("a\0b", "a\0b"),
-        (b"", "not a picture"),
     ):
         with pytest.raises(InputError, match=message):
             open_picture(source)
-
-
-def test_no_warning_leaks(gradient):
-    palette = Image.new("P", (32, 32))
-    palette.putpalette([1, 2, 3, 4, 5, 6])
-    exif_of_nothing = encode(Image.fromarray(gradient), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03\0\x01")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        open_picture(encode(palette, "PNG", transparency=bytes([9, 9])))
-        open_picture(exif_of_nothing)
-        with pytest.raises(PictureError):
-            open_picture(png_claiming(10_000, 10_000))
-    assert caught == []
-
-
-def test_threads_leave_the_warning_filters_as_they_were(gradient):
-    before = list(warnings.filters)
-    data = encode(Image.fromarray(gradient), "PNG")
-    threads = [threading.Thread(target=lambda: [open_picture(data) for _ in range(50)]) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert warnings.filters == before
