@@ -1,0 +1,133 @@
+"""Draw a map over its picture: what speaks for the verdict shines, the rest of the picture stays as it is."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+FLOOR = 1.0
+"""Logits, odds of 2.7 to 1: a map whose strongest place is weaker than this is drawn as weak as it is."""
+
+SIDES = (448, 1024)
+"""Least and greatest longer side of the picture in an overlay, px."""
+WIDTH = 384
+"""Least width of an overlay, px, so that its words have room."""
+
+OPACITY = 0.65  # of the hottest place: a face stays a face under it
+GROUND, INK, GREY, WHITE = "#FBFBF9", "#222222", "#808080", "#FFFFFF"
+# Viridis: even steps look even, colour-blind readers see them, and skin has neither its green nor its teal.
+COLOURS = matplotlib.colormaps["viridis"](np.linspace(0, 1, 256), bytes=True)[:, :3].tobytes()
+# matplotlib's own font: Pillow's has no dash, no accents and no mathematical signs.
+FONT = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+
+
+def to_heatmap(values: Tensor | NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Bring a map to a picture's size and to [0, 1], without stretching a weak one.
+
+    Args:
+        values: (h, w), in logits and at least 0: one of `Maps.values`.
+        size: width and height of the picture, px.
+
+    Returns:
+        float32 (height, width) in [0, 1], where 1 is the map's strongest place or `FLOOR`, whichever is more;
+        bicubic between the cells.
+    """
+    grid = torch.as_tensor(values, dtype=torch.float32, device="cpu").numpy()
+    grid = grid / max(float(grid.max()), FLOOR)
+    return np.asarray(Image.fromarray(grid).resize(size, Image.Resampling.BICUBIC)).clip(0, 1)
+
+
+def shade(picture: Image.Image, heatmap: NDArray[np.float32]) -> Image.Image:
+    """Lay a heat map over its picture, the less transparent the hotter.
+
+    Args:
+        picture: RGB.
+        heatmap: (height, width) of the picture, in [0, 1].
+
+    Returns:
+        Opaque RGB of the same size.
+    """
+    heat = Image.fromarray((heatmap * 255 + 0.5).astype(np.uint8))
+    opacity = heat.point([round(OPACITY * level) for level in range(256)])
+    heat.putpalette(COLOURS)
+    return Image.composite(heat.convert("RGB"), picture, opacity)
+
+
+def draw_overlay(
+    picture: Image.Image,
+    heatmap: NDArray[np.float32],
+    caption: str,
+    boxes: Sequence[tuple[float, float, float, float]] = (),
+) -> Image.Image:
+    """Draw a picture with its heat map, the faces, a colour bar and the verdict, to be read on its own.
+
+    Args:
+        picture: RGB, of any size; drawn with a longer side of 448 to 1,024 px.
+        heatmap: (height, width) of the picture, in [0, 1].
+        caption: the verdict in words; long ones are wrapped.
+        boxes: (left, top, right, bottom) of each face, px of the picture.
+
+    Returns:
+        Opaque RGB, at least 384 px wide.
+    """
+    longer = max(picture.size)
+    scale = min(max(longer, SIDES[0]), SIDES[1]) / longer
+    width, height = (max(round(side * scale), 1) for side in picture.size)
+    heat = Image.fromarray(heatmap).resize((width, height), Image.Resampling.BILINEAR)
+    shaded = shade(picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3), np.asarray(heat))
+    _frame(shaded, [tuple(scale * edge for edge in box) for box in boxes])
+
+    canvas_width = max(width, WIDTH)
+    margin = em = 14 + canvas_width // 128
+    words = _font(em)
+    lines = _wrapped(caption, words, canvas_width - 2 * margin)
+    legend_top = height + margin
+    caption_top = legend_top + 2 * em
+    canvas = Image.new("RGB", (canvas_width, caption_top + round(1.4 * em * len(lines)) + margin), GROUND)
+    canvas.paste(shaded, ((canvas_width - width) // 2, 0))
+    _legend(canvas, (margin, legend_top, canvas_width - margin, legend_top + em))
+    draw = ImageDraw.Draw(canvas)
+    for number, line in enumerate(lines):
+        draw.text((margin, caption_top + round(1.4 * em * number)), line, INK, words)
+    return canvas
+
+
+def _frame(picture: Image.Image, boxes: Sequence[tuple[float, ...]]) -> None:
+    """Draw boxes in white on a dark rim, which shows on any picture."""
+    draw = ImageDraw.Draw(picture)
+    line = max(max(picture.size) // 250, 2)
+    for left, top, right, bottom in boxes:
+        draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=INK, width=line + 2)
+        draw.rectangle((left, top, right, bottom), outline=WHITE, width=line)
+
+
+def _legend(canvas: Image.Image, box: tuple[int, int, int, int]) -> None:
+    """Draw the colour bar, as the colours look over grey, between what its ends mean."""
+    left, top, right, bottom = box
+    words = _font(round(0.8 * (bottom - top)))
+    low, high = "no sign of it", "strongest sign"
+    gap = (bottom - top) // 2
+    start, end = left + round(words.getlength(low)) + gap, right - round(words.getlength(high)) - gap
+    ramp = np.tile(np.linspace(0, 1, end - start, dtype=np.float32), (bottom - top, 1))
+    canvas.paste(shade(Image.new("RGB", (end - start, bottom - top), GREY), ramp), (start, top))
+    draw = ImageDraw.Draw(canvas)
+    middle = (top + bottom) / 2
+    draw.text((left, middle), low, INK, words, anchor="lm")
+    draw.text((right, middle), high, INK, words, anchor="rm")
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """Lines of at most about `width` px."""
+    letter = font.getlength(text) / max(len(text), 1)
+    return textwrap.wrap(text, max(int(0.95 * width / max(letter, 1)), 1))
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """The font at `size` px."""
+    return ImageFont.truetype(FONT, size)
