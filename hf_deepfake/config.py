@@ -6,6 +6,7 @@ command line (`--model resnet18`). Unknown names and values of the wrong type or
 
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -29,6 +30,8 @@ GROUPS = {
     "batch_size": "steps",
     "flip": "augmentation of training pictures",
     "monitor": "the epoch that is kept",
+    "criterion": "the verdict, decided on validation scores",
+    "explained": "the maps of where the net looks",
     "mixed_precision": "machine",
 }
 """Headings of the options, by the first option of each group."""
@@ -125,6 +128,19 @@ class TrainConfig(DataConfig):
     )
     patience: int | None = option(None, "stop after this many epochs without a better metric; default never", 1)
 
+    criterion: str = option(
+        "accuracy", "what the operating point is chosen by: accuracy, f1, eer, cost, fpr<=X or recall>=X (X a share)"
+    )
+    miss_cost: float = option(1.0, "for the criterion cost: what a missed fake costs, a false alarm costing 1", 0.001)
+    prior: float = option(0.5, "for the criterion cost: share of fakes among pictures to be judged", 1e-6, 1 - 1e-6)
+    unsure_error: float = option(
+        0.05, "share of each class that may surely be called wrong; what lies between is unsure", 0.0001, 0.5
+    )
+
+    explained: int = option(
+        32, "test pictures, half of each class, on which maps are measured: a pass over 60 times as many; 0 is off", 0
+    )
+
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = option(
         "auto", "auto: the launcher's choice; else bf16 where the GPU or the CPU's flags make it faster"
     )
@@ -146,6 +162,7 @@ class TrainConfig(DataConfig):
             raise InputError("head_epochs and epochs are both 0; nothing would be trained, so raise one of them")
         if self.class_weights is not None and len(self.class_weights) != len(LABELS):
             raise InputError(f"class_weights needs two numbers, real and fake, not {len(self.class_weights)}")
+        parse_criterion(self.criterion)
         if self.batch_size % self.accumulation:
             raise InputError(f"batch_size {self.batch_size} does not divide by accumulation {self.accumulation}")
 
@@ -206,6 +223,26 @@ def read_recipe(name: str) -> dict[str, Any]:
     if not isinstance(options, dict):
         raise InputError(f"{name} holds no options; write lines such as 'model: resnet18'")
     return options
+
+
+def parse_criterion(text: str) -> tuple[str, float]:
+    """Take a criterion for an operating point apart.
+
+    Args:
+        text: "accuracy", "f1", "eer", "cost", "fpr<=X" or "recall>=X", X a share in [0, 1].
+
+    Returns:
+        Name, with its comparison sign, and share; 0 where there is none.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    found = re.fullmatch(r"(accuracy|f1|eer|cost)|(fpr<=|recall>=)(0?\.\d+|0|1|1\.0+)", text.replace(" ", ""))
+    if not found:
+        raise InputError(
+            f"unknown criterion {text!r}; it must be accuracy, f1, eer, cost, fpr<=X or recall>=X, X being a share"
+        )
+    return (found[1], 0.0) if found[1] else (found[2], float(found[3]))
 
 
 def _checked(item: Field, hint: Any, value: Any) -> Any:

@@ -1,6 +1,6 @@
 """Intervals by the bootstrap, drawing groups of pictures that belong together rather than single pictures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,37 @@ def intervals(
         else:
             result[name] = None
     return result
+
+
+def interval(
+    statistic: Callable[[Counts], Floats],
+    groups: Sequence[Any] | None,
+    size: int,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[Floats, Floats]:
+    """Percentile bootstrap interval of any statistic of weighted pictures; see `intervals`.
+
+    Args:
+        statistic: from how often each picture was drawn, int64 (N,), to K numbers; NaN where one is undefined.
+        groups: N group names, as in `intervals`.
+        size: number of pictures N.
+        resamples: number of resamples.
+        seed: seed of the draws.
+
+    Returns:
+        Lower and upper ends (K,) of the 95 % interval; NaN with fewer than two groups, and where the statistic is
+        undefined in more than 5 % of resamples.
+    """
+    group_index = index_groups(groups, size)
+    drawn = np.array([statistic(weights) for weights in draw(group_index, resamples, seed)])
+    undefined = np.isnan(drawn).mean(axis=0) > 1 - DEFINED_SHARE
+    if group_index.max() == 0:
+        undefined[:] = True
+    drawn[:, undefined] = 0.0
+    low, high = np.nanquantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
+    return np.where(undefined, np.nan, low), np.where(undefined, np.nan, high)
 
 
 def roc_band(

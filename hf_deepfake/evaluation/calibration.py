@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from hf_deepfake.evaluation.metrics import Floats
 
@@ -40,17 +40,19 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     return float(np.exp(found.x))
 
 
-def fake_probability(logits: ArrayLike, temperature: float = 1.0) -> Floats:
+def fake_probability(logits: ArrayLike, temperature: float = 1.0, folded_point: float = 0.5) -> Floats:
     """Turn logits into P(fake), the softmax's second value.
 
     Args:
         logits: (N, 2) real and fake logit.
         temperature: what logits are divided by, > 0.
+        folded_point: operating point that is folded into the net and taken out again here, in (0, 1): what a folded
+            net calls .5 then has this probability.
 
     Returns:
         (N,) float64 in [0, 1].
     """
-    return expit(_margin(logits) / temperature)
+    return expit(_margin(logits) / temperature + logit(folded_point))
 
 
 def _margin(logits: ArrayLike) -> Floats:

@@ -21,7 +21,8 @@ from scipy.stats import binomtest
 from hf_deepfake.config import LABELS
 from hf_deepfake.evaluation.bootstrap import roc_band
 from hf_deepfake.evaluation.metrics import BINS, Ranking
-from hf_deepfake.evaluation.report import MAIN_METRICS, SplitResult
+from hf_deepfake.evaluation.report import MAIN_METRICS
+from hf_deepfake.evaluation.result import SplitResult
 from hf_deepfake.files import replacing
 
 REAL, FAKE, MARK = "#0072B2", "#D55E00", "#009E73"

@@ -16,8 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.bootstrap import index_groups, intervals
-from hf_deepfake.evaluation.metrics import CONFUSION, METRICS, compute_metrics, undefined
+from hf_deepfake.evaluation.result import Metric, SplitResult
 from hf_deepfake.files import replacing, write_json
 
 FORMAT_VERSION = 1
@@ -39,50 +38,31 @@ MAIN_METRICS = {
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A metric with its 95 % interval; all None where it is undefined, and then `reason` says why.
+class Mean(Metric):
+    """A mean over pictures.
 
     Attributes:
-        value: the metric on all pictures of the split.
-        low: lower end of the interval, None where there is none.
-        high: upper end of the interval.
-        reason: why `value` is None.
+        n: pictures that it is a mean of.
     """
 
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    reason: str | None = None
-
-    def __str__(self) -> str:
-        if self.value is None:
-            return f"undefined ({self.reason})"
-        if self.low is None or self.high is None:
-            return f"{self.value:.3f}"
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+    n: int = 0
 
 
 @dataclass(frozen=True)
-class SplitResult:
-    """What was measured on one split.
+class ExplanationResult:
+    """What was measured of the maps of one method on one set of pictures.
 
     Attributes:
-        n: pictures; `n_real` and `n_fake` of each class.
-        n_groups: groups that were resampled, None where pictures were.
-        threshold: score P(fake) from which a picture counts as fake.
-        metrics: by the names of `metrics.METRICS`.
-        confusion: counts tn, fp, fn, tp, where p(ositive) is fake.
-        test_looks: how often this run has looked at the split, this time included; None where looking is free.
+        method: how the maps were made, such as "gradcam" or "gradcam, fine".
+        data: the set.
+        n: pictures.
+        metrics: means over the pictures, by the names that `faithfulness` and `regions` give them.
     """
 
+    method: str
+    data: str
     n: int
-    n_real: int
-    n_fake: int
-    n_groups: int | None
-    threshold: float
-    metrics: dict[str, Metric]
-    confusion: dict[str, int]
-    test_looks: int | None = None
+    metrics: dict[str, Mean]
 
 
 @dataclass(frozen=True)
@@ -95,6 +75,9 @@ class CheckpointInfo:
         parameters: number of weights.
         temperature: what logits were divided by (folded into the weights).
         operating_point: P(fake) after temperature from which the verdict is fake (folded into the weights).
+        criterion: what the operating point was chosen by; empty where it was not chosen.
+        unsure_band: lowest and highest P(fake) after temperature on which the verdict is unsure; None for no such band.
+        unsure_error: largest share of each class that the band lets surely be called wrong.
     """
 
     model: str
@@ -102,6 +85,9 @@ class CheckpointInfo:
     parameters: int
     temperature: float = 1.0
     operating_point: float = 0.5
+    criterion: str = ""
+    unsure_band: tuple[float, float] | None = None
+    unsure_error: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +99,7 @@ class Report:
         splits: results by split name.
         data: `DataReport.to_dict()`; empty where it is not known.
         training: the run record (`run.json`); empty where it is not known.
+        explanations: what was measured of its maps, one result for each set and method.
         created: UTC, ISO 8601.
         hf_deepfake: version of this package.
         format_version: of the JSON file.
@@ -122,6 +109,7 @@ class Report:
     splits: dict[str, SplitResult]
     data: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    explanations: list[ExplanationResult] = field(default_factory=list)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     hf_deepfake: str = field(default_factory=lambda: version("hf-deepfake"))
     format_version: int = FORMAT_VERSION
@@ -179,44 +167,6 @@ class Report:
         return "\n".join([head, *lines])
 
 
-def evaluate_scores(
-    scores: ArrayLike,
-    labels: ArrayLike,
-    groups: Sequence[Any] | None = None,
-    threshold: float = 0.5,
-    *,
-    test_looks: int | None = None,
-) -> SplitResult:
-    """Measure one split: all metrics with their 95 % intervals.
-
-    Args:
-        scores: (N,) P(fake), in [0, 1], before the operating point is folded in.
-        labels: (N,) integers, 0 real and 1 fake.
-        groups: N group names, to be resampled whole; None where they are not known.
-        threshold: a picture counts as fake from this score on.
-        test_looks: how often this run has looked at the split, this time included.
-
-    Returns:
-        The result.
-    """
-    values = compute_metrics(scores, labels, threshold)
-    reasons = undefined(values)
-    ranges = intervals(scores, labels, groups, threshold)
-    metrics = {name: Metric(values[name], *(ranges[name] or (None, None)), reasons.get(name)) for name in METRICS}
-    confusion = {name: int(values[name] or 0) for name in CONFUSION}
-    n = sum(confusion.values())
-    return SplitResult(
-        n=n,
-        n_real=confusion["tn"] + confusion["fp"],
-        n_fake=confusion["fn"] + confusion["tp"],
-        n_groups=None if groups is None else int(index_groups(groups, n).max()) + 1,
-        threshold=threshold,
-        metrics=metrics,
-        confusion=confusion,
-        test_looks=test_looks,
-    )
-
-
 def save_scores(
     path: str | Path,
     *,
@@ -264,12 +214,16 @@ def _plain(value: Any) -> Any:
 
 
 def _read(kind: Any, value: Any, where: str) -> Any:
-    """JSON `value` as `kind`: a dataclass, dict, union with None, or plain type; TypeError names what is wrong."""
+    """JSON `value` as `kind`, a dataclass, container, union with None or plain type; TypeError names what is wrong."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return value
     if origin is types.UnionType:
         return None if value is None else _read(arguments[0], value, where)
+    if origin is tuple and isinstance(value, list) and len(value) == len(arguments):
+        return tuple(_read(one, item, where) for one, item in zip(arguments, value, strict=True))
+    if origin is list and isinstance(value, list):
+        return [_read(arguments[0], item, f"{where}[{place}]") for place, item in enumerate(value)]
     if origin is dict and isinstance(value, dict):
         return {key: _read(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     if is_dataclass(kind) and isinstance(value, dict):

@@ -43,3 +43,9 @@ def test_probability_is_the_softmax_of_logits_over_temperature():
     assert found == pytest.approx(torch.softmax(logits.double() / 2, dim=1)[:, 1].numpy())
     assert found[0] == pytest.approx(1 / (1 + np.exp(-1)))
     assert found.dtype == np.float64
+
+
+def test_a_folded_point_is_taken_out():
+    # odds of 4 to 1 for fake; a point of .9 had divided them by 9
+    assert fake_probability([[0, np.log(4)]], folded_point=0.9)[0] == pytest.approx(36 / 37)
+    assert fake_probability([[0, 0]], folded_point=0.3)[0] == pytest.approx(0.3)

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from hf_deepfake.evaluation import figures
-from hf_deepfake.evaluation.report import evaluate_scores
+from hf_deepfake.evaluation.result import evaluate_scores
 
 GENERATOR = np.random.default_rng(0)
 LABELS = np.arange(80) % 2

@@ -8,7 +8,8 @@ import pytest
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.bootstrap import intervals
 from hf_deepfake.evaluation.metrics import METRICS, compute_metrics
-from hf_deepfake.evaluation.report import CheckpointInfo, Metric, Report, evaluate_scores, save_scores
+from hf_deepfake.evaluation.report import CheckpointInfo, ExplanationResult, Mean, Report, save_scores
+from hf_deepfake.evaluation.result import Metric, evaluate_scores
 
 SCORES, LABELS, GROUPS = [0.9, 0.8, 0.3, 0.2, 0.6, 0.1], [1, 1, 1, 0, 0, 0], ["a", "b", "c", "a", "b", None]
 
@@ -23,6 +24,11 @@ def report():
         },
         data={"counts": {"test": {"real": 3, "fake": 3}}},
         training={"id": "x", "epochs": [{"epoch": 1, "train_loss": 0.5}]},
+        explanations=[
+            ExplanationResult(
+                "gradcam", "test", 4, {"flip": Mean(0.5, 0.25, 0.75, n=4), "mask": Mean(None, reason="x")}
+            )
+        ],
     )
 
 
@@ -67,6 +73,8 @@ def test_numbers_that_json_lacks_become_null(report, tmp_path):
         (lambda content: content["splits"]["test"].pop("n"), r"splits\.test has no n"),
         (lambda content: content["checkpoint"].update(image_size="large"), "image_size has the wrong type"),
         (lambda content: content["splits"]["test"]["metrics"].update(auc=0.5), "auc has the wrong type"),
+        (lambda content: content["explanations"][0].pop("method"), r"explanations\[0\] has no method"),
+        (lambda content: content.update(explanations={}), "explanations has the wrong type"),
         (lambda content: content.update(format_version=99), "report format 99"),
     ],
 )

@@ -1,0 +1,158 @@
+"""From scores to verdicts: where "fake" begins, and the band in which the honest verdict is "unsure".
+
+Both are chosen on validation scores; the test split has no say.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit, logit
+
+from hf_deepfake.config import parse_criterion
+from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.calibration import fake_probability, fit_temperature
+from hf_deepfake.evaluation.metrics import Floats, Ranking
+
+_EDGE = 1e-6  # an operating point of exactly 0 or 1 could not be folded into a net
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How logits become verdicts.
+
+    Attributes:
+        temperature: T > 0, by which logits are divided.
+        operating_point: P(fake) after temperature, in (0, 1), from which the verdict is fake.
+        unsure_band: lowest and highest P(fake) after temperature on which the verdict is unsure.
+        criterion: what the operating point was chosen by.
+        unsure_error: largest share of each class that may surely be called wrong.
+    """
+
+    temperature: float
+    operating_point: float
+    unsure_band: tuple[float, float]
+    criterion: str
+    unsure_error: float
+
+
+def decide(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    criterion: str = "accuracy",
+    miss_cost: float = 1.0,
+    prior: float = 0.5,
+    unsure_error: float = 0.05,
+) -> Decision:
+    """Choose temperature, operating point and unsure band, in this order, on the same validation pictures.
+
+    Args:
+        logits: (N, 2) real and fake logit of validation pictures.
+        labels: (N,) integers, 0 real and 1 fake; both classes.
+        criterion: see `choose_operating_point`.
+        miss_cost: see there.
+        prior: see there.
+        unsure_error: see `unsure_band`.
+
+    Returns:
+        The decision. What the two functions refuse is an `InputError`.
+    """
+    temperature = fit_temperature(logits, labels)
+    scores = fake_probability(logits, temperature)
+    point = choose_operating_point(scores, labels, criterion, miss_cost=miss_cost, prior=prior)
+    return Decision(temperature, point, unsure_band(scores, labels, point, unsure_error), criterion, unsure_error)
+
+
+def choose_operating_point(
+    scores: ArrayLike, labels: ArrayLike, criterion: str = "accuracy", *, miss_cost: float = 1.0, prior: float = 0.5
+) -> float:
+    """Choose the score from which a picture counts as fake.
+
+    Between two neighbouring scores every threshold gives the same verdicts; the middle of their log odds is taken.
+    Where several thresholds are equally good, the one nearest to .5 is, so that chance decides least.
+
+    Args:
+        scores: (N,) P(fake) on validation pictures, in [0, 1].
+        labels: (N,) integers, 0 real and 1 fake; both classes.
+        criterion: "accuracy"; "f1" of fake; "eer" (as many misses as false alarms); "cost" (lowest expected cost);
+            "fpr<=X" (most fakes found with a false positive rate of at most X); or "recall>=X" (fewest false
+            alarms with a recall of at least X); X is a share in [0, 1].
+        miss_cost: for "cost": what a missed fake costs, where a false alarm costs 1.
+        prior: for "cost": share of fakes among the pictures that will be judged.
+
+    Returns:
+        The operating point, in (0, 1).
+
+    Raises:
+        InputError: an unknown criterion, a value out of range, or pictures of one class only.
+    """
+    if miss_cost <= 0 or not 0 < prior < 1:
+        raise InputError(
+            f"a miss cost of {miss_cost} and a prior of {prior} decide nothing; give a positive cost and a share "
+            "between 0 and 1"
+        )
+    name, share = parse_criterion(criterion)
+    gains: dict[str, Callable[[Floats, Floats, float], Floats]] = {
+        "accuracy": lambda fpr, recall, fakes: recall * fakes - fpr * (1 - fakes),
+        "f1": lambda fpr, recall, fakes: 2 * recall * fakes / (recall * fakes + fpr * (1 - fakes) + fakes),
+        "eer": lambda fpr, recall, _: -np.abs(fpr - (1 - recall)),
+        "cost": lambda fpr, recall, _: miss_cost * prior * recall - (1 - prior) * fpr,
+        "fpr<=": lambda fpr, recall, _: np.where(fpr <= share, recall - fpr * 1e-9, -1),
+        "recall>=": lambda fpr, recall, _: np.where(recall >= share, 1 - fpr + recall * 1e-9, -1),
+    }
+    ranking = Ranking(scores, labels)
+    false, true = ranking.curve(np.ones(len(ranking.order), np.int64))
+    if not false[-1] or not true[-1]:
+        raise InputError("an operating point needs validation pictures of both classes; add the class that is missing")
+    value = gains[name](false / false[-1], true / true[-1], true[-1] / (true[-1] + false[-1]))
+    thresholds = _between(np.unique(ranking.scores)[::-1])
+    best = np.flatnonzero(value >= value.max() - 1e-12)
+    return float(thresholds[best[np.argmin(np.abs(thresholds[best] - 0.5))]])
+
+
+def unsure_band(scores: ArrayLike, labels: ArrayLike, operating_point: float, error: float) -> tuple[float, float]:
+    """Find the scores on which no verdict should be given, by class-conditional conformal prediction.
+
+    A picture is unsure where the conformal sets of both classes hold its score, and where the sets and the operating
+    point contradict each other (Vovk, Gammerman and Shafer 2005, §4.5, "Mondrian"; Sadinle, Lei and Wasserman 2019).
+    Then, of new pictures drawn like the validation pictures, at most a share of `error` of all fakes is surely called
+    real, and at most a share of `error` of all reals surely fake, on average over validation sets. Pictures of one
+    group are not drawn independently, and other data not alike: there nothing is promised.
+
+    Args:
+        scores: (N,) P(fake) on validation pictures, in [0, 1].
+        labels: (N,) integers, 0 real and 1 fake.
+        operating_point: score from which a picture counts as fake.
+        error: largest share of each class that may surely be called wrong, in (0, 1).
+
+    Returns:
+        Lowest and highest score that is unsure. With fewer than 1 / error - 1 pictures of a class nothing can be
+        promised for it, and the band reaches to that class's end of the scores.
+
+    Raises:
+        InputError: `error` is out of range.
+    """
+    if not 0 < error < 1:
+        raise InputError(f"an unsure error of {error} is no share; give one between 0 and 1, such as 0.05")
+    score, label = np.asarray(scores, np.float64), np.asarray(labels)
+    # Fakes below `lowest` and reals above `highest` are the share that may be wrong.
+    lowest = _allowed(score[label == 1], error)
+    highest = 1 - _allowed(1 - score[label == 0], error)
+    return min(lowest, operating_point), max(highest, operating_point)
+
+
+def _allowed(right: Floats, error: float) -> float:
+    """The k-th smallest score, k being how many of n + 1 may be wrong; 0 where that is none."""
+    # Rounded, since .05 * 20 may be just below 1.
+    k = math.floor(round(error * (len(right) + 1), 9))
+    return float(np.sort(right)[k - 1]) if k >= 1 else 0.0
+
+
+def _between(falling: Floats) -> Floats:
+    """Thresholds above, between and below the distinct scores, which fall: (U,) to (U + 1,)."""
+    odds = logit(np.clip(falling, _EDGE, 1 - _EDGE))
+    middle = expit((odds[1:] + odds[:-1]) / 2)
+    return np.clip(np.concatenate([[(1 + falling[0]) / 2], middle, [falling[-1] / 2]]), _EDGE, 1 - _EDGE)
