@@ -1,6 +1,6 @@
 """The model card: README.md of a checkpoint, rendered from its report and nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
@@ -11,7 +11,8 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
 from hf_deepfake.config import TrainConfig
-from hf_deepfake.evaluation.report import MAIN_METRICS, Report, SplitResult
+from hf_deepfake.evaluation.report import MAIN_METRICS, Mean, Report
+from hf_deepfake.evaluation.result import SplitResult
 
 CAPTIONS = {
     "confusion.png": "Verdicts on the test split.",
@@ -31,6 +32,32 @@ HUB_METRICS = {
     "brier": "brier_score",
 }
 """Metrics of the card's metadata, with the Hub's names for them."""
+
+EXPLANATION_ROWS = {
+    "deletion": "Probability of the verdict while the marked pixels are blurred first (deletion AUC; low is good)",
+    "insertion": "Probability of the verdict while the marked pixels come back first (insertion AUC; high is good)",
+    "flip": "Likeness to the map of the mirrored picture (rank correlation; 1 is the same)",
+    "jpeg": "Likeness to the map after JPEG of quality 70",
+    "shuffled_classifier": "Likeness to the map of a net whose classifier was shuffled (0 is good)",
+    "shuffled_net": "Likeness to the map of a net all of whose weights were shuffled (0 is good)",
+    "pointing": "Strongest place in the pasted area",
+    "mask": "Share of the map in the pasted area",
+    "mask_specific": "The same, above its share in areas pasted in other pictures",
+    "parts": "Share of the map in the replaced parts of the face",
+    "parts_specific": "The same, above its share in parts replaced in other pictures",
+}
+"""What is measured of maps, with what a card calls it, in its order."""
+
+EXPLANATION_FINDINGS = {
+    "deletion_difference": (-1, "blurring what the maps mark costs the verdict {} than blurring random places"),
+    "insertion_difference": (1, "showing what they mark supports it {} than showing random places"),
+    "mask_specific": (1, "they mark the pasted area {} than what was pasted in other pictures"),
+    "parts_specific": (1, "they mark replaced parts of a face {} than what was replaced in other pictures"),
+}
+"""Differences from chance, with the sign of a good one and the clause in which its size stands."""
+
+ALIKE = 0.5
+"""Rank correlation from which maps of two nets count as much the same."""
 
 LOCAL_OPTIONS = {"data", "output_dir", "cache_dir", "resume", "overwrite", "workers", "tracker"}
 """Options that say where and how to run, not what to train."""
@@ -68,6 +95,8 @@ def build_card(
         data=report.data,
         training=report.training,
         monitor=MAIN_METRICS.get(monitor, monitor.replace("_", " ")),
+        explanation_rows=EXPLANATION_ROWS,
+        explanations=[(result, _findings(result.metrics)) for result in report.explanations],
         recipe=_recipe(options),
         figures={name: caption for name, caption in CAPTIONS.items() if name in figures},
     )
@@ -114,6 +143,22 @@ def _eval_results(dataset: str, test: SplitResult) -> list[EvalResult]:
 def _model_name(report: Report, repo_id: str | None) -> str:
     """Name of the model: that of its repository, or one made of its net."""
     return repo_id.split("/")[-1] if repo_id else f"{report.checkpoint.model}-deepfake"
+
+
+def _findings(metrics: Mapping[str, Mean]) -> str:
+    """One sentence on what measured maps are good for; empty where nothing was held against chance."""
+    clauses = []
+    for name, (good, clause) in EXPLANATION_FINDINGS.items():
+        if name in metrics:
+            metric = metrics[name]
+            value, low, high = (good * (number or 0) for number in (metric.value, metric.low, metric.high))
+            word = "no more" if low * high <= 0 else f"{abs(value):.3f} {'more' if value > 0 else 'less'}"
+            clauses.append(clause.format(word))
+    likeness = metrics.get("shuffled_classifier")
+    if likeness is not None and likeness.high is not None:
+        same = likeness.high > ALIKE
+        clauses.append(f"they {'stay much the same' if same else 'change'} when the classifier is shuffled")
+    return "; ".join(clauses).capitalize() + "." if clauses else ""
 
 
 def _recipe(options: dict[str, Any]) -> str:

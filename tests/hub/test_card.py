@@ -5,7 +5,8 @@ import pytest
 from huggingface_hub import ModelCard
 
 from hf_deepfake.config import TrainConfig
-from hf_deepfake.evaluation.report import CheckpointInfo, Report, evaluate_scores
+from hf_deepfake.evaluation.report import CheckpointInfo, ExplanationResult, Mean, Report
+from hf_deepfake.evaluation.result import evaluate_scores
 from hf_deepfake.hub.card import build_card
 
 NET = CheckpointInfo("resnet18", 64, 11_177_538)
@@ -94,6 +95,63 @@ def test_validation_is_said_to_be_too_good(report):
     text = build_card(dataclasses.replace(report, splits={"validation": report.splits["test"], **report.splits}))
     assert "The validation split chose the epoch and the temperature, so its numbers are too good." in text
     assert "| | validation | test |" in text
+
+
+def explained(**differences):
+    """A report of maps with these ends of intervals, by the metric's name."""
+    metrics = {
+        "deletion": Mean(0.5, 0.4, 0.6, n=8),
+        "deletion_random": Mean(0.7, 0.65, 0.75, n=8),
+        "flip": Mean(0.9, n=8),
+    }
+    metrics |= {name: Mean(sum(ends) / 2, *ends, n=8) for name, ends in differences.items()}
+    result = ExplanationResult("gradcam", "drawn faces", 1200, metrics)
+    return build_card(Report(checkpoint=NET, splits={}, explanations=[result]))
+
+
+def test_measured_maps_are_shown():
+    text = explained(deletion_difference=(-0.25, -0.15))
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## Use",
+        "## Where it looks",
+        "## Limits",
+    ]
+    lines = text.splitlines()
+    start = lines.index("| | Maps | Moved at random | Difference | Pictures |")
+    assert lines[start - 2] == (
+        "**drawn faces**, 1,200 pictures, maps by gradcam. "
+        "Blurring what the maps mark costs the verdict 0.200 more than blurring random places."
+    )
+    assert [line.split(" | ", 1)[1] for line in lines[start + 2 : start + 4]] == [
+        "0.500 [0.400, 0.600] | 0.700 [0.650, 0.750] | -0.200 [-0.250, -0.150] | 8 |",
+        "0.900 |  |  | 8 |",
+    ]
+    assert lines[start + 4] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "ends", "clause"),
+    [
+        ("deletion_difference", (-0.2, 0.1), "costs the verdict no more than"),
+        ("deletion_difference", (0.1, 0.2), "costs the verdict 0.150 less than"),
+        ("insertion_difference", (0.1, 0.2), "supports it 0.150 more than"),
+        ("insertion_difference", (-0.2, -0.1), "supports it 0.150 less than"),
+        ("mask_specific", (0.0, 0.1), "mark the pasted area no more than"),
+        ("parts_specific", (0.25, 0.5), "mark replaced parts of a face 0.375 more than"),
+        ("shuffled_classifier", (0.2, 0.4), "they change when the classifier is shuffled"),
+        ("shuffled_classifier", (0.4, 0.6), "they stay much the same when the classifier is shuffled"),
+    ],
+)
+def test_a_bad_answer_is_said_too(name, ends, clause):
+    assert clause in explained(**{name: ends}).replace("They", "they")
+
+
+def test_without_an_interval_nothing_is_claimed():
+    metrics = {"mask_specific": Mean(0.5, n=1), "insertion_difference": Mean(None, reason="no picture has it")}
+    report = Report(checkpoint=NET, splits={}, explanations=[ExplanationResult("gradcam", "test", 1, metrics)])
+    text = build_card(report)
+    assert "supports it no more than" in text
+    assert "mark the pasted area no more than" in text
 
 
 def test_what_is_unknown_is_absent():
