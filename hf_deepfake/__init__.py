@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hf_deepfake.config import TrainConfig
     from hf_deepfake.data.load import load_images
-    from hf_deepfake.detect.detector import Detector, Verdict
+    from hf_deepfake.detect.detector import Detector
+    from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
     from hf_deepfake.errors import InputError, PictureError
     from hf_deepfake.evaluation.report import Report
     from hf_deepfake.hub.card import build_card
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Detector": "detect.detector",
+    "Explanation": "detect.verdict",
+    "FaceVerdict": "detect.verdict",
     "InputError": "errors",
     "PictureError": "errors",
     "Report": "evaluation.report",
     "TrainConfig": "config",
-    "Verdict": "detect.detector",
+    "Verdict": "detect.verdict",
     "build_card": "hub.card",
     "load_images": "data.load",
     "train": "training.run",
@@ -29,6 +32,8 @@ _HOMES = {
 
 __all__ = [
     "Detector",
+    "Explanation",
+    "FaceVerdict",
     "InputError",
     "PictureError",
     "Report",

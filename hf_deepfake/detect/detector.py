@@ -1,14 +1,26 @@
 """Judge pictures with an exported checkpoint."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Literal, overload
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL.Image import Image
+from scipy.special import expit, logit
 
+from hf_deepfake.config import LABELS
+from hf_deepfake.data.batch import usable_cores
+from hf_deepfake.detect.prepare import Prepared, prepare
+from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
+from hf_deepfake.errors import InputError, PictureError
+from hf_deepfake.explain.cam import Method, explain
+from hf_deepfake.explain.overlay import to_heatmap
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from hf_deepfake.pictures.open import open_picture
 
@@ -18,38 +30,34 @@ BATCH_SIZE = 32
 """Pictures judged at once: enough to keep a GPU busy, little enough for a laptop's memory at 224 px."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What the net says about one picture; the same as transformers' pipeline reports for it.
-
-    Attributes:
-        label: "real" or "fake".
-        score: softmax of that label, in [.5, 1]; temperature and operating point are folded in, so that .5 is
-            the operating point itself.
-        fake_probability: softmax of "fake", in [0, 1], folded likewise.
-    """
-
-    label: Literal["real", "fake"]
-    score: float
-    fake_probability: float
-
-
 class Detector:
     """A checkpoint on a device, called with pictures.
 
     Args:
         checkpoint: what `load_checkpoint` returned.
         device: torch device, such as "cuda:1"; by default the GPU where there is one, else the CPU.
+        faces: "auto" finds the faces of a picture and judges each, cropped as the checkpoint's training pictures
+            were; "off" takes every picture for a face crop, as transformers' pipeline does. A checkpoint that was
+            not trained on face crops, or does not say how they were cropped, has pictures judged whole either way.
     """
 
-    def __init__(self, checkpoint: LoadedCheckpoint, device: str | None = None) -> None:
+    def __init__(
+        self, checkpoint: LoadedCheckpoint, device: str | None = None, faces: Literal["auto", "off"] = "auto"
+    ) -> None:
         self.checkpoint = checkpoint
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._model = checkpoint.model.to(self.device).to(memory_format=torch.channels_last)
+        if faces not in ("auto", "off"):
+            raise InputError(f"faces is {faces!r}; it must be auto or off")
+        self._margin = checkpoint.face_margin if faces == "auto" else None
 
     @classmethod
     def from_pretrained(
-        cls, folder_or_repo: str | Path, revision: str | None = None, device: str | None = None
+        cls,
+        folder_or_repo: str | Path,
+        revision: str | None = None,
+        device: str | None = None,
+        faces: Literal["auto", "off"] = "auto",
     ) -> "Detector":
         """Load a detector.
 
@@ -57,6 +65,7 @@ class Detector:
             folder_or_repo: a checkpoint folder, or the Hub's "owner/name".
             revision: branch, tag or commit on the Hub.
             device: torch device; by default the GPU where there is one, else the CPU.
+            faces: "auto" or "off"; see the class.
 
         Returns:
             The detector.
@@ -64,33 +73,148 @@ class Detector:
         Raises:
             InputError: there is no such checkpoint, or it is damaged.
         """
-        return cls(load_checkpoint(folder_or_repo, revision), device)
+        return cls(load_checkpoint(folder_or_repo, revision), device, faces)
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits of the SHA-256 of the weights: which checkpoint a stored verdict is from."""
+        digest = hashlib.sha256()
+        for name, tensor in self._model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.contiguous().cpu().numpy().tobytes())
+        return digest.hexdigest()[:12]
 
     @overload
     def __call__(self, pictures: Picture) -> Verdict: ...
     @overload
-    def __call__(self, pictures: Sequence[Picture]) -> list[Verdict]: ...
-    def __call__(self, pictures: Picture | Sequence[Picture]) -> Verdict | list[Verdict]:
+    def __call__(self, pictures: Sequence[Picture]) -> list[Verdict | PictureError]: ...
+    def __call__(self, pictures: Picture | Sequence[Picture]) -> Verdict | list[Verdict | PictureError]:
         """Judge a picture, or each of several.
 
         Args:
             pictures: what `open_picture` takes: a path, bytes, a PIL image, a uint8 array; or a list of such.
 
         Returns:
-            One verdict, or one per picture in their order.
+            One verdict; or a list in the order of the pictures, with the error in the place of each picture that
+            cannot be opened.
 
         Raises:
-            PictureError: a picture cannot be opened.
+            PictureError: the one picture cannot be opened.
         """
-        if isinstance(pictures, Picture):
-            return self([pictures])[0]
-        starts = range(0, len(pictures), BATCH_SIZE)
-        return [verdict for start in starts for verdict in self._judge(pictures[start : start + BATCH_SIZE])]
+        if not isinstance(pictures, Picture):
+            return list(self.stream(pictures))
+        (result,) = self.stream([pictures])
+        if isinstance(result, PictureError):
+            raise result
+        return result
 
-    @torch.inference_mode()
-    def _judge(self, pictures: Sequence[Picture]) -> list[Verdict]:
-        """Verdicts on one batch."""
-        pixels = torch.stack([self.checkpoint.transform(open_picture(picture)) for picture in pictures])
-        pixels = pixels.to(self.device, memory_format=torch.channels_last)
-        probabilities = self._model(pixels).softmax(dim=1).tolist()
-        return [Verdict("fake" if fake > real else "real", max(real, fake), fake) for real, fake in probabilities]
+    def stream(self, pictures: Iterable[Picture]) -> Iterator[Verdict | PictureError]:
+        """Judge any number of pictures, a batch at a time; the next ones are decoded while the net works.
+
+        Args:
+            pictures: as for calling the detector; taken two batches ahead, so a generator is never exhausted early.
+
+        Yields:
+            For each picture in order its verdict, or the error that says why it cannot be opened.
+        """
+        waiting: deque[Future[Prepared | PictureError]] = deque()
+        source = iter(pictures)
+        decoders = ThreadPoolExecutor(usable_cores())
+        try:
+            while True:
+                ahead = 2 * BATCH_SIZE - len(waiting)
+                waiting.extend(decoders.submit(self._prepare, picture) for picture in islice(source, ahead))
+                if not waiting:
+                    return
+                yield from self._judge([waiting.popleft().result() for _ in range(min(BATCH_SIZE, len(waiting)))])
+        finally:  # a caller that stops early must not wait for pictures that nobody wants
+            decoders.shutdown(wait=False, cancel_futures=True)
+
+    def explain(self, picture: Picture, method: Method = "gradcam", fine: bool = False) -> Explanation:
+        """Judge a picture and show what speaks for the verdict.
+
+        Args:
+            picture: as for calling the detector.
+            method: see `hf_deepfake.explain.cam.explain`.
+            fine: see there.
+
+        Returns:
+            The verdict and its map. With several faces, each one's map is for the whole picture's label.
+
+        Raises:
+            PictureError: the picture cannot be opened.
+            InputError: there is no such map of this net.
+        """
+        opened = open_picture(picture)
+        prepared = self._prepare_opened(opened)
+        pixels = self._batch(prepared.pixels)
+        maps = explain(self._model, pixels, method=method, fine=fine)
+        verdict = self._verdict(prepared, maps.logits.softmax(dim=1).tolist())
+        target = LABELS.index(verdict.label)
+        if (maps.targets != target).any():
+            targets = torch.full_like(maps.targets, target)
+            maps = explain(self._model, pixels, targets=targets, method=method, fine=fine)
+        return Explanation(verdict, opened, _compose(maps.values, prepared.regions, opened.size))
+
+    def _prepare(self, picture: Picture) -> Prepared | PictureError:
+        """A picture made ready for the net, or why it cannot be."""
+        try:
+            return self._prepare_opened(open_picture(picture))
+        except PictureError as error:
+            return error
+
+    def _prepare_opened(self, picture: Image) -> Prepared:
+        """An opened picture made ready for the net."""
+        return prepare(picture, self.checkpoint.transform, self._margin)
+
+    def _judge(self, batch: Sequence[Prepared | PictureError]) -> Iterator[Verdict | PictureError]:
+        """Verdicts on one batch, of which each picture may have several faces."""
+        pixels = [region for item in batch if isinstance(item, Prepared) for region in item.pixels]
+        probabilities: list[list[float]] = []
+        with torch.inference_mode():
+            for start in range(0, len(pixels), BATCH_SIZE):
+                logits = self._model(self._batch(pixels[start : start + BATCH_SIZE]))
+                probabilities += logits.softmax(dim=1).tolist()
+        remaining = iter(probabilities)
+        for item in batch:
+            if isinstance(item, PictureError):
+                yield item
+            else:
+                yield self._verdict(item, list(islice(remaining, len(item.pixels))))
+
+    def _batch(self, pixels: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Regions as one batch on the device."""
+        return torch.stack(list(pixels)).to(self.device, memory_format=torch.channels_last)
+
+    def _verdict(self, prepared: Prepared, probabilities: Sequence[Sequence[float]]) -> Verdict:
+        """The verdict from P(real) and P(fake) of each region."""
+        boxes = prepared.boxes or prepared.regions
+        judged = tuple(self._judged(box, *pair) for box, pair in zip(boxes, probabilities, strict=True))
+        worst = max(judged, key=lambda face: face.fake_probability)
+        return Verdict(
+            worst.label,
+            worst.score,
+            worst.fake_probability,
+            worst.unsure or prepared.doubtful,
+            judged if prepared.boxes else (),
+            prepared.reasons,
+        )
+
+    def _judged(self, box: tuple[float, float, float, float], real: float, fake: float) -> FaceVerdict:
+        """The verdict on one region."""
+        band = self.checkpoint.unsure_band
+        # The band is stated in P(fake) before the operating point was folded in.
+        unfolded = expit(logit(fake) + logit(self.checkpoint.operating_point))
+        unsure = band is not None and bool(band[0] <= unfolded <= band[1])
+        return FaceVerdict(box, "fake" if fake > real else "real", max(real, fake), fake, unsure)
+
+
+def _compose(
+    values: torch.Tensor, regions: Sequence[tuple[int, int, int, int]], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """The regions' maps laid in one map of the picture; where they overlap the stronger counts."""
+    heatmap = np.zeros((size[1], size[0]), np.float32)
+    for value, (left, top, right, bottom) in zip(values, regions, strict=True):
+        place = heatmap[top:bottom, left:right]
+        np.maximum(place, to_heatmap(value, (right - left, bottom - top)), out=place)
+    return heatmap

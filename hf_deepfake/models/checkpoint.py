@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from hf_deepfake.config import LABELS
 from hf_deepfake.errors import InputError
 from hf_deepfake.models.build import data_config
 from hf_deepfake.models.fold import fold
+from hf_deepfake.models.hub_errors import hub_errors
+from hf_deepfake.pictures.crop import Margin
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -43,6 +45,9 @@ class LoadedCheckpoint:
         config: `config.json` as it stands.
         temperature: T that is folded into the net; 1 where the checkpoint does not say.
         operating_point: t that is folded into the net; .5 where the checkpoint does not say.
+        unsure_band: lowest and highest P(fake), after temperature and before the operating point, that count as
+            unsure; None where the checkpoint has none.
+        face_margin: how the training pictures were cropped around the face; None where that is not known.
     """
 
     model: nn.Module
@@ -50,6 +55,8 @@ class LoadedCheckpoint:
     config: dict[str, Any]
     temperature: float
     operating_point: float
+    unsure_band: tuple[float, float] | None
+    face_margin: Margin | None
 
 
 def export_checkpoint(
@@ -60,6 +67,7 @@ def export_checkpoint(
     temperature: float = 1.0,
     operating_point: float = 0.5,
     unsure_band: tuple[float, float] | None = None,
+    face_margin: Margin | None = None,
     data_fingerprint: str | None = None,
 ) -> Path:
     """Write a net as a checkpoint folder, whole or not at all.
@@ -74,6 +82,7 @@ def export_checkpoint(
         temperature: T > 0 to fold (see `fold`).
         operating_point: t in (0, 1) to fold.
         unsure_band: lowest and highest P(fake) after temperature that count as unsure, stated in the checkpoint.
+        face_margin: how the training pictures were cropped around the face, stated in the checkpoint.
         data_fingerprint: digest of the training data, stated in the checkpoint.
 
     Returns:
@@ -91,6 +100,7 @@ def export_checkpoint(
         "temperature": temperature,
         "operating_point": operating_point,
         "unsure_band": unsure_band,
+        "face_margin": face_margin and asdict(face_margin),
         "data_fingerprint": data_fingerprint,
     }
     # Clones in NCHW order: safetensors takes neither channels_last nor shared memory.
@@ -145,9 +155,13 @@ def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> 
         transform = create_transform(**resolve_data_config(pretrained_cfg=config["pretrained_cfg"]))
         ours = config.get("hf_deepfake", {})
         temperature, operating_point = float(ours.get("temperature", 1.0)), float(ours.get("operating_point", 0.5))
+        low_and_high, margin = ours.get("unsure_band"), ours.get("face_margin")
+        unsure_band = (float(low_and_high[0]), float(low_and_high[1])) if low_and_high else None
+        face_margin = Margin(**margin) if margin else None
     except (
         AssertionError,
         AttributeError,
+        IndexError,
         KeyError,
         OSError,
         RuntimeError,
@@ -157,7 +171,7 @@ def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> 
     ) as e:
         reason = " ".join(str(e).split())[:200]
         raise InputError(f"{folder_or_repo} is damaged ({type(e).__name__}: {reason}); export or fetch it again") from e
-    return LoadedCheckpoint(model.eval(), transform, config, temperature, operating_point)
+    return LoadedCheckpoint(model.eval(), transform, config, temperature, operating_point, unsure_band, face_margin)
 
 
 def _timm_config(model: Any, image_size: int) -> dict[str, Any]:
@@ -193,13 +207,8 @@ def _local_folder(folder_or_repo: str, revision: str | None) -> Path:
         return Path(folder_or_repo)
     if Path(folder_or_repo).exists() or not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", folder_or_repo):
         raise InputError(f"no checkpoint folder {folder_or_repo}; give an existing folder, or owner/name on the Hub")
-    try:
+    with hub_errors(f"{folder_or_repo} is no folder here and cannot be fetched from the Hugging Face Hub"):
         return Path(snapshot_download(folder_or_repo, revision=revision, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{folder_or_repo} is no folder here and cannot be fetched from the Hugging Face Hub "
-            f"({type(error).__name__}); check the name, the revision and the network"
-        ) from error
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -1,10 +1,14 @@
 """What comes out of a run: the best epoch calibrated, exported once, scored once, and reported."""
 
+import logging
 import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 from accelerate import Accelerator
 from datasets import Dataset, DatasetDict, Image
 from numpy.typing import NDArray
@@ -12,17 +16,26 @@ from torch import nn
 
 from hf_deepfake.config import TrainConfig
 from hf_deepfake.data.load import DataReport
+from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation import figures
-from hf_deepfake.evaluation.calibration import fake_probability, fit_temperature
+from hf_deepfake.evaluation.calibration import fake_probability
+from hf_deepfake.evaluation.decision import decide
 from hf_deepfake.evaluation.predict import predict_logits
-from hf_deepfake.evaluation.report import CheckpointInfo, Report, evaluate_scores, save_scores
+from hf_deepfake.evaluation.report import CheckpointInfo, ExplanationResult, Report, save_scores
+from hf_deepfake.evaluation.result import evaluate_scores
+from hf_deepfake.explain.faithfulness import measure_faithfulness
 from hf_deepfake.files import replacing
 from hf_deepfake.hub.card import LOCAL_OPTIONS, build_card
 from hf_deepfake.models.build import data_config
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
+from hf_deepfake.pictures.crop import measure_margin
+from hf_deepfake.pictures.open import open_picture
 from hf_deepfake.training.resume import RunFolder
 
 JUDGED = ("validation", "test")
+
+MARGIN_PICTURES = 200
+"""Training pictures from which the margin around the face is measured: medians need no more."""
 
 
 def finish(
@@ -57,38 +70,55 @@ def finish(
     net.load_state_dict(run.load_best())
     preprocessing = data_config(net, config.image_size)
     logits = predict_logits(net, data["validation"], preprocessing, workers)
-    temperature = fit_temperature(logits, data["validation"]["label"])
+    decision = decide(
+        logits,
+        data["validation"]["label"],
+        criterion=config.criterion,
+        miss_cost=config.miss_cost,
+        prior=config.prior,
+        unsure_error=config.unsure_error,
+    )
     if accelerator.is_main_process:
         shutil.rmtree(run.checkpoint, ignore_errors=True)
         export_checkpoint(
             net,
             run.checkpoint,
             image_size=config.image_size,
-            temperature=temperature,
+            temperature=decision.temperature,
+            operating_point=decision.operating_point,
+            unsure_band=decision.unsure_band,
+            face_margin=measure_margin(_sample(data["train"])),
             data_fingerprint=data_report.fingerprint,
         )
         run.record["test_looks"] += 1
         run.save_record()
     accelerator.wait_for_everyone()
-    loaded = load_checkpoint(run.checkpoint)
-    folded = loaded.model.to(accelerator.device)
-    scores = {name: fake_probability(predict_logits(folded, data[name], preprocessing, workers)) for name in JUDGED}
+    folded = load_checkpoint(run.checkpoint).model.to(accelerator.device)
+    scores = {
+        name: fake_probability(
+            predict_logits(folded, data[name], preprocessing, workers), folded_point=decision.operating_point
+        )
+        for name in JUDGED
+    }
     report = Report(
         checkpoint=CheckpointInfo(
             model=config.model,
             image_size=config.image_size,
             parameters=sum(parameter.numel() for parameter in net.parameters()),
-            temperature=temperature,
+            **asdict(decision),
         ),
         splits={
             name: evaluate_scores(
                 scores[name],
                 np.asarray(data[name]["label"]),
                 _groups(data[name]),
+                decision.operating_point,
+                unsure_band=decision.unsure_band,
                 test_looks=run.record["test_looks"] if name == "test" else None,
             )
             for name in JUDGED
         },
+        explanations=_explanations(config, accelerator, folded, data["test"], preprocessing),
         data=data_report.to_dict(),
         training=_for_others(run.record),
     )
@@ -96,6 +126,19 @@ def finish(
         _write(run, report, data, scores, config.monitor)
     accelerator.wait_for_everyone()
     return report
+
+
+def _explanations(
+    config: TrainConfig, accelerator: Accelerator, net: nn.Module, split: Dataset, preprocessing: dict[str, Any]
+) -> list[ExplanationResult]:
+    """What is measured of the maps, by the main process; nothing where it is not wanted or the net has no maps."""
+    if config.explained == 0 or not accelerator.is_main_process:
+        return []
+    try:
+        return [measure_faithfulness(net, split, preprocessing, limit=config.explained)]
+    except InputError as error:
+        logging.getLogger(__name__).warning("maps were not measured: %s", error)
+        return []
 
 
 def _write(run: RunFolder, report: Report, data: DatasetDict, scores: dict[str, NDArray], monitor: str) -> None:
@@ -112,7 +155,7 @@ def _write(run: RunFolder, report: Report, data: DatasetDict, scores: dict[str, 
         "confusion.png": figures.confusion_figure(result),
         "roc.png": figures.roc_figure(scores["test"], labels, result, _groups(data["test"])),
         "reliability.png": figures.reliability_figure(scores["test"], labels, result),
-        "scores.png": figures.score_histogram_figure(scores["test"], labels),
+        "scores.png": figures.score_histogram_figure(scores["test"], labels, result.threshold),
         "learning_curves.png": figures.learning_curves_figure(run.record["epochs"], monitor, run.record["best_epoch"]),
     }
     save_scores(run.scores_file, scores=np.concatenate([scores[name] for name in JUDGED]), **columns)
@@ -121,6 +164,13 @@ def _write(run: RunFolder, report: Report, data: DatasetDict, scores: dict[str, 
     report.save(run.checkpoint / "report.json")
     with replacing(run.checkpoint / "README.md") as temporary:
         temporary.write_text(build_card(report, figures=list(drawn)), encoding="utf-8")
+
+
+def _sample(split: Dataset) -> Iterator[PIL.Image.Image]:
+    """Some pictures from all over a split, as they were before the net's preprocessing."""
+    rows = np.linspace(0, len(split) - 1, min(MARGIN_PICTURES, len(split)), dtype=int)
+    for image in split.select(rows).cast_column("image", Image(decode=False))["image"]:
+        yield open_picture(image["bytes"] or image["path"])
 
 
 def _for_others(record: dict[str, Any]) -> dict[str, Any]:

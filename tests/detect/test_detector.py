@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.ExifTags import Base
+from PIL.Image import Transpose
 
-from hf_deepfake.detect.detector import BATCH_SIZE, Detector, Verdict
+from hf_deepfake.detect.detector import BATCH_SIZE, Detector
+from hf_deepfake.detect.verdict import Verdict
 from hf_deepfake.errors import InputError, PictureError
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
@@ -17,6 +20,15 @@ def constant_net() -> Any:
     with torch.no_grad():
         model.fc.weight.zero_()
         model.fc.bias.copy_(torch.tensor([0.0, np.log(4.0)]))
+    return model
+
+
+def lively_net() -> Any:
+    """A net whose scores differ from picture to picture."""
+    torch.manual_seed(1)
+    model: Any = build_model("test_resnet", image_size=32, pretrained="off")
+    with torch.no_grad():
+        model.fc.weight.mul_(50)
     return model
 
 
@@ -46,11 +58,7 @@ def test_the_operating_point_moves_the_verdict(tmp_path):
 
 
 def test_every_kind_of_picture_and_their_order(tmp_path):
-    torch.manual_seed(1)
-    model: Any = build_model("test_resnet", image_size=32, pretrained="off")
-    with torch.no_grad():
-        model.fc.weight.mul_(50)
-    detector = Detector.from_pretrained(export_checkpoint(model, tmp_path / "c", image_size=32), device="cpu")
+    detector = Detector.from_pretrained(export_checkpoint(lively_net(), tmp_path / "c", image_size=32), device="cpu")
     array = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     path = tmp_path / "picture.png"
     Image.fromarray(array).save(path)
@@ -74,5 +82,60 @@ def test_lists_longer_than_a_batch_and_empty_ones(detector):
 def test_errors_reach_the_caller(detector, tmp_path):
     with pytest.raises(InputError, match="no checkpoint folder"):
         Detector.from_pretrained(tmp_path / "missing")
+    with pytest.raises(InputError, match="faces is 'some'; it must be auto or off"):
+        Detector(detector.checkpoint, faces="some")  # ty: ignore[invalid-argument-type]
     with pytest.raises(PictureError):
         detector(b"no picture")
+
+
+def test_a_bad_picture_in_a_list_is_reported_in_its_place(detector):
+    good = Image.new("RGB", (40, 40))
+    before, bad, after = detector([good, b"no picture", good])
+    assert isinstance(bad, PictureError)
+    assert before.label == after.label == "fake"
+
+
+def test_a_stream_takes_no_more_than_two_batches_ahead(detector):
+    taken = []
+
+    def pictures():
+        for number in range(10 * BATCH_SIZE):
+            taken.append(number)
+            yield Image.new("RGB", (40, 40))
+
+    stream = detector.stream(pictures())
+    assert isinstance(next(stream), Verdict)
+    assert len(taken) == 2 * BATCH_SIZE
+    stream.close()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_has_the_same_verdict(orientation, tmp_path):
+    detector = Detector.from_pretrained(export_checkpoint(lively_net(), tmp_path / "c", image_size=32), device="cpu")
+    upright = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8))
+    # what a camera held that way stores: the picture turned so that the tag turns it back
+    turned = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
+    stored = upright.transpose(Transpose(turned[orientation])) if orientation in turned else upright
+    exif = Image.Exif()
+    exif[Base.Orientation] = orientation
+    stored.save(tmp_path / "picture.png", exif=exif)
+    assert detector(tmp_path / "picture.png") == detector(upright)
+
+
+def test_unsure_is_stated_before_the_operating_point(tmp_path):
+    # P(fake) is .8 before the operating point, and 4 / 13 after an operating point of .9 is folded in
+    bands = {(0.75, 0.85): True, (0.2, 0.4): False, (0.8001, 1.0): False}
+    for number, (band, unsure) in enumerate(bands.items()):
+        folder = export_checkpoint(
+            constant_net(), tmp_path / str(number), image_size=32, operating_point=0.9, unsure_band=band
+        )
+        verdict = Detector.from_pretrained(folder, device="cpu")(Image.new("RGB", (60, 40)))
+        assert verdict.unsure is unsure
+        assert verdict.title == ("unsure (leans to real, score 0.69)" if unsure else "real, score 0.69")
+
+
+def test_the_fingerprint_is_that_of_the_weights(detector, folder, tmp_path):
+    assert Detector.from_pretrained(folder, device="cpu").fingerprint == detector.fingerprint
+    other = export_checkpoint(lively_net(), tmp_path / "c", image_size=32)
+    assert Detector.from_pretrained(other, device="cpu").fingerprint != detector.fingerprint
+    assert len(detector.fingerprint) == 12

@@ -11,6 +11,7 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import unfold
+from hf_deepfake.pictures.crop import Margin
 
 
 @pytest.fixture
@@ -37,6 +38,7 @@ def test_config_states_the_contract(model, tmp_path):
         temperature=1.5,
         operating_point=0.4,
         unsure_band=(0.3, 0.6),
+        face_margin=Margin(width=0.8, height=0.9, x=0.5, y=0.4),
         data_fingerprint="abc",
     )
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
@@ -51,7 +53,16 @@ def test_config_states_the_contract(model, tmp_path):
     assert preprocessing["crop_mode"] == "squash"
     ours = config["hf_deepfake"]
     assert ours.pop("version")
-    assert ours == {"temperature": 1.5, "operating_point": 0.4, "unsure_band": [0.3, 0.6], "data_fingerprint": "abc"}
+    assert ours == {
+        "temperature": 1.5,
+        "operating_point": 0.4,
+        "unsure_band": [0.3, 0.6],
+        "face_margin": {"width": 0.8, "height": 0.9, "x": 0.5, "y": 0.4},
+        "data_fingerprint": "abc",
+    }
+    loaded = load_checkpoint(folder)
+    assert loaded.unsure_band == (0.3, 0.6)
+    assert loaded.face_margin == Margin(width=0.8, height=0.9, x=0.5, y=0.4)
 
 
 def test_a_net_without_fixed_size_needs_no_model_args(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hf_deepfake.cli import main
+from hf_deepfake.cli.main import main
 from hf_deepfake.config import TrainConfig, build
 from hf_deepfake.errors import InputError
 from hf_deepfake.models.build import build_model
@@ -227,7 +227,7 @@ def test_a_compiled_run_learns_the_same(faces, tmp_path):
 
 STOPPING = """\
 import os, signal, sys
-from hf_deepfake.cli import main
+from hf_deepfake.cli.main import main
 from hf_deepfake.training.progress import Progress
 usual, step = Progress.step, int(os.environ.get("STOP_AT", "0"))
 def stopping(self, epoch, done, batch_size):
