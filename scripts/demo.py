@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from hf_deepfake.cli import main
+from hf_deepfake.cli.main import main
 from hf_deepfake.config import LABELS, DataConfig
 from hf_deepfake.data.load import prepare
 from hf_deepfake.evaluation.figures import FAKE, GROUND, INK, REAL, save_figure

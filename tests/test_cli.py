@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from hf_deepfake.cli import main
+from hf_deepfake.cli.main import main
 
 
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["data", "--help"]])
@@ -55,7 +55,7 @@ def test_a_process_exits_with_2(tmp_path):
     words = [
         sys.executable,
         "-m",
-        "hf_deepfake.cli",
+        "hf_deepfake.cli.main",
         "train",
         "--data",
         str(tmp_path),

@@ -1,0 +1,1 @@
+"""The command line `hf-deepfake`: thin commands that turn words into a configuration and call the package."""

@@ -1,0 +1,113 @@
+"""Commands for the person who judges pictures: predict, crop, serve."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hf_deepfake.cli.parser import Parser, add_command
+from hf_deepfake.errors import InputError
+
+PREDICT_EXAMPLES = """\
+  hf-deepfake predict photo.jpg --checkpoint runs/faces/checkpoint
+  hf-deepfake predict inbox/ "more/**/*.png" --checkpoint owner/name --csv --out verdicts.csv
+  hf-deepfake predict photo.jpg --checkpoint runs/faces/checkpoint --explain maps
+
+The exit code is 0 whatever the verdicts; a file that does not open has its error in its place. With --out, the same
+command goes on from where it was stopped."""
+
+
+CROP_EXAMPLES = """\
+  hf-deepfake crop photos.zip photos_cropped
+  hf-deepfake crop photos/ photos_cropped --checkpoint runs/faces/checkpoint
+
+The crops lie as in the training pictures of the checkpoint, or else as in the DFDC competition's face crops. The same
+command goes on from where it was stopped; crop.json in the new folder says what was left out."""
+
+SERVE_EXAMPLES = """\
+  hf-deepfake serve --checkpoint runs/faces/checkpoint
+  GRADIO_SERVER_PORT=8080 hf-deepfake serve --checkpoint owner/name
+
+Run it in a clone, where the page is; gradio's extra (pip install "hf-deepfake[space]") must be installed."""
+
+
+def register(commands: Any) -> None:
+    """Add these commands to the parser."""
+    predict = add_command(
+        commands, "predict", "FILE...", "judge pictures: files, folders and patterns", PREDICT_EXAMPLES, _predict
+    )
+    predict.add_argument("files", nargs="+", metavar="FILE", help="a picture, a folder of pictures, or a pattern")
+    _add_checkpoint(predict)
+    form = predict.add_mutually_exclusive_group()
+    form.add_argument(
+        "--json", dest="form", action="store_const", const="json", default="text", help="one JSON object a line"
+    )
+    form.add_argument("--csv", dest="form", action="store_const", const="csv", help="CSV with a header")
+    predict.add_argument("--out", metavar="FILE", type=Path, help="write there, and go on where it ends")
+    predict.add_argument("--explain", metavar="DIR", type=Path, help="save a picture of what speaks for each verdict")
+    predict.add_argument(
+        "--faces",
+        choices=("auto", "off"),
+        default="auto",
+        help="find faces and judge each, or take every picture for a face crop (default auto)",
+    )
+    predict.add_argument("--device", metavar="NAME", help="torch device (default: the GPU where there is one)")
+    crop = add_command(
+        commands, "crop", "SOURCE TARGET", "crop a data set to its faces as training pictures are", CROP_EXAMPLES, _crop
+    )
+    crop.add_argument("source", metavar="SOURCE", help="folder or zip with class folders")
+    crop.add_argument("target", metavar="TARGET", type=Path, help="folder for the crops")
+    crop.add_argument("--checkpoint", metavar="CHECKPOINT", help="whose margin around the face to take")
+    serve = add_command(commands, "serve", "--checkpoint CHECKPOINT", "serve the page", SERVE_EXAMPLES, _serve)
+    _add_checkpoint(serve)
+    serve.add_argument(
+        "--space", metavar="DIR", type=Path, default=Path("space"), help="folder of the page (default space)"
+    )
+
+
+def _add_checkpoint(command: Parser) -> None:
+    """The option that names a checkpoint."""
+    command.add_argument(
+        "--checkpoint",
+        metavar="CHECKPOINT",
+        default=os.environ.get("HF_DEEPFAKE_CHECKPOINT"),
+        help="folder, or owner/name on the Hub (default $HF_DEEPFAKE_CHECKPOINT)",
+    )
+
+
+def _predict(given: dict[str, Any]) -> int:
+    """`hf-deepfake predict`."""
+    if not given["checkpoint"]:
+        raise InputError("no checkpoint given; add --checkpoint with a folder or owner/name on the Hub")
+    from hf_deepfake.detect.detector import Detector
+    from hf_deepfake.detect.predict import find_pictures, predict
+
+    files = find_pictures(given["files"])
+    detector = Detector.from_pretrained(given["checkpoint"], device=given["device"], faces=given["faces"])
+    for line in predict(detector, files, form=given["form"], out=given["out"], explanations=given["explain"]):
+        print(line)
+    return 0
+
+
+def _crop(given: dict[str, Any]) -> int:
+    """`hf-deepfake crop`."""
+    from hf_deepfake.data.crop_set import DFDC_MARGIN, crop_set
+    from hf_deepfake.models.checkpoint import load_checkpoint
+
+    margin: Any = DFDC_MARGIN
+    if given["checkpoint"]:
+        margin = load_checkpoint(given["checkpoint"]).face_margin
+        if margin is None:
+            raise InputError(f"{given['checkpoint']} states no margin around the face; leave out --checkpoint")
+    print(crop_set(given["source"], given["target"], margin=margin).summary())
+    return 0
+
+
+def _serve(given: dict[str, Any]) -> int:
+    """`hf-deepfake serve`: the page runs as it does on the Hub, as a script of its own."""
+    app = given["space"] / "app.py"
+    if not app.is_file():
+        raise InputError(f"{app} is not there; run this in a clone of the project, or name the page with --space")
+    chosen = {"HF_DEEPFAKE_CHECKPOINT": given["checkpoint"]} if given["checkpoint"] else {}
+    return subprocess.run([sys.executable, str(app)], env={**os.environ, **chosen}, check=False).returncode

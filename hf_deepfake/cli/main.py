@@ -1,0 +1,54 @@
+"""The entry point: all commands, and the one place where an error becomes a sentence and an exit code."""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from hf_deepfake.cli import detecting, publishing, training
+from hf_deepfake.cli.parser import Command, Parser
+from hf_deepfake.errors import InputError
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        words: arguments; by default those of the process.
+
+    Returns:
+        Exit code: 0 done; 2 something the user gave cannot be used, said in one sentence on standard error;
+        128 + n stopped by signal n, with everything saved.
+    """
+    main_process = os.environ.get("RANK", "0") == "0"
+    logging.basicConfig(level=logging.WARNING if main_process else logging.ERROR, format="%(message)s")
+    try:
+        options, unknown = _parser().parse_known_args(words)
+        given = vars(options)
+        command: Command = given.pop("command")
+        parser: Parser = given.pop("parser")
+        if unknown:
+            raise InputError(parser.explain_unknown(unknown[0]))
+        return command(given)
+    except InputError as error:
+        if main_process:
+            print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> Parser:
+    """All commands with their options."""
+    parser = Parser(
+        prog="hf-deepfake",
+        description="Tell real face pictures from deepfakes, with numbers that survive a second look.",
+        epilog="hf-deepfake COMMAND --help explains a command and all its options.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
+    for module in (training, detecting, publishing):
+        module.register(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Commands for the person who publishes: push, push-space, push-data."""
+
+from pathlib import Path
+from typing import Any
+
+from hf_deepfake.cli.parser import Parser, add_command, add_options, text_of
+from hf_deepfake.config import DataConfig, build
+
+PUSH_EXAMPLES = """\
+  hf-deepfake push runs/faces/checkpoint me/detector --license cc-by-nc-4.0 --dry_run
+  hf-deepfake push runs/faces/checkpoint me/detector --license cc-by-nc-4.0 --private
+
+All files go up in one commit, or none does; after a failure the same command can be repeated."""
+
+SPACE_EXAMPLES = """\
+  hf-deepfake push-space runs/faces/checkpoint me/detector-space
+
+Run it in a clone: the Space gets the page in space/, the checkpoint, and this package as a wheel."""
+
+DATA_EXAMPLES = """\
+  hf-deepfake push-data faces.zip me/faces --license cc-by-nc-4.0 --private
+
+Splits that share a picture or a group are mended first, as for training; the data card says what was done."""
+
+
+def register(commands: Any) -> None:
+    """Add these commands to the parser."""
+    push = add_command(
+        commands, "push", "CHECKPOINT OWNER/NAME --license NAME", "publish a checkpoint", PUSH_EXAMPLES, _push
+    )
+    push.add_argument("checkpoint", metavar="CHECKPOINT", help="folder of the checkpoint")
+    _add_target(push)
+    _add_license(push)
+    push.add_argument("--revision", metavar="BRANCH", help="branch to push to (default main)")
+    push.add_argument("--create_pr", action="store_true", help="open a pull request instead")
+    space = add_command(
+        commands, "push-space", "CHECKPOINT OWNER/NAME", "publish the Space with a checkpoint", SPACE_EXAMPLES, _space
+    )
+    space.add_argument("checkpoint", metavar="CHECKPOINT", help="folder of the checkpoint")
+    _add_target(space)
+    space.add_argument("--space", type=Path, default=Path("space"), metavar="DIR", help="the page (default space)")
+    data = add_command(
+        commands, "push-data", "SOURCE OWNER/NAME --license NAME", "publish a leak-free split", DATA_EXAMPLES, _data
+    )
+    data.add_argument("data", metavar="SOURCE", help=text_of("data"))
+    _add_target(data)
+    _add_license(data)
+    add_options(data, DataConfig, leave_out="data")
+
+
+def _add_target(command: Parser) -> None:
+    """Where to push, and whether to push at all."""
+    command.add_argument("repo_id", metavar="OWNER/NAME", help="repository on the Hub, made if need be")
+    command.add_argument("--dry_run", action="store_true", help="list what would be pushed, and push nothing")
+
+
+def _add_license(command: Parser) -> None:
+    """The licence, which nobody but the user can choose, and who may see the repository."""
+    command.add_argument("--license", required=True, metavar="NAME", help="the Hub's name of the licence")
+    command.add_argument("--private", action="store_true", help="only the owner may see it")
+
+
+def _push(given: dict[str, Any]) -> int:
+    """`hf-deepfake push`."""
+    from hf_deepfake.hub.push import push_to_hub
+
+    print(push_to_hub(given.pop("checkpoint"), given.pop("repo_id"), **given).summary())
+    return 0
+
+
+def _space(given: dict[str, Any]) -> int:
+    """`hf-deepfake push-space`."""
+    from hf_deepfake.hub.push_space import push_space
+
+    print(push_space(given.pop("checkpoint"), given.pop("repo_id"), **given).summary())
+    return 0
+
+
+def _data(given: dict[str, Any]) -> int:
+    """`hf-deepfake push-data`."""
+    target = {name: given.pop(name) for name in ("repo_id", "license", "private", "dry_run")}
+    config = build(DataConfig, given)
+    from hf_deepfake.hub.push_data import push_data
+
+    print(push_data(config, **target).summary())
+    return 0

@@ -1,0 +1,67 @@
+"""Commands for the person who trains: train, data."""
+
+import os
+import sys
+from typing import Any
+
+from hf_deepfake.cli.parser import add_command, add_options, text_of
+from hf_deepfake.config import DataConfig, TrainConfig, build, read_recipe
+
+TRAIN_EXAMPLES = """\
+  hf-deepfake train --data sample --recipe demo --output_dir runs/demo
+  hf-deepfake train --data faces.zip --model resnet50 --head_epochs 1 --epochs 8 --output_dir runs/faces
+  accelerate launch scripts/train.py --data faces.zip --model resnet50 --output_dir runs/faces   (several processes)
+
+The best epoch by a validation metric is exported to OUTPUT_DIR/checkpoint and scored once on the test split.
+Ctrl-C or SIGTERM saves the run; the same command with --resume goes on."""
+
+DATA_EXAMPLES = """\
+  hf-deepfake data faces.zip
+  hf-deepfake data faces.zip more_faces/ --on_leak error"""
+
+
+def register(commands: Any) -> None:
+    """Add these commands to the parser."""
+    train = add_command(
+        commands,
+        "train",
+        "--data SOURCE... --output_dir DIR",
+        "train a detector, export it and measure it",
+        TRAIN_EXAMPLES,
+        _train,
+    )
+    train.add_argument("--recipe", metavar="NAME", help="options of a recipe: a name in the package or a YAML file")
+    add_options(train, TrainConfig)
+    data = add_command(
+        commands, "data", "SOURCE...", "say what a data set holds: splits, classes, leaks", DATA_EXAMPLES, _data
+    )
+    data.add_argument("data", nargs="+", metavar="SOURCE", help=text_of("data"))
+    add_options(data, DataConfig, leave_out="data")
+
+
+def _train(given: dict[str, Any]) -> int:
+    """`hf-deepfake train`."""
+    recipe = given.pop("recipe")
+    config = build(TrainConfig, read_recipe(recipe) if recipe else {}, given)
+    from hf_deepfake.training.resume import Stopped
+    from hf_deepfake.training.run import train
+
+    try:
+        result = train(config)
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return 128 + stopped.signal_number
+    if os.environ.get("RANK", "0") == "0":
+        print(result.report.summary())
+        print(f"\ncheckpoint  {result.checkpoint}\nreport      {result.checkpoint / 'report.json'}")
+    return 0
+
+
+def _data(given: dict[str, Any]) -> int:
+    """`hf-deepfake data`."""
+    config = build(DataConfig, given)
+    from hf_deepfake.data.load import prepare
+
+    _, report = prepare(config)
+    print(report.summary())
+    return 0
