@@ -1,34 +1,123 @@
-import importlib.util
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import gradio as gr
+import httpx
+import numpy as np
 import pytest
+from gradio_client import Client, handle_file
 from PIL import Image
 
+from hf_deepfake.detect.verdict import FaceVerdict, Verdict
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
 
-ROOT = Path(__file__).parents[1]
+SPACE = Path(__file__).parents[1] / "space"
+sys.path.insert(0, str(SPACE))
+
+import app  # noqa: E402
+import uploads  # noqa: E402
+import views  # noqa: E402
+
+FACES = (
+    FaceVerdict((10.0, 20.0, 60.0, 80.0), "fake", 0.91, 0.91, False),
+    FaceVerdict((100.0, 20.0, 140.4, 70.0), "real", 0.55, 0.45, True),
+)
 
 
-@pytest.fixture(scope="module")
-def judge(tmp_path_factory):
-    """The function behind the page, with the checkpoint of an untrained net."""
-    spec = importlib.util.spec_from_file_location("space_app", ROOT / "space" / "app.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def test_words_for_a_fake():
+    text = views.describe_verdict(Verdict("fake", 0.914, 0.914, reasons=("Only its first frame was judged.",)))
+    assert text == (
+        "## The net finds signs of a deepfake\n\n"
+        "Score **0.91** for *fake*, on a scale from 0.50 (undecided) to 1.00.\n\n"
+        "Only its first frame was judged."
+    )
+
+
+def test_words_for_a_real_one():
+    text = views.describe_verdict(Verdict("real", 0.8, 0.2))
+    assert text.startswith("## The net finds no signs of a deepfake\n\nScore **0.80** for *real*")
+
+
+def test_words_for_an_unsure_one():
+    text = views.describe_verdict(Verdict("fake", 0.53, 0.53, unsure=True))
+    assert text.startswith("## The net cannot tell\n\nScore **0.53** leaning to *fake*")
+
+
+def test_error_as_sentence():
+    assert views.describe_error(ValueError("the picture is empty; choose one")) == "The picture is empty; choose one."
+
+
+def test_table_of_faces():
+    assert views.list_faces(Verdict("real", 0.8, 0.2)) == ""
+    rows = views.list_faces(Verdict("fake", 0.91, 0.91, faces=FACES)).splitlines()[2:]
+    assert rows == ["| 1 | fake | 0.91 | 50 x 60 px |", "| 2 | unsure (real?) | 0.55 | 40 x 50 px |"]
+
+
+def test_faces_are_framed_and_the_picture_scaled():
+    picture = Image.new("RGB", (200, 100))
+    shown = views.mark_faces(picture, Verdict("fake", 0.91, 0.91, faces=FACES))
+    assert shown.size == (800, 400)
+    pixels = np.asarray(shown)
+    assert (pixels[320, 150] == 255).all()  # lower edge of the first face, 80 px of 100, times 4
+    assert (pixels[200, 300] == 0).all()  # between the faces
+    assert not np.asarray(picture).any()
+
+
+def test_read_upload(tmp_path):
+    file = tmp_path / "a.jpg"
+    file.write_bytes(b"bytes")
+    assert uploads.read_upload({"path": str(file)}) == b"bytes"
+    file.unlink()
+    with pytest.raises(ValueError, match="has been deleted from the server"):
+        uploads.read_upload({"path": str(file)})
+    with pytest.raises(ValueError, match="no picture was given"):
+        uploads.read_upload(None)
+
+
+@pytest.mark.slow
+def test_missing_checkpoint_is_said_in_one_line():
+    done = subprocess.run(
+        [sys.executable, SPACE / "app.py"],
+        env={"HF_DEEPFAKE_CHECKPOINT": "/nowhere", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert "/nowhere" in done.stderr
+
+
+def test_examples_are_few_and_small():
+    sizes = [file.stat().st_size for file in (SPACE / "examples").iterdir()]
+    assert 1 <= len(sizes) <= 6
+    assert max(sizes) < 12_000
+
+
+def test_uploads_and_results_are_deleted_while_the_page_is_served(tmp_path, monkeypatch):
+    folder = tmp_path / "uploads"
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
     net = build_model("test_resnet", image_size=64, pretrained="off")
-    return module.build_app(str(export_checkpoint(net, tmp_path_factory.mktemp("c") / "checkpoint", image_size=64))).fn
-
-
-def test_scores_of_both_labels(judge):
-    scores = judge(Image.new("RGB", (80, 70), (200, 120, 90)))
-    assert scores.keys() == {"real", "fake"}
-    assert sum(scores.values()) == pytest.approx(1)
-
-
-def test_errors_are_messages(judge):
-    with pytest.raises(gr.Error, match="Choose a picture first"):
-        judge(None)
-    with pytest.raises(gr.Error, match="32"):
-        judge(Image.new("RGB", (5, 5)))
+    page = app.build_page(str(export_checkpoint(net, tmp_path / "checkpoint", image_size=64)))
+    assert page.delete_cache == (60, 60)
+    page.delete_cache = (1, 1)
+    own = {file for file in folder.rglob("*") if file.is_file()}
+    assert len(own) == len(list((SPACE / "examples").iterdir()))
+    app.serve(page, prevent_thread_lock=True, quiet=True)
+    try:
+        client = Client(page.local_url, verbose=False, analytics_enabled=False, download_files=False)
+        picture = tmp_path / "face.png"
+        Image.new("RGB", (64, 64), (200, 150, 120)).save(picture)
+        _, overlay = client.predict(handle_file(picture), api_name="/predict")
+        kept = {file for file in folder.rglob("*") if file.is_file()} - own
+        assert {file.name for file in kept} == {"face.png", "image.webp"}
+        deadline = time.monotonic() + 30
+        while httpx.get(overlay["url"]).status_code == 200 or any(file.exists() for file in kept):
+            assert time.monotonic() < deadline
+        assert {file for file in folder.rglob("*") if file.is_file()} == own
+    finally:
+        gr.close_all()

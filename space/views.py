@@ -1,0 +1,104 @@
+"""What the page shows: a verdict in words, the faces, the marked picture, an error, and the model's card."""
+
+import re
+from pathlib import Path
+
+import gradio as gr
+from huggingface_hub import ModelCard, snapshot_download
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from hf_deepfake import Verdict
+
+SIDE = 800
+"""Longer side of a shown picture, px: sharp on a phone and on half a screen, and quick to send."""
+
+FAILED = "## No verdict\n\nSomething went wrong on the server, not with your picture. Please try again."
+
+
+def describe_verdict(verdict: Verdict) -> str:
+    """Say what the net found, as a finding of the net and never as a fact.
+
+    Args:
+        verdict: on one picture.
+
+    Returns:
+        Markdown.
+    """
+    found = {"fake": "The net finds signs of a deepfake", "real": "The net finds no signs of a deepfake"}
+    headline = "The net cannot tell" if verdict.unsure else found[verdict.label]
+    leaning = "leaning to" if verdict.unsure else "for"
+    score = f"Score **{verdict.score:.2f}** {leaning} *{verdict.label}*, on a scale from 0.50 (undecided) to 1.00."
+    return "\n\n".join([f"## {headline}", score, *verdict.reasons])
+
+
+def describe_error(error: Exception) -> str:
+    """Make a sentence of an error's message.
+
+    Args:
+        error: whose message has neither capital nor full stop.
+
+    Returns:
+        The sentence.
+    """
+    text = str(error)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def list_faces(verdict: Verdict) -> str:
+    """List the faces that were judged, numbered as `mark_faces` numbers them.
+
+    Args:
+        verdict: on one picture.
+
+    Returns:
+        A Markdown table; empty where there are no faces.
+    """
+    if not verdict.faces:
+        return ""
+    lines = ["| Face | Verdict | Score | Size |", "|---|---|---|---|"]
+    for number, face in enumerate(verdict.faces, start=1):
+        left, top, right, bottom = face.box
+        label = f"unsure ({face.label}?)" if face.unsure else face.label
+        lines.append(f"| {number} | {label} | {face.score:.2f} | {right - left:.0f} x {bottom - top:.0f} px |")
+    return "\n".join(lines)
+
+
+def mark_faces(picture: Image.Image, verdict: Verdict) -> Image.Image:
+    """Scale a picture for the page and number its faces.
+
+    Args:
+        picture: RGB, as large as the one that was judged.
+        verdict: on it.
+
+    Returns:
+        A new RGB picture with a longer side of `SIDE`.
+    """
+    shown = ImageOps.contain(picture, (SIDE, SIDE))
+    scale = shown.width / picture.width
+    draw = ImageDraw.Draw(shown)
+    for number, face in enumerate(verdict.faces, start=1):
+        left, top, right, bottom = (scale * edge for edge in face.box)
+        draw.rectangle((left, top, right, bottom), outline="white", width=3)
+        draw.rectangle((left, top, left + 32, top + 32), fill="white")
+        draw.text((left + 16, top + 16), str(number), "black", ImageFont.load_default(24), anchor="mm")
+    return shown
+
+
+def show_card(checkpoint: str) -> None:
+    """Add the checkpoint's card to the Blocks that are being built, its figures where they stand in the text.
+
+    Args:
+        checkpoint: folder, or owner/name on the Hub.
+    """
+    local = Path(checkpoint).is_dir()
+    folder = Path(checkpoint if local else snapshot_download(checkpoint, allow_patterns=["README.md", "*.png"]))
+    card = folder / "README.md"
+    text = ModelCard.load(card, ignore_metadata_errors=True).text if card.exists() else "This checkpoint has no card."
+    text = text.replace("](#", "](#h-")  # gr.Markdown puts this before the anchors of headings
+    # Only a bare file name counts as a figure, so that a card can show nothing from outside its folder.
+    first, *figures = re.split(r"!\[(.*?)\]\(([\w-]+\.png)\)", text)
+    gr.Markdown(first, header_links=True)
+    for caption, name, after in zip(figures[::3], figures[1::3], figures[2::3], strict=True):
+        figure = str(folder / name)
+        gr.Image(figure, alt_text=caption, interactive=False, show_label=False, buttons=[], elem_classes="figure")
+        gr.Markdown(f"*{caption}*\n{after}", header_links=True)

@@ -1,0 +1,119 @@
+"""The page served by a process of its own, and a browser to open it with."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+from playwright.sync_api import sync_playwright
+
+from hf_deepfake.data.sample import draw_sample
+from hf_deepfake.models.build import build_model
+from hf_deepfake.models.checkpoint import export_checkpoint
+
+ROOT = Path(__file__).parents[2]
+
+CARD = """---
+library_name: timm
+---
+
+# tiny-deepfake
+
+Read the [limits](#limits).
+
+![ROC curve on the test split.](roc.png)
+
+![Not in this folder.](../secret.png)
+
+## Limits
+
+A score is not evidence.
+"""
+
+
+class Server:
+    """`python space/app.py` on the first free port, with a folder of its own for uploads."""
+
+    def __init__(self, checkpoint, uploads):
+        self.uploads = uploads
+        environment = {
+            **os.environ,
+            "HF_DEEPFAKE_CHECKPOINT": str(checkpoint),
+            "GRADIO_TEMP_DIR": str(uploads),
+            "OMP_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        command = [sys.executable, ROOT / "space" / "app.py"]
+        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=uploads.parent)
+        for line in self.process.stdout:
+            if found := re.search(r"http://\S+", line):
+                self.url = found[0]
+                return
+        raise RuntimeError(f"the page did not start: exit code {self.process.wait()}, see standard error")
+
+    def stop(self):
+        """End it as a container is ended."""
+        self.process.terminate()
+        self.process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory):
+    """An untrained net with a card and a figure."""
+    folder = tmp_path_factory.mktemp("space") / "checkpoint"
+    export_checkpoint(build_model("resnet10t", image_size=64, pretrained="off"), folder, image_size=64)
+    (folder / "README.md").write_text(CARD, encoding="utf-8")
+    Figure().savefig(folder / "roc.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def serve(checkpoint, tmp_path_factory):
+    """Start servers that end with the session."""
+    servers = []
+
+    def start():
+        servers.append(Server(checkpoint, tmp_path_factory.mktemp("served") / "uploads"))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(serve):
+    """One server for all tests that leave it as it was."""
+    return serve()
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """Four drawn pairs, 128 px: a folder with `real` and `fake`."""
+    folder = tmp_path_factory.mktemp("drawn")
+    draw_sample(folder, count=4, size=128, seed=3)
+    return folder / "pictures"
+
+
+@pytest.fixture(scope="session")
+def text_file(tmp_path_factory):
+    """A text that calls itself a JPEG."""
+    file = tmp_path_factory.mktemp("text") / "notes.jpg"
+    file.write_text("This is a text.\n" * 20, encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium; the tests fail without one, so that nobody takes a skip for a pass."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.fail("no chromium on the PATH; install it, for example with: apt-get install chromium", pytrace=False)
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()

@@ -1,0 +1,163 @@
+"""The served page as programs meet it: its API, what it refuses, what it keeps, and how it bears load."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import psutil
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from hf_deepfake import Detector
+
+pytestmark = pytest.mark.slow
+
+META = {"_type": "gradio.FileData"}
+MEGABYTE = 2**20
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    return Client(server.url, verbose=False, analytics_enabled=False)
+
+
+@pytest.fixture(scope="module")
+def pictures(drawn):
+    return sorted(drawn.rglob("*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def expected(checkpoint, pictures):
+    """What the detector itself says, by path."""
+    return dict(zip(pictures, Detector.from_pretrained(checkpoint)(pictures), strict=True))
+
+
+def _post(server, value):
+    """Call `/predict` with a raw value; the last event's name and data."""
+    sent = httpx.post(f"{server.url}/gradio_api/call/predict", json={"data": [value]}).raise_for_status()
+    answer = httpx.get(f"{server.url}/gradio_api/call/predict/{sent.json()['event_id']}", timeout=30).text
+    event, data = answer.strip().splitlines()[-2:]
+    return event.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+def _kept(server):
+    """What lies in the folder of uploads beside the examples and the card's figure."""
+    own = {"real-1.jpg", "real-2.jpg", "fake-1.jpg", "fake-2.jpg", "fake-3.jpg", "roc.png"}
+    return [file for file in server.uploads.rglob("*") if file.is_file() and file.name not in own]
+
+
+def test_predict(client, pictures, expected):
+    verdict, overlay = client.predict(picture=handle_file(pictures[0]), api_name="/predict")
+    told = expected[pictures[0]]
+    assert verdict.keys() == {"label", "score", "fake_probability", "unsure", "faces", "reasons"}
+    assert verdict["label"] == told.label
+    assert verdict["score"] == pytest.approx(told.score, abs=1e-5)
+    assert verdict["fake_probability"] == pytest.approx(told.fake_probability, abs=1e-5)
+    with Image.open(overlay) as image:
+        assert min(image.size) >= 384
+
+
+def test_predict_is_the_only_public_endpoint(client):
+    described = client.view_api(return_format="dict", print_info=False)
+    assert list(described["named_endpoints"]) == ["/predict"]
+    assert not described["unnamed_endpoints"]
+    assert [given["parameter_name"] for given in described["named_endpoints"]["/predict"]["parameters"]] == ["picture"]
+
+
+def test_orientation_tag_is_heeded(client, pictures, tmp_path):
+    with Image.open(pictures[1]) as image:
+        image.save(tmp_path / "upright.png")
+        tag = Image.Exif()
+        tag[0x0112] = 6  # shown turned by 90 degrees clockwise
+        image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=tag)
+    upright, turned = (
+        client.predict(handle_file(tmp_path / name), api_name="/predict")[0] for name in ("upright.png", "turned.png")
+    )
+    assert upright == turned
+
+
+def test_text_named_jpg_is_refused_in_words(client, text_file):
+    with pytest.raises(AppError, match="The picture is not a picture"):
+        client.predict(handle_file(text_file), api_name="/predict")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"path": "/etc/passwd"},
+        {"path": "/etc/passwd", "meta": META},
+        {"path": "file:///etc/passwd", "meta": META},
+        {"path": "http://127.0.0.1/picture.jpg", "meta": META},
+        {"path": "https://example.com/picture.jpg", "meta": META},
+        {"path": "https://example.com/picture.jpg", "meta": META, "is_stream": True},
+    ],
+)
+def test_paths_and_links_are_refused(server, value):
+    event, data = _post(server, value)
+    assert event == "error"
+    assert data["error"] == "Neither links nor paths are judged; upload the picture itself."
+
+
+def test_a_way_out_of_the_folder_of_uploads_is_refused(server, pictures):
+    event, data = _post(server, {"path": f"{server.uploads}/../../{pictures[0].name}", "meta": META})
+    assert event == "error"
+    assert "Neither links nor paths" in data["error"]
+
+
+@pytest.mark.parametrize("value", [None, {"path": None, "url": "https://example.com/picture.jpg", "meta": META}])
+def test_nothing_given(server, value):
+    event, data = _post(server, value)
+    assert event == "error"
+    assert data["error"] == "No picture was given; choose one."
+
+
+def test_what_went_is_said(server):
+    event, data = _post(server, {"path": str(server.uploads / "gone.jpg"), "meta": META})
+    assert event == "error"
+    assert "has been deleted from the server; upload it again" in data["error"]
+
+
+def test_unexpected_errors_tell_nothing(server):
+    assert _post(server, "/etc/passwd") == ("error", {"error": None})
+
+
+def test_more_than_20_mb_are_refused(server):
+    sent = httpx.post(f"{server.url}/gradio_api/upload", files={"files": ("large.jpg", bytes(20_000_001))})
+    assert sent.status_code == 413
+
+
+def test_twenty_at_once(server, pictures, expected):
+    asked = (pictures * 3)[:20]
+    with ThreadPoolExecutor(20) as threads:
+        verdicts = list(threads.map(lambda file: _upload_and_post(server, file), asked))
+    for file, verdict in zip(asked, verdicts, strict=True):
+        assert verdict["score"] == pytest.approx(expected[file].score, abs=1e-5)
+        assert verdict["label"] == expected[file].label
+
+
+def _upload_and_post(server, file):
+    """The verdict on a file."""
+    sent = httpx.post(f"{server.url}/gradio_api/upload", files={"files": file.open("rb")}, timeout=60)
+    event, data = _post(server, {"path": sent.raise_for_status().json()[0], "meta": META})
+    assert event == "complete", data
+    return data[0]
+
+
+def test_memory_stays_flat_over_200_requests(server, pictures):
+    process = psutil.Process(server.process.pid)
+    for number in range(50):
+        _upload_and_post(server, pictures[number % len(pictures)])
+    before = process.memory_info().rss
+    for number in range(200):
+        _upload_and_post(server, pictures[number % len(pictures)])
+    assert process.memory_info().rss - before < 60 * MEGABYTE
+
+
+def test_nothing_is_left_when_the_server_stops(serve, pictures):
+    server = serve()
+    _upload_and_post(server, pictures[0])
+    assert _kept(server)
+    server.stop()
+    assert not _kept(server)
