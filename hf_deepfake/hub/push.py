@@ -1,0 +1,80 @@
+"""Push a checkpoint to the Hugging Face Hub."""
+
+from pathlib import Path
+
+from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.report import Report
+from hf_deepfake.hub.card import CAPTIONS, build_card
+from hf_deepfake.hub.upload import PushResult, check_target, sizes, upload
+from hf_deepfake.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, load_checkpoint
+
+CARD_FILE = "README.md"
+REPORT_FILE = "report.json"
+
+
+def push_to_hub(
+    checkpoint: str | Path,
+    repo_id: str,
+    *,
+    license: str,
+    private: bool = False,
+    revision: str | None = None,
+    create_pr: bool = False,
+    dry_run: bool = False,
+) -> PushResult:
+    """Publish a checkpoint in one commit; what else lies in its folder stays here, and the folder as it is.
+
+    Pushed are config.json, model.safetensors, report.json, the card's figures, and the card, rendered anew from
+    report.json so that its examples load from this repository.
+
+    Args:
+        checkpoint: folder of the checkpoint.
+        repo_id: `owner/name`; the repository is made if need be.
+        license: the Hub's name of the weights' licence, such as "apache-2.0".
+        private: only the owner may see the repository.
+        revision: branch to push to, made if need be; by default main.
+        create_pr: open a pull request instead.
+        dry_run: say what would be pushed, and ask the Hub nothing.
+
+    Returns:
+        What was pushed, and where.
+
+    Raises:
+        InputError: the checkpoint is not whole, there is no token, the options contradict each other, or the Hub
+            cannot be reached or refuses. The same call can be repeated.
+    """
+    if create_pr and revision:
+        raise InputError("a pull request is always opened against main; leave out --revision or --create_pr")
+    check_target(repo_id, dry_run)
+    files = checkpoint_files(checkpoint)
+    report = Report.load(Path(checkpoint) / REPORT_FILE)
+    card = build_card(report, repo_id=repo_id, license=license, figures=list(files))
+    files = {**files, CARD_FILE: card.encode()}
+    if dry_run:
+        return PushResult(sizes(files))
+    message = "Push a checkpoint of hf_deepfake"
+    return upload(
+        "model", repo_id, files, message=message, private=private or None, revision=revision, create_pr=create_pr
+    )
+
+
+def checkpoint_files(checkpoint: str | Path) -> dict[str, Path]:
+    """The files of a checkpoint that belong to its contract, without what else lies in its folder.
+
+    Args:
+        checkpoint: the folder.
+
+    Returns:
+        Paths by name: config.json and model.safetensors, and card, report and figures where they are.
+
+    Raises:
+        InputError: there is no such folder, or what it holds does not load.
+    """
+    folder = Path(checkpoint)
+    if not folder.is_dir():
+        raise InputError(
+            f"no checkpoint folder {folder}; give the folder that training exported, such as RUN/checkpoint"
+        )
+    load_checkpoint(folder)
+    names = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, REPORT_FILE, *CAPTIONS)
+    return {name: folder / name for name in names if (folder / name).is_file()}
