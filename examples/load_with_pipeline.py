@@ -1,0 +1,26 @@
+"""Judge pictures with a checkpoint through transformers alone; `hf_deepfake` need not be installed.
+
+    python examples/load_with_pipeline.py runs/demo/checkpoint face.jpg another.png
+
+The checkpoint is a folder or the Hub's OWNER/NAME. Pictures should be cropped to the face as the checkpoint's
+training pictures were (its card says how); transformers looks for no faces.
+"""
+
+import argparse
+
+from transformers import pipeline
+
+
+def main() -> None:
+    """Print the verdict on each picture."""
+    parser = argparse.ArgumentParser(description="Judge pictures with transformers alone.")
+    parser.add_argument("checkpoint")
+    parser.add_argument("pictures", nargs="+")
+    given = parser.parse_args()
+    classify = pipeline("image-classification", model=given.checkpoint)
+    for picture, (verdict, _) in zip(given.pictures, classify(given.pictures), strict=True):
+        print(f"{picture}: {verdict['label']}, score {verdict['score']:.3f}")
+
+
+if __name__ == "__main__":
+    main()

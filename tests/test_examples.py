@@ -1,0 +1,167 @@
+"""Every example as a user runs it, on drawn pictures and a small net; the notebook without its install cell."""
+
+import io
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from datasets import Dataset, Features, Image
+from hub_client import Client
+from hub_server import HubServer
+from PIL import Image as Picture
+from sklearn.metrics import roc_auc_score
+
+from hf_deepfake.data.load import load_images
+from hf_deepfake.detect.detector import Detector
+from hf_deepfake.models.build import build_model
+from hf_deepfake.models.checkpoint import export_checkpoint
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    """The checkpoint of an untrained net whose scores differ from picture to picture."""
+    torch.manual_seed(1)
+    net: Any = build_model("test_resnet", image_size=64, pretrained="off")
+    with torch.no_grad():
+        net.fc.weight.mul_(50)
+    folder = tmp_path_factory.mktemp("example") / "checkpoint"
+    return export_checkpoint(net, folder, image_size=64, temperature=2.0, unsure_band=(0.4, 0.6))
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run an example with the words of a command line, and give back what it prints."""
+
+    def run(name, *words):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_load_with_pipeline(run, checkpoint, faces, monkeypatch):
+    pictures = [str(faces / label / "0001.jpg") for label in ("real", "fake")]
+    detector = Detector.from_pretrained(checkpoint)
+    verdicts = [detector(picture) for picture in pictures]
+    monkeypatch.setitem(sys.modules, "hf_deepfake", None)  # any import of the package would fail
+    lines = run("load_with_pipeline.py", checkpoint, *pictures).splitlines()
+    assert lines == [
+        f"{picture}: {verdict.label}, score {verdict.score:.3f}"
+        for picture, verdict in zip(pictures, verdicts, strict=True)
+    ]
+
+
+def test_fine_tune_with_trainer(run, checkpoint, faces, tmp_path):
+    printed = run("fine_tune_with_trainer.py", checkpoint, faces, tmp_path / "tuned")
+    auc = next(line.removeprefix("test_auc: ") for line in printed.splitlines() if line.startswith("test_auc: "))
+    detector = Detector.from_pretrained(tmp_path / "tuned")
+    test = load_images(faces)["test"]
+    scores = [detector(image).fake_probability for image in test["image"]]
+    assert float(auc) == pytest.approx(roc_auc_score(test["label"], scores))
+    before = Detector.from_pretrained(checkpoint)
+    assert detector.fingerprint != before.fingerprint
+    assert (before.checkpoint.temperature, before.checkpoint.unsure_band) == (2.0, (0.4, 0.6))
+    assert (detector.checkpoint.temperature, detector.checkpoint.unsure_band) == (1.0, None)
+
+
+def test_use_the_metric(run, tmp_path):
+    scores, labels = [0.9, 0.4, 0.2, 0.6] * 5, [1, 1, 0, 0] * 5
+    table = pd.DataFrame({"split": "test", "group": None, "label": labels, "score": scores})
+    other = table.assign(split="train", label=1 - table["label"])
+    pd.concat([table, other]).to_parquet(tmp_path / "scores.parquet")
+    lines = run("use_the_metric.py", tmp_path / "scores.parquet").splitlines()
+    name, value, *interval = lines[0].split(maxsplit=2)
+    low, high = json.loads(interval[0].replace("(", "[").replace(")", "]"))
+    assert (name, float(value)) == ("auc", 0.75)
+    assert 0.4 < low < 0.75 < high <= 1
+    assert not [line for line in lines if "undefined" in line]
+    lines = run("use_the_metric.py", tmp_path / "scores.parquet", "--threshold", 0.95).splitlines()
+    assert "precision_fake is undefined: no picture was called fake" in lines
+
+
+STREAM = """
+import contextlib, io, runpy, sys
+sys.argv = words
+with contextlib.redirect_stdout(io.StringIO()) as printed:
+    runpy.run_path(words[0], run_name="__main__")
+result = printed.getvalue()
+"""
+
+
+@pytest.mark.slow
+def test_stream_a_hub_data_set(checkpoint, faces, tmp_path):
+    pictures = sorted((faces / "fake").iterdir())[:5]
+    rows = {"image": [{"bytes": picture.read_bytes(), "path": None} for picture in pictures]}
+    shard = io.BytesIO()
+    Dataset.from_dict(rows, features=Features({"image": Image()})).to_parquet(shard)
+    words = [str(EXAMPLES / "stream_a_hub_data_set.py"), "me/net", "me/faces", "--count", "4"]
+    with HubServer() as hub, Client(hub.endpoint, tmp_path) as client:
+        hub.add("model", "me/net", {file.name: file.read_bytes() for file in checkpoint.iterdir()})
+        hub.add("dataset", "me/faces", {"data/test-00000-of-00001.parquet": shard.getvalue()})
+        lines = client(STREAM, words=words).splitlines()
+    detector = Detector.from_pretrained(checkpoint)
+    for line, picture in zip(lines, pictures[:4], strict=True):
+        said, expected = json.loads(line), detector(picture)
+        assert said["label"] == expected.label
+        assert said["score"] == pytest.approx(expected.score, abs=1e-5)
+
+
+@pytest.fixture
+def space(checkpoint):
+    """The address of the Space, started as its users start it."""
+    settings = {"HF_DEEPFAKE_CHECKPOINT": str(checkpoint), "PYTHONUNBUFFERED": "1"}
+    words = [sys.executable, str(ROOT / "space" / "app.py")]
+    with subprocess.Popen(words, env=os.environ | settings, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        yield next(line.split()[-1] for line in server.stdout if "local URL" in line)
+        server.terminate()
+
+
+@pytest.mark.slow
+def test_call_the_space(run, checkpoint, faces, space):
+    *verdict, overlay = run("call_the_space.py", space, faces / "fake" / "0001.jpg").splitlines()
+    said, expected = json.loads("".join(verdict)), Detector.from_pretrained(checkpoint).explain(faces / "fake/0001.jpg")
+    assert said["label"] == expected.verdict.label
+    assert said["score"] == pytest.approx(expected.verdict.score, abs=1e-5)
+    with Picture.open(overlay) as opened:
+        assert opened.size == expected.overlay.size
+
+
+NOTEBOOK = json.loads((EXAMPLES / "quickstart.ipynb").read_text(encoding="utf-8"))
+CELLS = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
+
+
+def test_the_notebook_is_committed_without_outputs():
+    assert [cell["outputs"] for cell in CELLS] == [[]] * len(CELLS)
+    assert {cell["execution_count"] for cell in CELLS} == {None}
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(cache, tmp_path):
+    """Its code cells in one process, the install cell left out and the one with parameters replaced."""
+    tagged = {tag: cell for cell in CELLS for tag in cell["metadata"].get("tags", [])}
+    assert tagged.keys() == {"install", "parameters"}
+    sources = [
+        "epochs = 1" if cell is tagged["parameters"] else "".join(cell["source"])
+        for cell in CELLS
+        if cell is not tagged["install"]
+    ]
+    (tmp_path / "notebook.py").write_text("\n".join(sources) + "\nprint(detector(picture))\n")
+    done = subprocess.run(
+        [sys.executable, "notebook.py"], cwd=tmp_path, env=os.environ | {"MPLBACKEND": "agg"},
+        capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Verdict(label=" in done.stdout
+    assert (tmp_path / "runs" / "quickstart" / "checkpoint" / "model.safetensors").exists()
