@@ -4,9 +4,12 @@ import sys
 import pytest
 
 from hf_deepfake.cli.main import main
+from hf_deepfake.data.sample import draw_sample
+
+COMMANDS = ("train", "data", "predict", "crop", "serve", "push", "push-space", "push-data")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["data", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], *([command, "--help"] for command in COMMANDS)])
 def test_help_reads_and_exits_with_0(words, capsys):
     with pytest.raises(SystemExit) as caught:
         main(words)
@@ -24,6 +27,11 @@ def test_help_reads_and_exits_with_0(words, capsys):
         (["train", "--lr"], "error: argument --lr: expected one argument; see hf-deepfake train --help\n"),
         (["train", "--lr", "fast"], "error: lr is 'fast'; it must be a number\n"),
         (["data", "nosuch/folder.zip"], "error: no such path"),
+        (["crop", "nosuch", "target"], "error: nosuch is neither a folder nor a zip"),
+        (["serve", "--space", "nosuch"], "error: nosuch/app.py is not there; run this in a clone"),
+        (["push", "runs/x", "me/x"], "error: the following arguments are required: --license; see hf-deepfake push"),
+        (["push", "nosuch", "me/x", "--license", "mit", "--dry_run"], "error: no checkpoint folder nosuch"),
+        (["push-data", "nosuch", "me", "--license", "mit", "--dry_run"], "error: me names no owner"),
     ],
 )
 def test_errors_are_one_sentence_and_exit_with_2(words, sentence, capsys):
@@ -67,3 +75,12 @@ def test_a_process_exits_with_2(tmp_path):
     assert done.stderr.count("error: ") == 1
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "o").exists()
+
+
+def test_crops_of_a_data_set(tmp_path, capsys):
+    draw_sample(tmp_path / "sample", count=3, size=128, seed=0)
+    assert main(["crop", str(tmp_path / "sample" / "pictures"), str(tmp_path / "crops")]) == 0
+    said = capsys.readouterr().out.split()
+    written = len(list((tmp_path / "crops").rglob("*.jpg")))
+    assert written >= 4  # of six drawn faces the finder may miss one or two
+    assert said[:2] == [str(written), "written"]
