@@ -12,8 +12,8 @@ test: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/ty check hf_deepfake scripts space
-	$(BIN)/pydoclint hf_deepfake scripts space
+	$(BIN)/ty check examples hf_deepfake scripts space
+	$(BIN)/pydoclint examples hf_deepfake scripts space
 
 serve: .venv/installed
 	@test -n "$$HF_DEEPFAKE_CHECKPOINT" -o -d runs/demo/checkpoint || $(MAKE) demo

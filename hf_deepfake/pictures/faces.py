@@ -20,9 +20,9 @@ Array = NDArray[np.floating]
 THRESHOLD = 0.4
 """Lowest score of a face. Lower finds more faces that fill the picture, and more that are none."""
 
-SEARCHES = (1024, 256)
-"""Longest sides, px, to which a picture is scaled down for its two searches: the first for small faces, the second
-for those that fill the picture, of which the net sees only parts when they are larger than that."""
+FINE, COARSE = 1024, 256
+"""Longest side, px, to which a picture is scaled down for the search for small faces and for that for all others. The
+net's field of view is limited: of a face of more than about 256 px it often sees a part only."""
 
 SAME_FACE = 0.3
 """Two finds are one face if they share more than this of the smaller box, since a large face is found in parts too."""
@@ -71,8 +71,12 @@ def find_faces(picture: Image.Image) -> list[Face]:
     Returns:
         The faces, largest first.
     """
-    sides = {min(side, max(picture.size)) for side in SEARCHES}
-    finds = [_search(picture, side) for side in sorted(sides)]
+    longest = max(picture.size)
+    finds = [_search(picture, min(longest, COARSE))]
+    if longest > COARSE:
+        fine = _search(picture, min(longest, FINE))
+        small = fine.boxes[:, 3] - fine.boxes[:, 1] < COARSE / min(longest, FINE) * longest
+        finds.append(Finds(*(values[small] for values in fine)))
     boxes, scores, landmarks = distinct(Finds(*map(np.concatenate, zip(*finds, strict=True))))
     boxes = boxes.clip(0, picture.size * 2)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
