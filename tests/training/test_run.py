@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from scipy.special import expit, logit
 
 from hf_deepfake.cli.main import main
 from hf_deepfake.config import TrainConfig, build
 from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.decision import unsure_band
 from hf_deepfake.models.build import build_model
 from hf_deepfake.training.progress import Progress
 from hf_deepfake.training.resume import Stopped
@@ -23,7 +25,7 @@ from hf_deepfake.training.run import train
 
 ROOT = Path(__file__).parents[2]
 TINY = {"model": "test_convnext", "pretrained": "off", "image_size": 64, "batch_size": 16, "workers": 0}
-TINY |= {"mixed_precision": "no", "lr": 1e-3}
+TINY |= {"mixed_precision": "no", "lr": 1e-3, "explained": 0}
 
 
 def options(faces, folder, **changes):
@@ -42,7 +44,7 @@ def state(folder):
 def finished(faces, tmp_path_factory):
     """A run of two stages that nothing disturbed."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    return train(config(faces, folder, head_epochs=1, model="test_resnet"))
+    return train(config(faces, folder, head_epochs=1, model="test_resnet", explained=4))
 
 
 def test_a_run_leaves_record_scores_and_checkpoint(finished):
@@ -70,8 +72,26 @@ def test_the_report_tells_of_the_exported_folder(finished):
     from hf_deepfake.detect.detector import Detector
 
     verdicts = Detector.from_pretrained(finished.checkpoint)(list(test["file"]))
-    assert [verdict.fake_probability for verdict in verdicts] == pytest.approx(list(test["score"]), abs=1e-5)
-    assert result.metrics["accuracy"].value == pytest.approx(((test["score"] >= 0.5) == test["label"]).mean())
+    checkpoint = finished.report.checkpoint
+    folded = expit(logit(test["score"]) - logit(checkpoint.operating_point))
+    assert [verdict.fake_probability for verdict in verdicts] == pytest.approx(list(folded), abs=1e-5)
+    right = (test["score"] >= checkpoint.operating_point) == test["label"]
+    assert result.metrics["accuracy"].value == pytest.approx(right.mean())
+    assert result.threshold == checkpoint.operating_point
+    (explained,) = finished.report.explanations
+    assert (explained.method, explained.n) == ("gradcam", 4)
+
+
+def test_the_decision_is_that_of_the_validation_scores(finished):
+    scores = pd.read_parquet(finished.folder / "scores.parquet")
+    validation = scores[scores["split"] == "validation"]
+    checkpoint = finished.report.checkpoint
+    right = ((validation["score"] >= checkpoint.operating_point) == validation["label"]).mean()
+    for other in validation["score"]:  # no other threshold is more accurate
+        assert ((validation["score"] >= other) == validation["label"]).mean() <= right
+    assert checkpoint.criterion == "accuracy"
+    expected = unsure_band(validation["score"], validation["label"], checkpoint.operating_point, 0.05)
+    assert checkpoint.unsure_band == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_finished_run_is_not_repeated(finished):
