@@ -6,7 +6,19 @@ import pytest
 from hf_deepfake.cli.main import main
 from hf_deepfake.data.sample import draw_sample
 
-COMMANDS = ("train", "data", "predict", "crop", "serve", "push", "push-space", "push-data")
+COMMANDS = (
+    "train",
+    "data",
+    "audit",
+    "split",
+    "normalise",
+    "predict",
+    "crop",
+    "serve",
+    "push",
+    "push-space",
+    "push-data",
+)
 
 
 @pytest.mark.parametrize("words", [["--help"], *([command, "--help"] for command in COMMANDS)])

@@ -1,0 +1,94 @@
+"""An audit as text, and as a folder: JSON, figures and one HTML page that needs nothing else."""
+
+import base64
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+from hf_deepfake.audit.figures import TITLES, counts_figure, shortcuts_figure, telling_figure
+from hf_deepfake.audit.findings import Audit
+from hf_deepfake.config import LABELS, SPLITS
+from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.figures import save_figure
+from hf_deepfake.files import replacing, write_json
+
+
+def summary(audit: Audit) -> str:
+    """Lay out an audit as text.
+
+    Args:
+        audit: the audit.
+
+    Returns:
+        Counts, shortcuts and findings, some tens of lines.
+    """
+    counts = audit.report["counts"]
+    rows = [["", *SPLITS]] + [[label, *(f"{counts[split][label]:,}" for split in SPLITS)] for label in LABELS]
+    lines = ["  ".join(f"{cell:>10}" for cell in row) for row in rows]
+    if audit.scene_count is not None:
+        lines += ["", f"{audit.scene_count:,} groups of duplicates, scenes and given groups; the largest has "]
+        lines[-1] += f"{audit.largest_scene:,} pictures"
+    if audit.shortcuts:
+        lines += ["", "AUC without a look at the face, with 95 % interval"]
+    lines += [f"  {TITLES[name]:34} {shortcut}  (n = {shortcut.n:,})" for name, shortcut in audit.shortcuts.items()]
+    for finding in audit.findings:
+        lines += ["", f"{finding.severity.upper()}: {finding.what}", f"    {finding.advice}"]
+    if not audit.findings:
+        lines += ["", "Nothing was found."]
+    return "\n".join(lines)
+
+
+def write_audit(audit: Audit, folder: str | Path) -> None:
+    """Write `audit.json`, `audit.html`, figures (PNG) and, where the audit has them, sheets of pictures (JPEG).
+
+    Sheets show pictures of the data set, in the page too: share the folder as you may share the data.
+
+    Args:
+        audit: from `audit`, or read again (then without sheets).
+        folder: made if need be; files of an earlier audit are replaced.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made ({error.strerror}); choose another folder") from error
+    figures = {"counts": counts_figure(audit)}
+    if audit.shortcuts:
+        figures["shortcuts"] = shortcuts_figure(audit)
+    figures |= {name: telling_figure(name, shortcut) for name, shortcut in audit.shortcuts.items() if shortcut.telling}
+    pictures = {}
+    for name, figure in figures.items():
+        path = folder / f"{name}.png"
+        save_figure(figure, path)
+        pictures[name] = _inline(path.read_bytes(), "png")
+    for name, sheet in audit.sheets.items():
+        with replacing(folder / f"sheet_{name}.jpg") as temporary:
+            temporary.write_bytes(sheet)
+    write_json(folder / "audit.json", audit.to_dict())
+    with replacing(folder / "audit.html") as temporary:
+        temporary.write_text(_page(audit, pictures), encoding="utf-8")
+
+
+def _page(audit: Audit, figures: dict[str, str]) -> str:
+    """The HTML page."""
+    template = (resources.files("hf_deepfake") / "audit" / "page.html").read_text(encoding="utf-8")
+    # What a data set's author chose (names, paths) is escaped: a page must not run what a zip says.
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(template).render(
+        audit=audit,
+        figures=figures,
+        sheets={name: _inline(sheet, "jpeg") for name, sheet in audit.sheets.items()},
+        titles=TITLES,
+        splits=SPLITS,
+        labels=LABELS,
+        tally={kind: sum(one.severity == kind for one in audit.findings) for kind in ("fatal", "warning", "note")},
+    )
+
+
+def _inline(content: bytes, kind: str) -> str:
+    """A picture as the address that a page can hold."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
