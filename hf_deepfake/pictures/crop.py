@@ -9,11 +9,11 @@ from PIL import Image
 from hf_deepfake.pictures.faces import Face, find_faces
 
 MIN_FACE = 32
-"""Shortest side of a face's box, px; what is smaller is too small to judge. Its crop would be enlarged more than four
-times for a net of 224 px, and the detector misses more and more such faces (8 of 100 at 32 px, 20 at 24 px)."""
+"""Shortest side of a face's box, px; what is smaller is too small to judge. Its crop would be enlarged four to
+six times for a net of 224 px, and the detector misses more and more (8 of 100 faces 32 px high, 20 at 24 px)."""
 
 ASPECT = 0.78
-"""Width of a whole face's box over its height: median of 1,434 faces that their pictures do not cut."""
+"""Width of a whole face's box over its height: median of 1,434 in pictures that leave room around it."""
 
 CROP_SHARE = 0.6
 """Share of a picture that the region around its face must cover for the picture to be a crop already. Of the crops of
