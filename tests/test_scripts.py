@@ -13,7 +13,6 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.slow
 def test_benchmark_of_training_runs_both_ways(faces, tmp_path):
     words = ["train", "--data", str(faces), "--model", "test_resnet", "--image_size", "64", "--batch_size", "8"]
-    words += ["--explained", "0"]
     words += ["--steps", "2", "--repeats", "2", "--output", str(tmp_path / "figures.json")]
     done = subprocess.run(
         [sys.executable, ROOT / "scripts" / "benchmark.py", *words], capture_output=True, text=True, check=False

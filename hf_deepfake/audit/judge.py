@@ -29,8 +29,8 @@ ONE_CLASS_SOURCE = 0.05
 _TABLES = {
     "facts": (
         "facts of the files",
-        "give both classes the same size and encoder with hf-deepfake normalise, and audit the result: bytes per pixel "
-        "may stay apart, for they also follow from how smooth a picture is",
+        "give both classes the same encoder, and a size below their own, with hf-deepfake normalise, and audit the "
+        "result: bytes per pixel may stay apart, for they also follow from how smooth a picture is",
     ),
     "statistics": (
         "low-level statistics",

@@ -98,7 +98,8 @@ def normalise(config: DataConfig, target: str | Path, *, size: int = 224, qualit
     Args:
         config: sources and options.
         target: folder to make; it must not exist or be empty.
-        size: side of the pictures, px; choose one that few pictures are smaller than, for enlarging blurs.
+        size: side of the pictures, px. Scaling down wipes out most traces of earlier encoders, so choose one well below
+            the pictures' own; enlarging blurs.
         quality: JPEG quality, 1 to 100.
 
     Returns:

@@ -56,7 +56,7 @@ def prepare(picture: Image, transform: Callable[[Image], Tensor], margin: Margin
     faces: list[Face] = []
     if margin is not None:
         faces = find_faces(picture)
-        large = [face for face in faces if _shortest_side(face) >= MIN_FACE]
+        large = [face for face in faces if face.shortest_side >= MIN_FACE]
         if not large:
             doubtful = True
             reasons.append(TOO_SMALL if faces else NO_FACE)
@@ -69,9 +69,3 @@ def prepare(picture: Image, transform: Callable[[Image], Tensor], margin: Margin
             faces = faces[:1]
     pixels = tuple(transform(picture if region == whole else picture.crop(region)) for region in regions)
     return Prepared(tuple(regions), tuple(face.box for face in faces), pixels, doubtful, tuple(reasons))
-
-
-def _shortest_side(face: Face) -> float:
-    """Shortest side of a face's box, px."""
-    left, top, right, bottom = face.box
-    return min(right - left, bottom - top)
