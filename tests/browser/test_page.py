@@ -118,6 +118,8 @@ def test_dark_mode_follows_the_system(open_page, drawn):
 
 def test_keyboard_reaches_upload_and_examples(open_page, drawn):
     page = open_page()
+    # The browser hands choosers over from some time after the first listener on; without one, Enter may come before.
+    page.on("filechooser", lambda _: None)
     upload = page.get_by_role("button", name="Drop an image file here to upload")
     _tab_to(page, upload)
     with page.expect_file_chooser() as chooser:
