@@ -152,13 +152,16 @@ def reliability_figure(scores: ArrayLike, labels: ArrayLike, result: SplitResult
     return figure
 
 
-def score_histogram_figure(scores: ArrayLike, labels: ArrayLike, threshold: float = 0.5) -> Figure:
+def score_histogram_figure(
+    scores: ArrayLike, labels: ArrayLike, threshold: float = 0.5, unsure_band: tuple[float, float] | None = None
+) -> Figure:
     """Draw how the scores of each class are spread.
 
     Args:
         scores: (N,) P(fake), in [0, 1].
         labels: (N,) integers, 0 real and 1 fake.
         threshold: a picture counts as fake from this score on.
+        unsure_band: lowest and highest score that is unsure.
 
     Returns:
         The figure.
@@ -169,10 +172,12 @@ def score_histogram_figure(scores: ArrayLike, labels: ArrayLike, threshold: floa
         counts, edges = np.histogram(score[label == index], bins=40, range=(0, 1))
         axes.stairs(counts, edges, fill=True, color=colour, alpha=0.25)
         axes.stairs(counts, edges, color=colour, linewidth=1.6, label=f"{name} (n = {counts.sum():,})")
+    if unsure_band is not None:
+        axes.axvspan(*unsure_band, color=PALE, alpha=0.25, linewidth=0, label="unsure", zorder=0)
     axes.axvline(threshold, color=INK, linewidth=1, linestyle="--", label=f"threshold {threshold:.2f}")
     axes.set_xlim(0, 1)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend_below(figure, axes, columns=3)
+    _legend_below(figure, axes, columns=4)
     return figure
 
 

@@ -1,10 +1,10 @@
-"""The report of a checkpoint: what was measured, on what, made how; one JSON file, and the scores beside it."""
+"""The report of a checkpoint: what was measured, on what, made how; one JSON file."""
 
 import json
 import math
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike
 
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.result import Metric, SplitResult
-from hf_deepfake.files import replacing, write_json
+from hf_deepfake.evaluation.subsets import OwnThreshold
+from hf_deepfake.files import write_json
 
 FORMAT_VERSION = 1
+
+REPORT_FILE = "report.json"
 
 MAIN_METRICS = {
     "auc": "AUC",
@@ -97,7 +98,11 @@ class Report:
     Attributes:
         checkpoint: what was measured.
         splits: results by split name.
+        subsets: results of `judged` apart, by facet and value, as `subsets.measure_subsets` gives them.
+        own_thresholds: what sources would gain by thresholds of their own.
+        cross_data: results on sets of which nothing was trained on, by name.
         data: `DataReport.to_dict()`; empty where it is not known.
+        audit: what was found wrong with the data, as `audit.findings.Audit.for_report` gives it; empty for no audit.
         training: the run record (`run.json`); empty where it is not known.
         explanations: what was measured of its maps, one result for each set and method.
         created: UTC, ISO 8601.
@@ -107,12 +112,21 @@ class Report:
 
     checkpoint: CheckpointInfo
     splits: dict[str, SplitResult]
+    subsets: dict[str, dict[str, SplitResult]] = field(default_factory=dict)
+    own_thresholds: dict[str, OwnThreshold] = field(default_factory=dict)
+    cross_data: dict[str, SplitResult] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+    audit: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     explanations: list[ExplanationResult] = field(default_factory=list)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     hf_deepfake: str = field(default_factory=lambda: version("hf-deepfake"))
     format_version: int = FORMAT_VERSION
+
+    @property
+    def judged(self) -> str:
+        """Name of the split that tells how good the checkpoint is: test, or else the one that there is."""
+        return "test" if "test" in self.splits else next(iter(self.splits))
 
     def save(self, path: str | Path) -> None:
         """Write the report as JSON, whole or not at all; numbers that are not finite become null.
@@ -165,39 +179,6 @@ class Report:
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         head = f"{checkpoint.model}, {checkpoint.image_size} px, {checkpoint.parameters / 1e6:.1f} M parameters"
         return "\n".join([head, *lines])
-
-
-def save_scores(
-    path: str | Path,
-    *,
-    files: Sequence[str],
-    splits: Sequence[str],
-    labels: ArrayLike,
-    scores: ArrayLike,
-    groups: Sequence[Any] | None = None,
-    sources: Sequence[str] | None = None,
-) -> None:
-    """Write the scores as parquet, whole or not at all, so that all figures can be made again without pictures.
-
-    Columns: file, split, group, source (text; group and source null where not known), label (int8, 1 fake),
-    score (float64, P(fake)).
-
-    Args:
-        path: file to write or replace.
-        files: N names of pictures.
-        splits: N names of splits.
-        labels: (N,) integers, 0 real and 1 fake.
-        scores: (N,) P(fake).
-        groups: N group names.
-        sources: N source names.
-    """
-    texts = {"file": files, "split": splits, "group": groups, "source": sources}
-    columns = {name: pd.Series(text, index=range(len(files)), dtype="string") for name, text in texts.items()}
-    table = pd.DataFrame(
-        {**columns, "label": np.asarray(labels, np.int8), "score": np.asarray(scores, np.float64)},
-    )
-    with replacing(Path(path)) as temporary:
-        table.to_parquet(temporary, index=False)
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,8 @@ from hf_deepfake.config import TrainConfig
 from hf_deepfake.evaluation.report import MAIN_METRICS, Mean, Report
 from hf_deepfake.evaluation.result import SplitResult
 
+CARD_FILE = "README.md"
+
 CAPTIONS = {
     "confusion.png": "Verdicts on the test split.",
     "roc.png": "ROC curve on the test split, with its 95 % band.",

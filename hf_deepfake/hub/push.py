@@ -3,13 +3,10 @@
 from pathlib import Path
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.report import Report
-from hf_deepfake.hub.card import CAPTIONS, build_card
+from hf_deepfake.evaluation.report import REPORT_FILE, Report
+from hf_deepfake.hub.card import CAPTIONS, CARD_FILE, build_card
 from hf_deepfake.hub.upload import PushResult, check_target, sizes, upload
 from hf_deepfake.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, load_checkpoint
-
-CARD_FILE = "README.md"
-REPORT_FILE = "report.json"
 
 
 def push_to_hub(

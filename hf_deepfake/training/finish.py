@@ -11,21 +11,20 @@ import numpy as np
 import PIL.Image
 from accelerate import Accelerator
 from datasets import Dataset, DatasetDict, Image
-from numpy.typing import NDArray
 from torch import nn
 
 from hf_deepfake.config import TrainConfig
 from hf_deepfake.data.load import DataReport
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation import figures
 from hf_deepfake.evaluation.calibration import fake_probability
 from hf_deepfake.evaluation.decision import decide
+from hf_deepfake.evaluation.measure import measure
 from hf_deepfake.evaluation.predict import predict_logits
-from hf_deepfake.evaluation.report import CheckpointInfo, ExplanationResult, Report, save_scores
-from hf_deepfake.evaluation.result import evaluate_scores
+from hf_deepfake.evaluation.report import REPORT_FILE, CheckpointInfo, ExplanationResult, Report
+from hf_deepfake.evaluation.scores import SCORES_FILE, save_scores, score_table
 from hf_deepfake.explain.faithfulness import measure_faithfulness
-from hf_deepfake.files import replacing
-from hf_deepfake.hub.card import LOCAL_OPTIONS, build_card
+from hf_deepfake.hub.card import LOCAL_OPTIONS
+from hf_deepfake.hub.render import render
 from hf_deepfake.models.build import data_config
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.pictures.crop import measure_margin
@@ -55,7 +54,7 @@ def finish(
     Args:
         config: the run.
         accelerator: of the run.
-        run: the run's folder, with the best epoch's weights; receives `checkpoint/` and `scores.parquet`.
+        run: the run's folder, with the best epoch's weights; receives `checkpoint/`.
         net: the net on its device; its weights are replaced by the best epoch's.
         data: the splits.
         data_report: what is known of the data; goes into the report.
@@ -100,30 +99,25 @@ def finish(
         )
         for name in JUDGED
     }
-    report = Report(
-        checkpoint=CheckpointInfo(
+    explanations = _explanations(config, accelerator, folded, data["test"], preprocessing)
+    table = score_table(data, scores)
+    report = measure(
+        table,
+        CheckpointInfo(
             model=config.model,
             image_size=config.image_size,
             parameters=sum(parameter.numel() for parameter in net.parameters()),
             **asdict(decision),
         ),
-        splits={
-            name: evaluate_scores(
-                scores[name],
-                np.asarray(data[name]["label"]),
-                _groups(data[name]),
-                decision.operating_point,
-                unsure_band=decision.unsure_band,
-                test_looks=run.record["test_looks"] if name == "test" else None,
-            )
-            for name in JUDGED
-        },
-        explanations=_explanations(config, accelerator, folded, data["test"], preprocessing),
+        test_looks=run.record["test_looks"],
+        explanations=explanations,
         data=data_report.to_dict(),
         training=_for_others(run.record),
     )
     if accelerator.is_main_process:
-        _write(run, report, data, scores, config.monitor)
+        save_scores(run.checkpoint / SCORES_FILE, table)
+        report.save(run.checkpoint / REPORT_FILE)
+        render(run.checkpoint)
     accelerator.wait_for_everyone()
     return report
 
@@ -141,31 +135,6 @@ def _explanations(
         return []
 
 
-def _write(run: RunFolder, report: Report, data: DatasetDict, scores: dict[str, NDArray], monitor: str) -> None:
-    """Scores beside the checkpoint; report, figures and card inside it."""
-    columns: dict[str, list[Any]] = {name: [] for name in ("files", "splits", "labels", "groups", "sources")}
-    for name in JUDGED:
-        columns["files"] += _files(data[name])
-        columns["splits"] += [name] * len(data[name])
-        columns["labels"] += list(data[name]["label"])
-        columns["groups"] += _groups(data[name]) or [None] * len(data[name])
-        columns["sources"] += list(data[name]["source"])
-    labels, result = np.asarray(data["test"]["label"]), report.splits["test"]
-    drawn = {
-        "confusion.png": figures.confusion_figure(result),
-        "roc.png": figures.roc_figure(scores["test"], labels, result, _groups(data["test"])),
-        "reliability.png": figures.reliability_figure(scores["test"], labels, result),
-        "scores.png": figures.score_histogram_figure(scores["test"], labels, result.threshold),
-        "learning_curves.png": figures.learning_curves_figure(run.record["epochs"], monitor, run.record["best_epoch"]),
-    }
-    save_scores(run.scores_file, scores=np.concatenate([scores[name] for name in JUDGED]), **columns)
-    for name, figure in drawn.items():
-        figures.save_figure(figure, run.checkpoint / name)
-    report.save(run.checkpoint / "report.json")
-    with replacing(run.checkpoint / "README.md") as temporary:
-        temporary.write_text(build_card(report, figures=list(drawn)), encoding="utf-8")
-
-
 def _sample(split: Dataset) -> Iterator[PIL.Image.Image]:
     """Some pictures from all over a split, as they were before the net's preprocessing."""
     rows = np.linspace(0, len(split) - 1, min(MARGIN_PICTURES, len(split)), dtype=int)
@@ -178,14 +147,3 @@ def _for_others(record: dict[str, Any]) -> dict[str, Any]:
     options = {name: value for name, value in record["options"].items() if name not in LOCAL_OPTIONS}
     options["pretrained"] = Path(options["pretrained"]).name
     return {name: value for name, value in record.items() if name != "data"} | {"options": options}
-
-
-def _groups(split: Dataset) -> list[str | None] | None:
-    """Group of each picture, None for one without; None where no groups are known."""
-    return list(split["group"]) if "group" in split.column_names else None
-
-
-def _files(split: Dataset) -> list[str]:
-    """Path of each picture, or its number in the split where it has none."""
-    images = split.select_columns(["image"]).cast_column("image", Image(decode=False))["image"]
-    return [image["path"] or f"picture {number}" for number, image in enumerate(images)]

@@ -43,7 +43,6 @@ class RunFolder:
         self.record_file = folder / "run.json"
         self.state_file = folder / "state.pt"
         self.best_file = folder / "best.safetensors"
-        self.scores_file = folder / "scores.parquet"
         self.checkpoint = folder / "checkpoint"
         self.record: dict[str, Any] = {}
 
@@ -81,7 +80,7 @@ class RunFolder:
     def clear(self) -> None:
         """Make the folder and remove what an earlier run left in it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for item in (self.state_file, self.best_file, self.scores_file, self.record_file):
+        for item in (self.state_file, self.best_file, self.record_file):
             item.unlink(missing_ok=True)
         for folder in (self.checkpoint, self.folder / "trackers"):
             shutil.rmtree(folder, ignore_errors=True)

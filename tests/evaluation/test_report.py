@@ -8,7 +8,7 @@ import pytest
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.bootstrap import intervals
 from hf_deepfake.evaluation.metrics import METRICS, compute_metrics
-from hf_deepfake.evaluation.report import CheckpointInfo, ExplanationResult, Mean, Report, save_scores
+from hf_deepfake.evaluation.report import CheckpointInfo, ExplanationResult, Mean, Report
 from hf_deepfake.evaluation.result import Metric, evaluate_scores
 
 SCORES, LABELS, GROUPS = [0.9, 0.8, 0.3, 0.2, 0.6, 0.1], [1, 1, 1, 0, 0, 0], ["a", "b", "c", "a", "b", None]
@@ -106,14 +106,3 @@ def test_summary_shows_splits_side_by_side(report):
     auc = next(line for line in lines if line.startswith("AUC"))
     assert str(report.splits["test"].metrics["auc"]) in auc
     assert auc.endswith("undefined (no fake pictures)")
-
-
-def test_scores_are_kept(tmp_path):
-    path = tmp_path / "scores.parquet"
-    save_scores(path, files=["a", "b"], splits=["test"] * 2, labels=[1, 0], scores=[0.75, 0.5], groups=["g", None])
-    table = pd.read_parquet(path)
-    assert table["score"].tolist() == [0.75, 0.5]
-    assert table["label"].tolist() == [1, 0]
-    assert table["group"].isna().tolist() == [False, True]
-    assert table["source"].isna().all()
-    assert list(table.columns) == ["file", "split", "group", "source", "label", "score"]

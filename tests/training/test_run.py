@@ -49,11 +49,11 @@ def finished(faces, tmp_path_factory):
 
 def test_a_run_leaves_record_scores_and_checkpoint(finished):
     assert {path.name for path in finished.folder.iterdir()} == {
-        "run.json", "state.pt", "best.safetensors", "scores.parquet", "checkpoint",
+        "run.json", "state.pt", "best.safetensors", "checkpoint",
     }  # fmt: skip
     assert {path.name for path in finished.checkpoint.iterdir()} == {
         "config.json", "model.safetensors", "report.json", "README.md", "confusion.png", "roc.png", "reliability.png",
-        "scores.png", "learning_curves.png",
+        "scores.png", "learning_curves.png", "scores.parquet",
     }  # fmt: skip
     record = json.loads((finished.folder / "run.json").read_text())
     assert record["status"] == "finished"
@@ -64,14 +64,14 @@ def test_a_run_leaves_record_scores_and_checkpoint(finished):
         "hf_deepfake"]["data_fingerprint"]  # fmt: skip
 
 
-def test_the_report_tells_of_the_exported_folder(finished):
-    scores = pd.read_parquet(finished.folder / "scores.parquet")
+def test_the_report_tells_of_the_exported_folder(finished, faces):
+    scores = pd.read_parquet(finished.checkpoint / "scores.parquet")
     test = scores[scores["split"] == "test"]
     result = finished.report.splits["test"]
     assert (result.n, result.n_fake, result.test_looks) == (len(test), int(test["label"].sum()), 1)
     from hf_deepfake.detect.detector import Detector
 
-    verdicts = Detector.from_pretrained(finished.checkpoint)(list(test["file"]))
+    verdicts = Detector.from_pretrained(finished.checkpoint)([faces / file for file in test["file"]])
     checkpoint = finished.report.checkpoint
     folded = expit(logit(test["score"]) - logit(checkpoint.operating_point))
     assert [verdict.fake_probability for verdict in verdicts] == pytest.approx(list(folded), abs=1e-5)
@@ -83,7 +83,7 @@ def test_the_report_tells_of_the_exported_folder(finished):
 
 
 def test_the_decision_is_that_of_the_validation_scores(finished):
-    scores = pd.read_parquet(finished.folder / "scores.parquet")
+    scores = pd.read_parquet(finished.checkpoint / "scores.parquet")
     validation = scores[scores["split"] == "validation"]
     checkpoint = finished.report.checkpoint
     right = ((validation["score"] >= checkpoint.operating_point) == validation["label"]).mean()
@@ -162,7 +162,7 @@ def test_names_and_order_of_folders_change_no_verdict(faces, tmp_path):
         shutil.copytree(faces / "real", folder / real)
         shutil.copytree(faces / "fake", folder / fake)
         result = train(config(folder, tmp_path / f"run{number}"))
-        table = pd.read_parquet(result.folder / "scores.parquet")
+        table = pd.read_parquet(result.checkpoint / "scores.parquet")
         names = [f"{label} {Path(file).name}" for label, file in zip(table["label"], table["file"], strict=True)]
         scores[number] = dict(zip(names, table["score"], strict=True))
     assert scores[0] == scores[1]
@@ -281,7 +281,7 @@ def test_two_processes_learn_and_measure_as_one(faces, tmp_path):
     for mine, theirs in zip(*(record["epochs"] for record in records), strict=True):
         assert mine["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-4)
         assert mine["log_loss"] == pytest.approx(theirs["log_loss"], rel=1e-3)
-    scores = [pd.read_parquet(tmp_path / name / "scores.parquet") for name in ("one", "two")]
+    scores = [pd.read_parquet(tmp_path / name / "checkpoint" / "scores.parquet") for name in ("one", "two")]
     assert scores[0]["file"].tolist() == scores[1]["file"].tolist()
     assert scores[0]["score"].tolist() == pytest.approx(scores[1]["score"].tolist(), abs=1e-3)
     assert one.report.splits["test"].n == len(scores[1][scores[1]["split"] == "test"])

@@ -1,0 +1,31 @@
+"""Make figures, page and card of a report folder anew, from its report and its scores alone."""
+
+from pathlib import Path
+
+from hf_deepfake.evaluation.measure import draw_figures
+from hf_deepfake.evaluation.report import REPORT_FILE, Report
+from hf_deepfake.evaluation.scores import SCORES_FILE, load_scores
+from hf_deepfake.files import replacing
+from hf_deepfake.hub.card import CARD_FILE, build_card
+from hf_deepfake.models.checkpoint import CONFIG_FILE
+
+
+def render(folder: str | Path) -> Report:
+    """Draw the figures of a report and, where it lies in a checkpoint's folder, write the card.
+
+    Args:
+        folder: holds report.json and scores.parquet.
+
+    Returns:
+        The report.
+
+    Raises:
+        InputError: one of the two is missing or damaged, or the folder cannot be written.
+    """
+    folder = Path(folder)
+    report = Report.load(folder / REPORT_FILE)
+    figures = draw_figures(report, load_scores(folder / SCORES_FILE), folder)
+    if (folder / CONFIG_FILE).is_file():
+        with replacing(folder / CARD_FILE) as temporary:
+            temporary.write_text(build_card(report, figures=figures), encoding="utf-8")
+    return report
