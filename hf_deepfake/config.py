@@ -24,13 +24,13 @@ SPLITS = ("train", "validation", "test")
 
 GROUPS = {
     "data": "pictures",
+    "criterion": "the verdict, decided on validation scores",
     "output_dir": "the run",
     "model": "net",
     "head_epochs": "stages: the classifier alone, then the net",
     "batch_size": "steps",
     "flip": "augmentation of training pictures",
     "monitor": "the epoch that is kept",
-    "criterion": "the verdict, decided on validation scores",
     "explained": "the maps of where the net looks",
     "mixed_precision": "machine",
 }
@@ -73,7 +73,26 @@ class DataConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(DataConfig):
+class DecisionConfig(DataConfig):
+    """How scores of validation pictures become verdicts."""
+
+    criterion: str = option(
+        "accuracy", "what the operating point is chosen by: accuracy, f1, eer, cost, fpr<=X or recall>=X (X a share)"
+    )
+    miss_cost: float = option(1.0, "for the criterion cost: what a missed fake costs, a false alarm costing 1", 0.001)
+    prior: float = option(0.5, "for the criterion cost: share of fakes among pictures to be judged", 1e-6, 1 - 1e-6)
+    unsure_error: float = option(
+        0.05, "share of each class that may surely be called wrong; what lies between is unsure", 0.0001, 0.5
+    )
+
+    def __post_init__(self) -> None:
+        """Check the criterion too."""
+        super().__post_init__()
+        parse_criterion(self.criterion)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(DecisionConfig):
     """A whole training run. Defaults suit a pretrained backbone on some thousands of face crops."""
 
     output_dir: str = option("", "folder of the run; it must be new, or see --resume and --overwrite")
@@ -128,15 +147,6 @@ class TrainConfig(DataConfig):
     )
     patience: int | None = option(None, "stop after this many epochs without a better metric; default never", 1)
 
-    criterion: str = option(
-        "accuracy", "what the operating point is chosen by: accuracy, f1, eer, cost, fpr<=X or recall>=X (X a share)"
-    )
-    miss_cost: float = option(1.0, "for the criterion cost: what a missed fake costs, a false alarm costing 1", 0.001)
-    prior: float = option(0.5, "for the criterion cost: share of fakes among pictures to be judged", 1e-6, 1 - 1e-6)
-    unsure_error: float = option(
-        0.05, "share of each class that may surely be called wrong; what lies between is unsure", 0.0001, 0.5
-    )
-
     explained: int = option(
         32, "test pictures, half of each class, on which maps are measured: a pass over 60 times as many; 0 is off", 0
     )
@@ -162,7 +172,6 @@ class TrainConfig(DataConfig):
             raise InputError("head_epochs and epochs are both 0; nothing would be trained, so raise one of them")
         if self.class_weights is not None and len(self.class_weights) != len(LABELS):
             raise InputError(f"class_weights needs two numbers, real and fake, not {len(self.class_weights)}")
-        parse_criterion(self.criterion)
         if self.batch_size % self.accumulation:
             raise InputError(f"batch_size {self.batch_size} does not divide by accumulation {self.accumulation}")
 

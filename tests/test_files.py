@@ -4,7 +4,7 @@ import json
 import pytest
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.files import replacing, write_json
+from hf_deepfake.files import make_folder, replacing, write_json
 
 
 def test_json_arrives_whole(tmp_path):
@@ -32,3 +32,15 @@ def test_nan_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"loss": float("nan")})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_made_once(tmp_path):
+    folder = tmp_path / "a" / "b"
+    assert make_folder(folder) == folder
+    assert make_folder(folder).is_dir()
+
+
+def test_a_folder_in_the_place_of_a_file(tmp_path):
+    (tmp_path / "a").write_text("a file")
+    with pytest.raises(InputError, match="cannot be made .*choose another folder"):
+        make_folder(tmp_path / "a" / "b")

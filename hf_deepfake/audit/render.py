@@ -9,9 +9,8 @@ from jinja2 import Environment, StrictUndefined
 from hf_deepfake.audit.figures import TITLES, counts_figure, shortcuts_figure, telling_figure
 from hf_deepfake.audit.findings import Audit
 from hf_deepfake.config import LABELS, SPLITS
-from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.figures import save_figure
-from hf_deepfake.files import replacing, write_json
+from hf_deepfake.files import make_folder, replacing, write_json
 
 
 def summary(audit: Audit) -> str:
@@ -51,11 +50,7 @@ def write_audit(audit: Audit, folder: str | Path) -> None:
     Raises:
         InputError: the folder cannot be written.
     """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be made ({error.strerror}); choose another folder") from error
+    folder = make_folder(Path(folder))
     figures = {"counts": counts_figure(audit)}
     if audit.shortcuts:
         figures["shortcuts"] = shortcuts_figure(audit)

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from hf_deepfake.cli import auditing, detecting, publishing, training
+from hf_deepfake.cli import auditing, detecting, measuring, publishing, training
 from hf_deepfake.cli.parser import Command, Parser
 from hf_deepfake.errors import InputError
 
@@ -45,7 +45,7 @@ def _parser() -> Parser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
-    for module in (training, auditing, detecting, publishing):
+    for module in (training, auditing, measuring, detecting, publishing):
         module.register(commands)
     return parser
 

@@ -90,6 +90,18 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def share_cores(processes: int) -> None:
+    """Have torch compute on all cores, shared with the other processes on this machine.
+
+    `accelerate launch` sets one thread where it is not told, which would leave the other cores idle.
+
+    Args:
+        processes: number of processes of the launch.
+    """
+    if os.environ.get("OMP_NUM_THREADS", "1") == "1":
+        torch.set_num_threads(max(1, usable_cores() // processes))
+
+
 class Normalise:
     """uint8 pictures in [0, 255] to what the net takes: (x / 255 - mean) / std, float32, channels_last."""
 

@@ -77,6 +77,7 @@ class CheckpointInfo:
         temperature: what logits were divided by (folded into the weights).
         operating_point: P(fake) after temperature from which the verdict is fake (folded into the weights).
         criterion: what the operating point was chosen by; empty where it was not chosen.
+        decided_on: the pictures that decided on temperature, operating point and band; empty where not known.
         unsure_band: lowest and highest P(fake) after temperature on which the verdict is unsure; None for no such band.
         unsure_error: largest share of each class that the band lets surely be called wrong.
     """
@@ -87,6 +88,7 @@ class CheckpointInfo:
     temperature: float = 1.0
     operating_point: float = 0.5
     criterion: str = ""
+    decided_on: str = ""
     unsure_band: tuple[float, float] | None = None
     unsure_error: float | None = None
 

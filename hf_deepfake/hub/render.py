@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from hf_deepfake.evaluation.measure import draw_figures
 from hf_deepfake.evaluation.report import REPORT_FILE, Report
-from hf_deepfake.evaluation.scores import SCORES_FILE, load_scores
-from hf_deepfake.files import replacing
+from hf_deepfake.evaluation.scores import SCORES_FILE, load_scores, save_scores
+from hf_deepfake.files import make_folder, replacing
 from hf_deepfake.hub.card import CARD_FILE, build_card
 from hf_deepfake.models.checkpoint import CONFIG_FILE
 
@@ -29,3 +31,20 @@ def render(folder: str | Path) -> Report:
         with replacing(folder / CARD_FILE) as temporary:
             temporary.write_text(build_card(report, figures=figures), encoding="utf-8")
     return report
+
+
+def write(folder: str | Path, report: Report, table: pd.DataFrame) -> None:
+    """Write a report, its scores and all that is drawn from them.
+
+    Args:
+        folder: where to write; made if need be.
+        report: the report.
+        table: the scores that it was made of.
+
+    Raises:
+        InputError: the folder cannot be made or written.
+    """
+    folder = make_folder(Path(folder))
+    save_scores(folder / SCORES_FILE, table)
+    report.save(folder / REPORT_FILE)
+    render(folder)

@@ -47,6 +47,8 @@ class LoadedCheckpoint:
         operating_point: t that is folded into the net; .5 where the checkpoint does not say.
         unsure_band: lowest and highest P(fake), after temperature and before the operating point, that count as
             unsure; None where the checkpoint has none.
+        criterion: what the operating point was chosen by; empty where the checkpoint does not say.
+        unsure_error: largest share of each class that the band lets surely be called wrong; None where there is none.
         face_margin: how the training pictures were cropped around the face; None where that is not known.
     """
 
@@ -56,6 +58,8 @@ class LoadedCheckpoint:
     temperature: float
     operating_point: float
     unsure_band: tuple[float, float] | None
+    criterion: str
+    unsure_error: float | None
     face_margin: Margin | None
 
 
@@ -67,6 +71,8 @@ def export_checkpoint(
     temperature: float = 1.0,
     operating_point: float = 0.5,
     unsure_band: tuple[float, float] | None = None,
+    criterion: str = "",
+    unsure_error: float | None = None,
     face_margin: Margin | None = None,
     data_fingerprint: str | None = None,
 ) -> Path:
@@ -82,6 +88,8 @@ def export_checkpoint(
         temperature: T > 0 to fold (see `fold`).
         operating_point: t in (0, 1) to fold.
         unsure_band: lowest and highest P(fake) after temperature that count as unsure, stated in the checkpoint.
+        criterion: what the operating point was chosen by, stated in the checkpoint.
+        unsure_error: largest share of each class that the band lets surely be called wrong, stated in the checkpoint.
         face_margin: how the training pictures were cropped around the face, stated in the checkpoint.
         data_fingerprint: digest of the training data, stated in the checkpoint.
 
@@ -100,6 +108,8 @@ def export_checkpoint(
         "temperature": temperature,
         "operating_point": operating_point,
         "unsure_band": unsure_band,
+        "criterion": criterion,
+        "unsure_error": unsure_error,
         "face_margin": face_margin and asdict(face_margin),
         "data_fingerprint": data_fingerprint,
     }
@@ -155,8 +165,9 @@ def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> 
         transform = create_transform(**resolve_data_config(pretrained_cfg=config["pretrained_cfg"]))
         ours = config.get("hf_deepfake", {})
         temperature, operating_point = float(ours.get("temperature", 1.0)), float(ours.get("operating_point", 0.5))
-        low_and_high, margin = ours.get("unsure_band"), ours.get("face_margin")
+        low_and_high, margin, error = ours.get("unsure_band"), ours.get("face_margin"), ours.get("unsure_error")
         unsure_band = (float(low_and_high[0]), float(low_and_high[1])) if low_and_high else None
+        unsure_error = None if error is None else float(error)
         face_margin = Margin(**margin) if margin else None
     except (
         AssertionError,
@@ -171,7 +182,17 @@ def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> 
     ) as e:
         reason = " ".join(str(e).split())[:200]
         raise InputError(f"{folder_or_repo} is damaged ({type(e).__name__}: {reason}); export or fetch it again") from e
-    return LoadedCheckpoint(model.eval(), transform, config, temperature, operating_point, unsure_band, face_margin)
+    return LoadedCheckpoint(
+        model.eval(),
+        transform,
+        config,
+        temperature,
+        operating_point,
+        unsure_band,
+        criterion=str(ours.get("criterion", "")),
+        unsure_error=unsure_error,
+        face_margin=face_margin,
+    )
 
 
 def _timm_config(model: Any, image_size: int) -> dict[str, Any]:

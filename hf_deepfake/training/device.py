@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration
 
 from hf_deepfake.config import TrainConfig
-from hf_deepfake.data.batch import usable_cores
+from hf_deepfake.data.batch import share_cores
 from hf_deepfake.errors import InputError
 
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
@@ -45,9 +45,8 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
         log_with=None if config.tracker == "none" else config.tracker,
         project_config=ProjectConfiguration(logging_dir=str(Path(config.output_dir) / "trackers")),
     )
-    if accelerator.device.type == "cpu" and os.environ.get("OMP_NUM_THREADS", "1") == "1":
-        # `accelerate launch` sets one thread where it is not told, which would leave the other cores idle.
-        torch.set_num_threads(max(1, usable_cores() // accelerator.num_processes))
+    if accelerator.device.type == "cpu":
+        share_cores(accelerator.num_processes)
     return accelerator
 
 

@@ -83,9 +83,7 @@ def finish(
             net,
             run.checkpoint,
             image_size=config.image_size,
-            temperature=decision.temperature,
-            operating_point=decision.operating_point,
-            unsure_band=decision.unsure_band,
+            **asdict(decision),
             face_margin=measure_margin(_sample(data["train"])),
             data_fingerprint=data_report.fingerprint,
         )
@@ -107,6 +105,7 @@ def finish(
             model=config.model,
             image_size=config.image_size,
             parameters=sum(parameter.numel() for parameter in net.parameters()),
+            decided_on=f"validation split of {', '.join(data_report.sources)}",
             **asdict(decision),
         ),
         test_looks=run.record["test_looks"],

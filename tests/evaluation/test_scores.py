@@ -56,11 +56,11 @@ def test_kept_as_they_are(data, tmp_path):
 
 
 def test_what_is_no_table(tmp_path):
-    with pytest.raises(InputError, match="there is no .*scores.parquet; evaluate"):
+    with pytest.raises(InputError, match=r"there is no .*scores\.parquet; evaluate"):
         load_scores(tmp_path / "scores.parquet")
     (tmp_path / "text.parquet").write_text("no table")
     with pytest.raises(InputError, match="is no table of scores"):
         load_scores(tmp_path / "text.parquet")
     Dataset.from_dict({"file": ["a"]}).to_parquet(tmp_path / "other.parquet")
-    with pytest.raises(InputError, match="is no table of scores .*not in index"):
+    with pytest.raises(InputError, match=r"is no table of scores .*not in index"):
         load_scores(tmp_path / "other.parquet")

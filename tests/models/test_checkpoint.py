@@ -38,6 +38,8 @@ def test_config_states_the_contract(model, tmp_path):
         temperature=1.5,
         operating_point=0.4,
         unsure_band=(0.3, 0.6),
+        criterion="f1",
+        unsure_error=0.1,
         face_margin=Margin(width=0.8, height=0.9, x=0.5, y=0.4),
         data_fingerprint="abc",
     )
@@ -57,6 +59,8 @@ def test_config_states_the_contract(model, tmp_path):
         "temperature": 1.5,
         "operating_point": 0.4,
         "unsure_band": [0.3, 0.6],
+        "criterion": "f1",
+        "unsure_error": 0.1,
         "face_margin": {"width": 0.8, "height": 0.9, "x": 0.5, "y": 0.4},
         "data_fingerprint": "abc",
     }

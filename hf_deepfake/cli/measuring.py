@@ -1,0 +1,125 @@
+"""Commands for the person who measures: evaluate, compare, recalibrate, report."""
+
+from pathlib import Path
+from typing import Any
+
+from hf_deepfake.cli.parser import Parser, add_command, add_options, text_of
+from hf_deepfake.config import DataConfig, DecisionConfig, build
+from hf_deepfake.errors import InputError
+
+EVALUATE_EXAMPLES = """\
+  hf-deepfake evaluate runs/faces/checkpoint faces.zip --out evaluations/faces
+  hf-deepfake evaluate owner/name other_faces/ more.zip --split all --out evaluations/others
+  hf-deepfake evaluate runs/faces/checkpoint other_faces/ --split all --into_card
+  accelerate launch scripts/evaluate.py runs/faces/checkpoint faces.zip     (several processes)
+
+OUT receives report.html, report.json, scores.parquet and figures."""
+
+COMPARE_EXAMPLES = """\
+  hf-deepfake compare evaluations/small evaluations/large
+  hf-deepfake compare runs/a/checkpoint runs/b/checkpoint --json comparison.json
+
+The folders are those that evaluate wrote, or checkpoints of training runs."""
+
+RECALIBRATE_EXAMPLES = """\
+  hf-deepfake recalibrate runs/faces/checkpoint faces.zip --criterion "fpr<=0.01" --out runs/faces/strict
+  hf-deepfake recalibrate owner/name my_faces/ --split all --unsure_error 0.01 --out detectors/mine"""
+
+REPORT_EXAMPLES = """\
+  hf-deepfake report evaluations/faces
+  hf-deepfake report runs/faces/checkpoint"""
+
+
+def register(commands: Any) -> None:
+    """Add these commands to the parser."""
+    evaluate = add_command(
+        commands, "evaluate", "CHECKPOINT DATA...", "measure a checkpoint on any data", EVALUATE_EXAMPLES, _evaluate
+    )
+    _add_places(evaluate)
+    evaluate.add_argument(
+        "--split",
+        choices=("test", "all"),
+        default="test",
+        help="the test split, made where there is none, or all pictures of data never seen (default test)",
+    )
+    evaluate.add_argument("--out", type=Path, metavar="DIR", help="folder for the report")
+    evaluate.add_argument(
+        "--into_card", action="store_true", help="add the results to the report and card of the checkpoint folder"
+    )
+    add_options(evaluate, DataConfig, leave_out="data")
+    recalibrate = add_command(
+        commands,
+        "recalibrate",
+        "CHECKPOINT DATA... --out DIR",
+        "decide anew where fake begins and what is unsure",
+        RECALIBRATE_EXAMPLES,
+        _recalibrate,
+    )
+    _add_places(recalibrate)
+    recalibrate.add_argument("--out", required=True, type=Path, metavar="DIR", help="new folder for the checkpoint")
+    recalibrate.add_argument(
+        "--split",
+        choices=("validation", "all"),
+        default="validation",
+        help="the validation split, made where there is none, or all pictures of data never seen (default validation)",
+    )
+    add_options(recalibrate, DecisionConfig, leave_out="data")
+    report = add_command(
+        commands, "report", "DIR", "draw figures, page and card again, without pictures", REPORT_EXAMPLES, _report
+    )
+    report.add_argument("folder", metavar="DIR", type=Path, help="folder with report.json and scores.parquet")
+
+
+def _add_places(command: Parser) -> None:
+    """Which checkpoint, and which data."""
+    command.add_argument("checkpoint", metavar="CHECKPOINT", help="folder, or owner/name on the Hub")
+    command.add_argument("data", nargs="+", metavar="DATA", help=text_of("data"))
+
+
+def _evaluate(given: dict[str, Any]) -> int:
+    """`hf-deepfake evaluate`."""
+    checkpoint, split, out, into_card = (given.pop(name) for name in ("checkpoint", "split", "out", "into_card"))
+    if into_card and not Path(checkpoint).is_dir():
+        raise InputError(f"{checkpoint} is no folder here, so that its card cannot change; leave out --into_card")
+    config = build(DataConfig, given)
+    from accelerate import PartialState
+
+    from hf_deepfake.evaluation.adopt import adopt
+    from hf_deepfake.evaluation.evaluate import evaluate
+    from hf_deepfake.hub.render import render, write
+
+    report, table = evaluate(checkpoint, config, split=split)
+    if PartialState().is_main_process:
+        print(report.summary())
+        if out:
+            write(out, report, table)
+            print(f"\nreport  {out / 'report.html'}")
+        if into_card:
+            adopt(checkpoint, report, table)
+            render(checkpoint)
+            print(f"card    {Path(checkpoint) / 'README.md'}")
+    return 0
+
+
+def _recalibrate(given: dict[str, Any]) -> int:
+    """`hf-deepfake recalibrate`."""
+    checkpoint, split, out = (given.pop(name) for name in ("checkpoint", "split", "out"))
+    config = build(DecisionConfig, given)
+    from accelerate import PartialState
+
+    from hf_deepfake.evaluation.recalibrate import recalibrate
+    from hf_deepfake.hub.render import render
+
+    report = recalibrate(checkpoint, config, out, split=split)
+    if PartialState().is_main_process:
+        render(out)
+        print(f"{report.summary()}\n\ncheckpoint  {out}")
+    return 0
+
+
+def _report(given: dict[str, Any]) -> int:
+    """`hf-deepfake report`."""
+    from hf_deepfake.hub.render import render
+
+    print(render(given["folder"]).summary())
+    return 0

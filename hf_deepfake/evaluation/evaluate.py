@@ -1,0 +1,115 @@
+"""Evaluate a checkpoint on any data."""
+
+from typing import Literal
+
+import pandas as pd
+import torch
+from accelerate import PartialState
+from datasets import Dataset, DatasetDict, concatenate_datasets
+from numpy.typing import NDArray
+
+from hf_deepfake.config import DataConfig
+from hf_deepfake.data.batch import default_workers, share_cores
+from hf_deepfake.data.load import prepare
+from hf_deepfake.data.report import DataReport
+from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.calibration import fake_probability
+from hf_deepfake.evaluation.measure import measure
+from hf_deepfake.evaluation.predict import predict_logits
+from hf_deepfake.evaluation.report import CheckpointInfo, Report
+from hf_deepfake.evaluation.scores import score_table
+from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
+
+ALL = "all"
+"""Name of what all splits of the data make together."""
+
+
+def evaluate(
+    checkpoint: str, config: DataConfig, *, split: Literal["test", "all"] = "test"
+) -> tuple[Report, pd.DataFrame]:
+    """Evaluate a checkpoint; under `accelerate launch` every process calls this.
+
+    Args:
+        checkpoint: folder, or `owner/name` on the Hub.
+        config: sources and options.
+        split: "test" for the test split, which is made where a source has no splits, and then holds the same pictures
+            as that of a training run on this source; "all" for all pictures, which is right for data of which the
+            checkpoint has seen nothing.
+
+    Returns:
+        The report, and the table of scores that it was made of; the same on every process.
+
+    Raises:
+        InputError: checkpoint or data cannot be used, or the checkpoint was trained on what it shall be judged by.
+    """
+    loaded = load_checkpoint(checkpoint)
+    data, data_report = load_split(config, split)
+    if split == ALL and data_report.fingerprint == loaded.config.get("hf_deepfake", {}).get("data_fingerprint"):
+        raise InputError(
+            f"{checkpoint} was trained on these pictures, so that all of them together tell nothing; give --split test"
+        )
+    scores = fake_probability(score(loaded, data[split]), folded_point=loaded.operating_point)
+    table = score_table(data, {split: scores})
+    return measure(table, describe(loaded), data=data_report.to_dict()), table
+
+
+def load_split(config: DataConfig, split: str) -> tuple[DatasetDict, DataReport]:
+    """Load data of which one split is wanted, on all processes.
+
+    Args:
+        config: sources and options.
+        split: name of a split, or "all".
+
+    Returns:
+        The splits, or "all" alone; and what was found.
+
+    Raises:
+        InputError: a source or option cannot be used, or the split is empty.
+    """
+    state = PartialState(cpu=not torch.cuda.is_available())
+    with state.main_process_first():  # the others then find unpacked zips and hashes in the cache
+        data, report = prepare(config)
+    if split == ALL:
+        data = DatasetDict({ALL: concatenate_datasets(list(data.values()))})
+    if not len(data[split]):
+        raise InputError(f"{', '.join(config.data)} has no {split} pictures; give --split all to take all of them")
+    return data, report
+
+
+def score(loaded: LoadedCheckpoint, pictures: Dataset) -> NDArray:
+    """Logits of a checkpoint's net, on the GPU where there is one, by all processes together.
+
+    Args:
+        loaded: the checkpoint.
+        pictures: with columns image and label.
+
+    Returns:
+        float64 (N, 2), real and fake, the same on every process.
+    """
+    state = PartialState()
+    if state.device.type == "cpu":
+        share_cores(state.num_processes)
+    net = loaded.model.to(state.device).to(memory_format=torch.channels_last)
+    workers = default_workers(state.num_processes)
+    return predict_logits(net, pictures, loaded.config["pretrained_cfg"], workers)
+
+
+def describe(loaded: LoadedCheckpoint) -> CheckpointInfo:
+    """What a report says of a checkpoint.
+
+    Args:
+        loaded: the checkpoint.
+
+    Returns:
+        The description.
+    """
+    return CheckpointInfo(
+        model=loaded.config["architecture"],
+        image_size=loaded.config["pretrained_cfg"]["input_size"][-1],
+        parameters=sum(parameter.numel() for parameter in loaded.model.parameters()),
+        temperature=loaded.temperature,
+        operating_point=loaded.operating_point,
+        criterion=loaded.criterion,
+        unsure_band=loaded.unsure_band,
+        unsure_error=loaded.unsure_error,
+    )

@@ -1,0 +1,95 @@
+"""Decide anew how a checkpoint's logits become verdicts, without training."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Literal
+
+from accelerate import PartialState
+from datasets import DatasetDict
+
+from hf_deepfake.config import DecisionConfig
+from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.calibration import fake_probability
+from hf_deepfake.evaluation.decision import decide
+from hf_deepfake.evaluation.evaluate import ALL, describe, load_split, score
+from hf_deepfake.evaluation.measure import measure
+from hf_deepfake.evaluation.report import REPORT_FILE, Report
+from hf_deepfake.evaluation.scores import SCORES_FILE, save_scores, score_table
+from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
+from hf_deepfake.models.fold import unfold
+
+DECIDED_ON = "validation"
+"""Name, in the report, of the pictures that decided: what is measured on them is too good."""
+
+
+def recalibrate(
+    checkpoint: str, config: DecisionConfig, out: str | Path, *, split: Literal["validation", "all"] = "validation"
+) -> Report:
+    """Write a checkpoint with another temperature, operating point and unsure band, from one that stays as it is.
+
+    What was folded into the net is taken out, the logits of the given pictures decide anew, and the result is folded
+    in. The new report tells of these pictures alone: results at the old threshold hold no more.
+
+    Args:
+        checkpoint: folder, or `owner/name` on the Hub.
+        config: criterion and the like, and the pictures that decide; the checkpoint must not have been trained on them.
+        out: new folder for the checkpoint.
+        split: "validation" for the data's validation split, which is made where there is none; "all" for all pictures.
+
+    Returns:
+        The new checkpoint's report.
+
+    Raises:
+        InputError: checkpoint, data or an option cannot be used, or `out` exists.
+    """
+    out = Path(out)
+    if out.exists():
+        raise InputError(f"{out} exists; give a new folder, so that no checkpoint is lost")
+    loaded = load_checkpoint(checkpoint)
+    data, data_report = load_split(config, split)
+    ours = loaded.config.get("hf_deepfake", {})
+    if split == ALL and data_report.fingerprint == ours.get("data_fingerprint"):
+        raise InputError(f"{checkpoint} was trained on these pictures; give --split validation to leave those out")
+    unfold(loaded.model, loaded.temperature, loaded.operating_point)
+    logits = score(loaded, data[split])
+    decision = decide(
+        logits,
+        data[split]["label"],
+        criterion=config.criterion,
+        miss_cost=config.miss_cost,
+        prior=config.prior,
+        unsure_error=config.unsure_error,
+    )
+    scored = DatasetDict({**data, DECIDED_ON: data[split]})
+    table = score_table(scored, {DECIDED_ON: fake_probability(logits, decision.temperature)})
+    before = _report_of(checkpoint)
+    report = measure(
+        table,
+        replace(
+            describe(loaded),
+            **asdict(decision),
+            decided_on=f"{'all pictures' if split == ALL else 'validation split'} of {', '.join(data_report.sources)}",
+        ),
+        data=before.data if before else {},
+        audit=before.audit if before else {},
+        training=before.training if before else {},
+    )
+    if PartialState().is_main_process:
+        export_checkpoint(
+            loaded.model,
+            out,
+            image_size=report.checkpoint.image_size,
+            **asdict(decision),
+            face_margin=loaded.face_margin,
+            data_fingerprint=ours.get("data_fingerprint"),
+        )
+        save_scores(out / SCORES_FILE, table)
+        report.save(out / REPORT_FILE)
+    PartialState().wait_for_everyone()
+    return report
+
+
+def _report_of(checkpoint: str) -> Report | None:
+    """The report beside a checkpoint on this machine, if there is one."""
+    path = Path(checkpoint) / REPORT_FILE
+    return Report.load(path) if path.is_file() else None

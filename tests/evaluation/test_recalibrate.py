@@ -1,0 +1,99 @@
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+
+from hf_deepfake.config import DecisionConfig
+from hf_deepfake.data.load import prepare
+from hf_deepfake.detect.detector import Detector
+from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.calibration import fit_temperature
+from hf_deepfake.evaluation.decision import choose_operating_point, unsure_band
+from hf_deepfake.evaluation.recalibrate import recalibrate
+from hf_deepfake.evaluation.report import Report
+from hf_deepfake.evaluation.scores import load_scores
+from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
+from hf_deepfake.pictures.open import open_picture
+
+
+def digests(folder):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def decided(faces, **options):
+    return DecisionConfig(data=(str(faces),), **options)
+
+
+@pytest.fixture(scope="module")
+def renewed(checkpoint, faces, cache, tmp_path_factory):
+    """The checkpoint, decided anew on all drawn pictures for few false alarms; its digests before; and the report."""
+    before = digests(checkpoint)
+    out = tmp_path_factory.mktemp("renewed") / "net"
+    report = recalibrate(str(checkpoint), decided(faces, criterion="fpr<=0.05", unsure_error=0.2), out, split="all")
+    return out, report, before
+
+
+def test_the_old_checkpoint_stays_as_it_was(renewed, checkpoint):
+    assert digests(checkpoint) == renewed[2]
+
+
+def test_what_is_decided_is_what_the_bare_net_s_logits_say(renewed, net, faces):
+    out, report, _ = renewed
+    table = load_scores(out / "scores.parquet")
+    assert set(table["split"]) == {"validation"}
+    detector = Detector.from_pretrained(out, faces="off")
+    pictures = [faces / file for file in table["file"]]
+    pixels = torch.stack([detector.checkpoint.transform(open_picture(file)) for file in pictures])
+    with torch.inference_mode():
+        logits = net(pixels).double().numpy()
+    info = report.checkpoint
+    assert info.temperature == pytest.approx(fit_temperature(logits, table["label"]), rel=1e-3)
+    assert info.operating_point == choose_operating_point(table["score"], table["label"], "fpr<=0.05")
+    assert info.unsure_band == unsure_band(table["score"], table["label"], info.operating_point, 0.2)
+    assert (info.criterion, info.unsure_error, info.decided_on) == ("fpr<=0.05", 0.2, "all pictures of pictures")
+    assert report.splits["validation"].metrics["recall_real"].value >= 0.95
+
+
+def test_the_verdicts_move_with_it(renewed, checkpoint, faces):
+    out, report, _ = renewed
+    table = load_scores(out / "scores.parquet")
+    pictures = [faces / file for file in table["file"]]
+    new, old = (Detector.from_pretrained(one, faces="off")(pictures) for one in (out, checkpoint))
+    called_fake = np.array([verdict.fake_probability >= 0.5 for verdict in new])
+    np.testing.assert_array_equal(called_fake, table["score"] >= report.checkpoint.operating_point)
+    assert called_fake.sum() < sum(verdict.fake_probability >= 0.5 for verdict in old)
+
+
+def test_a_net_decided_as_before_is_the_same_net(checkpoint, faces, cache, tmp_path):
+    first = recalibrate(str(checkpoint), decided(faces), tmp_path / "first", split="all").checkpoint
+    second = recalibrate(str(tmp_path / "first"), decided(faces), tmp_path / "second", split="all").checkpoint
+    assert second.temperature == pytest.approx(first.temperature, rel=1e-4)
+    one, two = (load_checkpoint(tmp_path / name).model.state_dict() for name in ("first", "second"))
+    torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_known_of_the_net_is_kept_and_old_results_are_not(net, faces, cache, tmp_path):
+    folder = export_checkpoint(net, tmp_path / "net", image_size=64, data_fingerprint="f00d")
+    info = recalibrate(str(folder), decided(faces), tmp_path / "with").checkpoint
+    known = {"data": {"fingerprint": "f00d"}, "training": {"best_epoch": 1}, "audit": {"level": "basic"}}
+    Report(checkpoint=info, splits={}, **known).save(folder / "report.json")
+    new = recalibrate(str(folder), decided(faces), tmp_path / "new")
+    assert {"data": new.data, "training": new.training, "audit": new.audit} == known
+    assert list(new.splits) == ["validation"]
+    assert new.checkpoint.decided_on == "validation split of pictures"
+    assert Report.load(tmp_path / "new" / "report.json") == new
+    assert load_checkpoint(tmp_path / "new").config["hf_deepfake"]["data_fingerprint"] == "f00d"
+
+
+def test_nothing_is_overwritten(checkpoint, faces, tmp_path):
+    with pytest.raises(InputError, match="exists; give a new folder"):
+        recalibrate(str(checkpoint), decided(faces), tmp_path)
+
+
+def test_pictures_of_the_training_do_not_decide(net, faces, cache, tmp_path):
+    fingerprint = prepare(decided(faces))[1].fingerprint
+    folder = export_checkpoint(net, tmp_path / "net", image_size=64, data_fingerprint=fingerprint)
+    with pytest.raises(InputError, match="was trained on these pictures"):
+        recalibrate(str(folder), decided(faces), tmp_path / "new", split="all")
+    assert not (tmp_path / "new").exists()

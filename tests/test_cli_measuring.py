@@ -1,0 +1,80 @@
+import json
+
+import pytest
+import torch
+
+from hf_deepfake.cli.main import main
+from hf_deepfake.evaluation.report import Report
+from hf_deepfake.models.build import build_model
+from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """An untrained net."""
+    torch.manual_seed(0)
+    return export_checkpoint(
+        build_model("test_resnet", image_size=64, pretrained="off"), tmp_path / "net", image_size=64
+    )
+
+
+def run(*words):
+    return main([str(word) for word in words])
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_from_recalibration_to_card_and_back(checkpoint, faces, tmp_path, capsys):
+    new, out = tmp_path / "new", tmp_path / "out"
+    assert run("recalibrate", checkpoint, faces, "--split", "all", "--criterion", "recall>=.9", "--out", new) == 0
+    assert "Recall of fake" in capsys.readouterr().out
+    assert load_checkpoint(new).criterion == "recall>=.9"
+    figures = {"confusion.png", "roc.png", "reliability.png", "scores.png"}
+    written = figures | {"report.json", "scores.parquet"}
+    assert written | {"config.json", "model.safetensors", "README.md"} <= names(new)
+
+    assert run("evaluate", new, "sample", "--split", "all", "--out", out, "--into_card") == 0
+    assert "AUC" in capsys.readouterr().out
+    assert written <= names(out)
+    assert "README.md" not in names(out)
+    report = Report.load(new / "report.json")
+    assert report.cross_data == {"sample": Report.load(out / "report.json").splits["all"]}
+
+    for folder in (new, out):
+        before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+        for name in figures:
+            (folder / name).unlink()
+        assert run("report", folder) == 0
+        assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+def test_without_out_nothing_is_written(checkpoint, faces, capsys):
+    before = names(checkpoint)
+    assert run("evaluate", checkpoint, faces) == 0
+    assert "test" in capsys.readouterr().out
+    assert names(checkpoint) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["evaluate", "owner/name", "{faces}", "--into_card"], "is no folder here"),
+        (["evaluate", "{checkpoint}", "{faces}", "--into_card"], "cannot read"),
+        (["recalibrate", "{checkpoint}", "{faces}", "--criterion", "best", "--out", "x"], "unknown criterion 'best'"),
+        (["recalibrate", "{checkpoint}", "{faces}"], "required: --out"),
+        (["report", "{faces}"], "cannot read"),
+    ],
+)
+def test_errors_are_one_sentence(checkpoint, faces, capsys, words, message):
+    assert run(*(word.format(checkpoint=checkpoint, faces=faces) for word in words)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_damaged_report(checkpoint, tmp_path, capsys):
+    (tmp_path / "report.json").write_text(json.dumps({"format_version": 1}))
+    assert run("report", tmp_path) == 2
+    assert "is not a whole report" in capsys.readouterr().err
