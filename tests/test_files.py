@@ -42,5 +42,5 @@ def test_a_folder_is_made_once(tmp_path):
 
 def test_a_folder_in_the_place_of_a_file(tmp_path):
     (tmp_path / "a").write_text("a file")
-    with pytest.raises(InputError, match="cannot be made .*choose another folder"):
+    with pytest.raises(InputError, match=r"cannot be made .*choose another folder"):
         make_folder(tmp_path / "a" / "b")

@@ -87,9 +87,10 @@ def score(loaded: LoadedCheckpoint, pictures: Dataset) -> NDArray:
         float64 (N, 2), real and fake, the same on every process.
     """
     state = PartialState()
-    if state.device.type == "cpu":
+    device = torch.device(state.device or "cpu")
+    if device.type == "cpu":
         share_cores(state.num_processes)
-    net = loaded.model.to(state.device).to(memory_format=torch.channels_last)
+    net = loaded.model.to(device).to(memory_format=torch.channels_last)
     workers = default_workers(state.num_processes)
     return predict_logits(net, pictures, loaded.config["pretrained_cfg"], workers)
 

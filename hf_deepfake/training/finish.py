@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from hf_deepfake.data.load import DataReport
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fake_probability
 from hf_deepfake.evaluation.decision import decide
+from hf_deepfake.evaluation.evaluate import describe
 from hf_deepfake.evaluation.measure import measure
 from hf_deepfake.evaluation.predict import predict_logits
-from hf_deepfake.evaluation.report import REPORT_FILE, CheckpointInfo, ExplanationResult, Report
+from hf_deepfake.evaluation.report import REPORT_FILE, ExplanationResult, Report
 from hf_deepfake.evaluation.scores import SCORES_FILE, save_scores, score_table
 from hf_deepfake.explain.faithfulness import measure_faithfulness
 from hf_deepfake.hub.card import LOCAL_OPTIONS
@@ -90,7 +91,8 @@ def finish(
         run.record["test_looks"] += 1
         run.save_record()
     accelerator.wait_for_everyone()
-    folded = load_checkpoint(run.checkpoint).model.to(accelerator.device)
+    loaded = load_checkpoint(run.checkpoint)
+    folded = loaded.model.to(accelerator.device)
     scores = {
         name: fake_probability(
             predict_logits(folded, data[name], preprocessing, workers), folded_point=decision.operating_point
@@ -101,13 +103,7 @@ def finish(
     table = score_table(data, scores)
     report = measure(
         table,
-        CheckpointInfo(
-            model=config.model,
-            image_size=config.image_size,
-            parameters=sum(parameter.numel() for parameter in net.parameters()),
-            decided_on=f"validation split of {', '.join(data_report.sources)}",
-            **asdict(decision),
-        ),
+        replace(describe(loaded), decided_on=f"validation split of {', '.join(data_report.sources)}"),
         test_looks=run.record["test_looks"],
         explanations=explanations,
         data=data_report.to_dict(),
