@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hf_deepfake.config import LABELS, SPLITS
 from hf_deepfake.data.archive import unpack, whole_folder
+from hf_deepfake.data.hub_errors import hub_errors
 from hf_deepfake.data.index import RESERVED, list_folder
 from hf_deepfake.data.names import label_indices, split_index
 from hf_deepfake.data.sample import draw_sample
@@ -128,13 +129,8 @@ def _from_parquet(name: str, root: Path, files: list[str], classes: dict[str, in
 
 def _from_hub(name: str, classes: dict[str, int]) -> Source:
     """A data set of the Hub."""
-    try:
+    with hub_errors(f"there is no path {name} here, and no such data set can be had from the Hub"):
         parts = load_dataset(name)
-    except (OSError, ValueError, DatasetsError) as error:
-        raise InputError(
-            f"no such path {name}, and no data set of the Hub can be had by that name ({_reason(error)}); "
-            "check the name and the network"
-        ) from error
     return _from_parts(name, parts, classes)
 
 

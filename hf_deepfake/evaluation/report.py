@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.result import Metric, SplitResult
-from hf_deepfake.evaluation.subsets import OwnThreshold
+from hf_deepfake.evaluation.result import UNSURE_METRICS, Metric, SplitResult
+from hf_deepfake.evaluation.subsets import FACETS, OwnThreshold
 from hf_deepfake.files import write_json
 
 FORMAT_VERSION = 1
@@ -165,22 +165,43 @@ class Report:
             raise InputError(f"{path} is not a whole report ({error}); evaluate the checkpoint again") from error
 
     def summary(self) -> str:
-        """Lay out the main metrics of all splits.
+        """Lay out the main metrics of all splits, and what was measured apart.
 
         Returns:
-            A text table of a few lines, splits side by side, metrics with their 95 % intervals.
+            Text tables of a few lines, metrics with their 95 % intervals.
         """
-        checkpoint = self.checkpoint
+        checkpoint, splits = self.checkpoint, self.splits.values()
         rows = [["", *self.splits]]
-        rows.append(["Pictures", *(f"{split.n_real} real, {split.n_fake} fake" for split in self.splits.values())])
-        if any(split.n_groups for split in self.splits.values()):
-            rows.append(["Groups", *(str(split.n_groups or "") for split in self.splits.values())])
+        rows.append(["Pictures", *(f"{split.n_real} real, {split.n_fake} fake" for split in splits)])
+        if any(split.n_groups for split in splits):
+            rows.append(["Groups", *(str(split.n_groups or "") for split in splits)])
         for name, title in MAIN_METRICS.items():
-            rows.append([title, *(str(split.metrics[name]) for split in self.splits.values())])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        head = f"{checkpoint.model}, {checkpoint.image_size} px, {checkpoint.parameters / 1e6:.1f} M parameters"
-        return "\n".join([head, *lines])
+            rows.append([title, *(str(split.metrics[name]) for split in splits)])
+        for name, title in UNSURE_METRICS.items():
+            if any(split.unsure for split in splits):
+                rows.append([title, *(str(split.unsure.get(name, "")) for split in splits)])
+        lines = [f"{checkpoint.model}, {checkpoint.image_size} px, {checkpoint.parameters / 1e6:.1f} M parameters"]
+        lines += _align(rows)
+        apart = {facet: self.subsets[facet] for facet in FACETS if facet in self.subsets}
+        for title, named in {
+            **{FACETS[facet]: found for facet, found in apart.items()},
+            "Data": self.cross_data,
+        }.items():
+            if named:
+                metrics = ("auc", "accuracy")
+                head = [title, "Pictures", *(MAIN_METRICS[metric] for metric in metrics)]
+                cells = [
+                    [name, f"{one.n_real} real, {one.n_fake} fake", *(str(one.metrics[metric]) for metric in metrics)]
+                    for name, one in named.items()
+                ]
+                lines += ["", *_align([head, *cells])]
+        return "\n".join(lines)
+
+
+def _align(rows: list[list[str]]) -> list[str]:
+    """Lines of a table whose columns are as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _plain(value: Any) -> Any:

@@ -11,8 +11,8 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ge
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from hf_deepfake.data.hub_errors import hub_errors
 from hf_deepfake.errors import InputError
-from hf_deepfake.models.hub_errors import hub_errors
 
 Kind = Literal["model", "dataset", "space"]
 Files = Mapping[str, bytes | Path]

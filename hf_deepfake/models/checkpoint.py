@@ -25,10 +25,10 @@ from timm.data import create_transform, resolve_data_config
 from torch import Tensor, nn
 
 from hf_deepfake.config import LABELS
+from hf_deepfake.data.hub_errors import hub_errors
 from hf_deepfake.errors import InputError
 from hf_deepfake.models.build import data_config
 from hf_deepfake.models.fold import fold
-from hf_deepfake.models.hub_errors import hub_errors
 from hf_deepfake.pictures.crop import Margin
 
 CONFIG_FILE = "config.json"

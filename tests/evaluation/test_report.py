@@ -105,3 +105,22 @@ def test_summary_shows_splits_side_by_side(report):
     auc = next(line for line in lines if line.startswith("AUC"))
     assert str(report.splits["test"].metrics["auc"]) in auc
     assert auc.endswith("undefined (no fake pictures)")
+
+
+def test_summary_shows_bands_subsets_and_other_data(report):
+    band = evaluate_scores([0.9, 0.2], [1, 0], unsure_band=(0.4, 0.6))
+    plain = evaluate_scores([0.9, 0.2], [1, 0])
+    shown = replace(
+        report, splits={"test": band}, subsets={"source": {"a": plain, "bcd": plain}}, cross_data={"street": plain}
+    )
+    lines = shown.summary().splitlines()
+    assert any(
+        line.split() == ["Pictures", "that", "get", "a", "verdict", "1.000", "[1.000,", "1.000]"] for line in lines
+    )
+    place = lines.index("")
+    assert lines[place + 1].split() == ["Source", "Pictures", "AUC", "Accuracy"]
+    assert lines[place + 2].split()[:5] == ["a", "1", "real,", "1", "fake"]
+    assert lines[place + 3].split()[0] == "bcd"
+    assert lines[place + 5].split() == ["Data", "Pictures", "AUC", "Accuracy"]
+    assert lines[place + 6].split()[0] == "street"
+    assert len(lines) == place + 7

@@ -9,7 +9,7 @@ from huggingface_hub.errors import (
 )
 
 from hf_deepfake.errors import InputError, PictureError
-from hf_deepfake.models.hub_errors import HUB_ERRORS, hub_errors
+from hf_deepfake.data.hub_errors import HUB_ERRORS, hub_errors
 
 HTTPError = HUB_ERRORS[0]
 

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
+from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -15,12 +16,12 @@ from huggingface_hub.errors import (
 from hf_deepfake.errors import InputError
 
 # Connections fail as HTTPError, uploads as RuntimeError, and the client's own checks as ValueError.
-HUB_ERRORS = (HTTPError, OSError, RuntimeError, ValueError)
+HUB_ERRORS = (DatasetsError, HTTPError, OSError, RuntimeError, ValueError)
 
 
 @contextmanager
 def hub_errors(what: str) -> Generator[None]:
-    """Turn the errors of huggingface_hub into `InputError`.
+    """Turn the errors of huggingface_hub and datasets into `InputError`.
 
     Args:
         what: what failed if the block fails, such as "me/detector cannot be fetched"; the reason follows it.
@@ -42,7 +43,8 @@ def hub_errors(what: str) -> Generator[None]:
 def _reason(error: BaseException) -> str:
     """What happened and what to do; the client often wraps the error that says it."""
     causes = list(_causes(error))
-    if any(isinstance(cause, OfflineModeIsEnabled) for cause in causes):
+    # `datasets` hides the cause and names it in its text.
+    if any(isinstance(cause, OfflineModeIsEnabled) or OfflineModeIsEnabled.__name__ in str(cause) for cause in causes):
         return "HF_HUB_OFFLINE keeps the Hub out of reach; unset it, or use what lies on this machine"
     refusal = next((cause for cause in causes if isinstance(cause, HfHubHTTPError)), None)
     if refusal is not None:
