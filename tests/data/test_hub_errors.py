@@ -2,16 +2,15 @@ import pytest
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
+    HTTPError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 
+from hf_deepfake.data.hub_errors import hub_errors
 from hf_deepfake.errors import InputError, PictureError
-from hf_deepfake.data.hub_errors import HUB_ERRORS, hub_errors
-
-HTTPError = HUB_ERRORS[0]
 
 
 class Answer:
