@@ -50,6 +50,22 @@ def test_from_recalibration_to_card_and_back(checkpoint, faces, tmp_path, capsys
         assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
+def test_compare_two_folders(checkpoint, faces, tmp_path, capsys):
+    other = tmp_path / "other"
+    assert run("recalibrate", checkpoint, faces, "--split", "all", "--out", other) == 0
+    for folder, name in ((checkpoint, "a"), (other, "b")):
+        assert run("evaluate", folder, faces, "--split", "all", "--out", tmp_path / name) == 0
+    capsys.readouterr()
+    assert run("compare", tmp_path / "a", tmp_path / "b", "--json", tmp_path / "found.json") == 0
+    printed = capsys.readouterr().out
+    # The same ranking, so that there is no difference in AUC.
+    assert "no difference shown" in next(line for line in printed.splitlines() if "AUC" in line and "0.000" in line)
+    assert json.loads((tmp_path / "found.json").read_text())["differences"][0]["metric"] == "auc"
+    assert run("evaluate", other, faces, "--out", tmp_path / "few") == 0
+    assert run("compare", tmp_path / "a", tmp_path / "few") == 2
+    assert "evaluate both on the same data" in capsys.readouterr().err
+
+
 def test_without_out_nothing_is_written(checkpoint, faces, capsys):
     before = names(checkpoint)
     assert run("evaluate", checkpoint, faces) == 0

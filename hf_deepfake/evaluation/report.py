@@ -181,7 +181,7 @@ class Report:
             if any(split.unsure for split in splits):
                 rows.append([title, *(str(split.unsure.get(name, "")) for split in splits)])
         lines = [f"{checkpoint.model}, {checkpoint.image_size} px, {checkpoint.parameters / 1e6:.1f} M parameters"]
-        lines += _align(rows)
+        lines += align(rows)
         apart = {facet: self.subsets[facet] for facet in FACETS if facet in self.subsets}
         for title, named in {
             **{FACETS[facet]: found for facet, found in apart.items()},
@@ -194,12 +194,19 @@ class Report:
                     [name, f"{one.n_real} real, {one.n_fake} fake", *(str(one.metrics[metric]) for metric in metrics)]
                     for name, one in named.items()
                 ]
-                lines += ["", *_align([head, *cells])]
+                lines += ["", *align([head, *cells])]
         return "\n".join(lines)
 
 
-def _align(rows: list[list[str]]) -> list[str]:
-    """Lines of a table whose columns are as wide as their widest cell."""
+def align(rows: list[list[str]]) -> list[str]:
+    """Lay out a table.
+
+    Args:
+        rows: cells of each line, as many in each.
+
+    Returns:
+        The lines; a column is as wide as its widest cell.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

@@ -1,0 +1,279 @@
+"""Compare detectors on the same pictures, and say which differences are none."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.bootstrap import RESAMPLES, draw, index_groups
+from hf_deepfake.evaluation.metrics import Counts, Floats, Ranking
+from hf_deepfake.evaluation.report import MAIN_METRICS, REPORT_FILE, Report, align
+from hf_deepfake.evaluation.result import Metric, SplitResult
+from hf_deepfake.evaluation.scores import SCORES_FILE, groups_of, load_scores
+
+LEVEL = 0.05
+"""Probability, over all differences together, of calling one a difference that is none."""
+
+_KEY = ["source", "file", "label"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A detector with its scores on what it was judged by.
+
+    Attributes:
+        name: folder of its report.
+        report: the report.
+        table: scores of the pictures in `report.judged`.
+    """
+
+    name: str
+    report: Report
+    table: pd.DataFrame
+
+    @property
+    def result(self) -> SplitResult:
+        """What was measured on all these pictures."""
+        return self.report.splits[self.report.judged]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One metric of two detectors on the same pictures.
+
+    Attributes:
+        first: name of a detector.
+        second: name of another.
+        metric: "auc", or "accuracy" at each one's own operating point.
+        value: metric of the first minus that of the second, with its 95 % interval; groups resampled whole, both
+            detectors on the same resamples.
+        p: probability of a difference this large or larger where there is none. For the AUC twice the smaller share of
+            resamples on either side of zero (Efron and Tibshirani 1993, §15.4); for accuracy McNemar's exact test on
+            the pictures that one of the two gets right (McNemar 1947), which takes pictures as independent.
+        p_holm: `p` after Holm's correction over all differences (Holm 1979).
+        verdict: "better", "worse" (of the first) or "no difference shown".
+    """
+
+    first: str
+    second: str
+    metric: str
+    value: Metric
+    p: float
+    p_holm: float = 1.0
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several detectors.
+
+    Attributes:
+        n: pictures that all were judged by.
+        results: of each detector on all of them, by name.
+        differences: of all pairs.
+        matrix: AUC by detector and source; see `matrix`.
+    """
+
+    n: int
+    results: dict[str, SplitResult]
+    differences: list[Difference]
+    matrix: dict[str, dict[str, Metric]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON has them."""
+        return asdict(self)
+
+    def summary(self) -> str:
+        """Text tables: the detectors, their differences, and the sources where there are several."""
+        metrics = ("auc", "accuracy")
+        rows = [["", *(MAIN_METRICS[metric] for metric in metrics)]]
+        rows += [[name, *(str(one.metrics[metric]) for metric in metrics)] for name, one in self.results.items()]
+        lines = [f"{self.n:,} pictures, the same for all", "", *align(rows), ""]
+        rows = [["First", "Second", "Metric", "Difference", "p", "p, corrected", "The first is"]]
+        for one in self.differences:
+            numbers = (str(one.value), f"{one.p:.3g}", f"{one.p_holm:.3g}")
+            rows.append([one.first, one.second, MAIN_METRICS[one.metric], *numbers, one.verdict])
+        lines += align(rows)
+        return "\n".join([*lines, *(["", matrix_text(self.matrix)] if _several_sources(self.matrix) else [])])
+
+
+def load_candidates(folders: Sequence[str | Path]) -> list[Candidate]:
+    """Read what `evaluate` or a training run wrote.
+
+    Args:
+        folders: with report.json and scores.parquet each.
+
+    Returns:
+        The detectors, with distinct names: the folders', and their parents' where these are the same.
+
+    Raises:
+        InputError: there are fewer than two folders, the same one twice, or one without report or scores.
+    """
+    paths = [Path(folder).resolve() for folder in folders]
+    if len(set(paths)) < max(2, len(paths)):
+        raise InputError("a comparison needs two or more different folders; name those that evaluate wrote")
+    names = [path.parent.name if path.name == "checkpoint" else path.name for path in paths]
+    if len(set(names)) < len(names):
+        names = [f"{path.parent.name}/{path.name}" for path in paths]
+    if len(set(names)) < len(names):
+        names = [str(path) for path in paths]
+    candidates = []
+    for name, path in zip(names, paths, strict=True):
+        report, table = Report.load(path / REPORT_FILE), load_scores(path / SCORES_FILE)
+        candidates.append(Candidate(name, report, table[table["split"] == report.judged]))
+    return candidates
+
+
+def compare(candidates: Sequence[Candidate]) -> Comparison:
+    """Compare detectors on the same pictures, each with each.
+
+    Args:
+        candidates: two or more, of `load_candidates`.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        InputError: they were not judged by the same pictures.
+    """
+    tables = [candidate.table.set_index(_KEY).sort_index() for candidate in candidates]
+    for candidate, table in zip(candidates[1:], tables[1:], strict=True):
+        _check_same(candidates[0], tables[0], candidate, table)
+    labels = tables[0].index.get_level_values("label").to_numpy()
+    groups = index_groups(groups_of(tables[0]), len(labels))
+    differences = []
+    for (one, first), (other, second) in itertools.combinations(zip(candidates, tables, strict=True), 2):
+        scores = [table["score"].to_numpy() for table in (first, second)]
+        right = [
+            (score >= candidate.report.checkpoint.operating_point) == (labels == 1)
+            for score, candidate in zip(scores, (one, other), strict=True)
+        ]
+        differences += [
+            Difference(one.name, other.name, "auc", *_auc_difference(scores, labels, groups)),
+            Difference(one.name, other.name, "accuracy", *_accuracy_difference(right, groups)),
+        ]
+    return Comparison(
+        n=len(labels),
+        results={candidate.name: candidate.result for candidate in candidates},
+        differences=_judge(differences),
+        matrix=matrix(candidates),
+    )
+
+
+def matrix(candidates: Sequence[Candidate]) -> dict[str, dict[str, Metric]]:
+    """Put the AUC of each detector on each source side by side; pictures need not be the same.
+
+    Args:
+        candidates: one or more, of `load_candidates`.
+
+    Returns:
+        By detector and source; a detector lacks the sources that it was not judged by.
+    """
+    found = {}
+    for candidate in candidates:
+        sources = candidate.report.subsets.get("source") or {candidate.table["source"].iloc[0]: candidate.result}
+        found[candidate.name] = {
+            source: one.metrics["auc"] for source, one in (candidate.report.cross_data | sources).items()
+        }
+    return found
+
+
+def matrix_text(cells: dict[str, dict[str, Metric]]) -> str:
+    """Lay out a matrix.
+
+    Args:
+        cells: of `matrix`.
+
+    Returns:
+        A text table, detectors in rows and sources in columns.
+    """
+    sources = sorted({source for row in cells.values() for source in row})
+    rows = [["AUC by source", *sources]]
+    rows += [[name, *(str(row.get(source, "")) for source in sources)] for name, row in cells.items()]
+    return "\n".join(align(rows))
+
+
+def _several_sources(cells: dict[str, dict[str, Metric]]) -> bool:
+    """Whether a matrix says more than the results on all pictures."""
+    return any(len(row) > 1 for row in cells.values())
+
+
+def _check_same(one: Candidate, first: pd.DataFrame, other: Candidate, second: pd.DataFrame) -> None:
+    """Refuse tables of different pictures."""
+    left, right = len(first.index.difference(second.index)), len(second.index.difference(first.index))
+    if left or right or len(first) != len(second):
+        raise InputError(
+            f"{left} pictures were judged by {one.name} alone and {right} by {other.name} alone; "
+            "evaluate both on the same data"
+        )
+
+
+def _auc_difference(scores: Sequence[Floats], labels: NDArray, groups: Counts) -> tuple[Metric, float]:
+    """First minus second, and p."""
+    first, second = (Ranking(score, labels) for score in scores)
+
+    def difference(weights: Counts) -> float:
+        """Under a resample."""
+        return _auc(first, weights) - _auc(second, weights)
+
+    drawn = np.array([difference(weights) for weights in draw(groups, RESAMPLES, 0)])
+    drawn = drawn[~np.isnan(drawn)]
+    # One is added to both counts, so that no p is below what the number of resamples can show.
+    tail = 1 + min((drawn <= 0).sum(), (drawn >= 0).sum())
+    value = difference(np.ones(len(labels), np.int64))
+    return _with_interval(value, drawn), min(1.0, 2 * tail / (len(drawn) + 1))
+
+
+def _auc(ranking: Ranking, weights: Counts) -> float:
+    """Area under the ROC curve of weighted pictures; NaN without one of the classes."""
+    false, true = ranking.curve(weights)
+    whole = float(false[-1]) * float(true[-1])
+    return float(np.trapezoid(true, false)) / whole if whole else np.nan
+
+
+def _accuracy_difference(right: Sequence[NDArray[np.bool_]], groups: Counts) -> tuple[Metric, float]:
+    """First minus second, and p by McNemar's test."""
+    gain = right[0].astype(np.int64) - right[1]
+    drawn = np.array([gain @ weights / weights.sum() for weights in draw(groups, RESAMPLES, 0)])
+    wins, losses = int((gain > 0).sum()), int((gain < 0).sum())
+    p = binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
+    return _with_interval(float(gain.mean()), drawn), float(p)
+
+
+def _with_interval(value: float, drawn: Floats) -> Metric:
+    """A difference with its percentile interval."""
+    low, high = np.quantile(drawn, (0.025, 0.975)).tolist()
+    return Metric(value, low, high)
+
+
+def _judge(differences: Sequence[Difference]) -> list[Difference]:
+    """The differences with corrected p and verdict."""
+    corrected = holm([one.p for one in differences])
+    words = ("no difference shown", "better", "worse")
+    return [
+        replace(one, p_holm=p, verdict=words[(p < LEVEL) * (1 if (one.value.value or 0) > 0 else 2)])
+        for one, p in zip(differences, corrected, strict=True)
+    ]
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Correct for many tests by Holm's step-down method (Holm 1979).
+
+    Args:
+        p: K probabilities.
+
+    Returns:
+        K corrected ones, in the same order: below a level where the step-down test at that level rejects.
+    """
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(np.asarray(p)[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(stepped, 1)
+    return corrected.tolist()
