@@ -26,6 +26,7 @@ GROUPS = {
     "data": "pictures",
     "criterion": "the verdict, decided on validation scores",
     "output_dir": "the run",
+    "audit": "what to look at before training",
     "model": "net",
     "head_epochs": "stages: the classifier alone, then the net",
     "batch_size": "steps",
@@ -98,6 +99,10 @@ class TrainConfig(DecisionConfig):
     output_dir: str = option("", "folder of the run; it must be new, or see --resume and --overwrite")
     resume: bool = option(False, "go on with the run in output_dir from where it stopped")
     overwrite: bool = option(False, "throw away the run in output_dir and start anew")
+
+    audit: Literal["basic", "full", "off"] = option(
+        "basic", "look for leaks and shortcuts first: basic reads facts of some files; full, all pictures; or off"
+    )
 
     model: str = option("resnet50", "name of any timm backbone")
     pretrained: str = option("hub", "start weights: hub, off, or a local file or folder (timm, torchvision, lukemelas)")

@@ -124,6 +124,18 @@ class Audit:
         del values["sheets"]
         return values
 
+    def for_report(self) -> dict[str, Any]:
+        """What the report of a checkpoint keeps: level, findings, and the AUC of each shortcut with its interval."""
+        numbers = ("auc", "low", "high", "n")
+        return {
+            "level": self.level,
+            "findings": [asdict(finding) for finding in self.findings],
+            "shortcuts": {
+                name: {number: getattr(shortcut, number) for number in numbers}
+                for name, shortcut in self.shortcuts.items()
+            },
+        }
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Audit":
         """Rebuild an audit.

@@ -129,7 +129,7 @@ def _from_parquet(name: str, root: Path, files: list[str], classes: dict[str, in
 
 def _from_hub(name: str, classes: dict[str, int]) -> Source:
     """A data set of the Hub."""
-    with hub_errors(f"there is no path {name} here, and no such data set can be had from the Hub"):
+    with hub_errors(f"no such path {name} here, and no data set of the Hub can be had by that name"):
         parts = load_dataset(name)
     return _from_parts(name, parts, classes)
 

@@ -107,6 +107,7 @@ def finish(
         test_looks=run.record["test_looks"],
         explanations=explanations,
         data=data_report.to_dict(),
+        audit=run.record.get("audit", {}),
         training=_for_others(run.record),
     )
     if accelerator.is_main_process:
@@ -141,4 +142,4 @@ def _for_others(record: dict[str, Any]) -> dict[str, Any]:
     """The run's record without what the report has elsewhere and without paths of this machine."""
     options = {name: value for name, value in record["options"].items() if name not in LOCAL_OPTIONS}
     options["pretrained"] = Path(options["pretrained"]).name
-    return {name: value for name, value in record.items() if name != "data"} | {"options": options}
+    return {name: value for name, value in record.items() if name not in {"data", "audit"}} | {"options": options}

@@ -4,12 +4,14 @@ import platform
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import nn
 
+from hf_deepfake.audit.run import audit
 from hf_deepfake.config import LABELS, TrainConfig
 from hf_deepfake.data.batch import usable_cores
 from hf_deepfake.data.load import DataReport, prepare
@@ -68,11 +70,13 @@ def train(config: TrainConfig) -> TrainResult:
     if accelerator.is_main_process and not config.resume:
         run.clear()
     run.record["data"] = data_report.to_dict()
+    if config.audit != "off" and accelerator.is_main_process and "audit" not in run.record:
+        run.record["audit"] = audit(config, level=config.audit).for_report()
     run.record["machine"] = _machine(accelerator)
     run.record["status"] = "running"
     if accelerator.is_main_process:
         run.save_record()
-        loop.progress.say(_summary(config, accelerator, net, loop, data_report))
+        loop.progress.say(_summary(config, accelerator, net, loop, data_report, run.record.get("audit")))
     accelerator.wait_for_everyone()
     if config.tracker != "none":
         accelerator.init_trackers("hf_deepfake", config={name: str(value) for name, value in asdict(config).items()})
@@ -132,7 +136,14 @@ def _machine(accelerator: Accelerator) -> dict[str, str | int]:
     }
 
 
-def _summary(config: TrainConfig, accelerator: Accelerator, net: nn.Module, loop: Loop, data: DataReport) -> str:
+def _summary(
+    config: TrainConfig,
+    accelerator: Accelerator,
+    net: nn.Module,
+    loop: Loop,
+    data: DataReport,
+    found: dict[str, Any] | None,
+) -> str:
     """What the run will do, before its first step."""
     machine = _machine(accelerator)
     parameters = sum(parameter.numel() for parameter in net.parameters())
@@ -146,6 +157,7 @@ def _summary(config: TrainConfig, accelerator: Accelerator, net: nn.Module, loop
         )
     lines = {
         "data": data.summary(),
+        "audit": _findings(found) if found else "off",
         "net": f"{config.model}, {parameters / 1e6:.2f} M parameters, {config.image_size} px, "
         f"start weights {config.pretrained}",
         "stages": "\n".join(stages),
@@ -157,3 +169,9 @@ def _summary(config: TrainConfig, accelerator: Accelerator, net: nn.Module, loop
         "output": config.output_dir,
     }
     return "\n".join(f"{name:>8}  " + text.replace("\n", "\n" + " " * 10) for name, text in lines.items())
+
+
+def _findings(found: dict[str, Any]) -> str:
+    """What the audit found, a line each; `hf-deepfake audit` says what to do about it."""
+    lines = [f"{one['severity'].upper()}: {one['what']}" for one in found["findings"]]
+    return "\n".join(lines or ["nothing was found"]) + f" ({found['level']} audit; hf-deepfake audit tells more)"

@@ -207,7 +207,7 @@ def test_what_is_no_source(tmp_path):
         (str(tmp_path / "none"), "no such path"),
         ("faces.zip", r"no such path faces\.zip; give a folder"),
         (str(tmp_path / "notes.txt"), "neither a zip nor a parquet"),
-        ("owner/nothing", r"no path owner/nothing here, and .* from the Hub: HF_HUB_OFFLINE keeps"),
+        ("owner/nothing", r"no such path owner/nothing here, and .* by that name: HF_HUB_OFFLINE keeps"),
     ):
         with pytest.raises(InputError, match=message):
             open_source(text, CLASSES, tmp_path)

@@ -25,7 +25,7 @@ from hf_deepfake.training.run import train
 
 ROOT = Path(__file__).parents[2]
 TINY = {"model": "test_convnext", "pretrained": "off", "image_size": 64, "batch_size": 16, "workers": 0}
-TINY |= {"mixed_precision": "no", "lr": 1e-3, "explained": 0}
+TINY |= {"mixed_precision": "no", "lr": 1e-3, "explained": 0, "audit": "off"}
 
 
 def options(faces, folder, **changes):

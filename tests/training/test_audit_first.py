@@ -1,0 +1,55 @@
+import json
+
+import pytest
+from PIL import Image
+
+from hf_deepfake.audit.run import audit
+from hf_deepfake.config import DataConfig, TrainConfig
+from hf_deepfake.training.run import train
+
+
+def config(data, folder, **changes):
+    return TrainConfig(
+        **{
+            "data": (str(data),), "output_dir": str(folder), "model": "test_convnext", "pretrained": "off",
+            "image_size": 64, "batch_size": 16, "workers": 0, "mixed_precision": "no", "explained": 0, "epochs": 1,
+            "steps_per_epoch": 1,
+        } | changes
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def telling(faces, tmp_path_factory):
+    """The drawn set with its fakes saved as PNG, so that the format tells the class."""
+    folder = tmp_path_factory.mktemp("telling")
+    for label, form in (("real", "jpg"), ("fake", "png")):
+        (folder / label).mkdir()
+        for file in sorted((faces / label).iterdir()):
+            Image.open(file).save(folder / label / f"{file.stem}.{form}")
+    return folder
+
+
+def test_a_shortcut_is_said_before_the_first_step_and_kept(telling, cache, tmp_path, capfd):
+    result = train(config(telling, tmp_path / "run"))
+    said = capfd.readouterr().err
+    assert said.index("FATAL: ") < said.index("epoch 1")
+    found = result.report.audit
+    assert found == audit(DataConfig(data=(str(telling),)), level="basic").for_report()
+    assert found["level"] == "basic"
+    assert found["findings"][0]["severity"] == "fatal"
+    assert found["shortcuts"]["facts"]["auc"] > 0.99
+    assert "file" in found["findings"][0]["what"]
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["audit"] == found
+    assert "audit" not in result.report.training
+
+
+def test_full_looks_at_the_pictures_too(faces, cache, tmp_path):
+    found = train(config(faces, tmp_path / "run", audit="full")).report.audit
+    assert found["level"] == "full"
+    assert set(found["shortcuts"]) == {"facts", "statistics", "content"}
+
+
+def test_off_looks_at_nothing(telling, cache, tmp_path, capfd):
+    assert train(config(telling, tmp_path / "run", audit="off")).report.audit == {}
+    assert "FATAL" not in capfd.readouterr().err
