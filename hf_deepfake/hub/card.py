@@ -1,29 +1,44 @@
 """The model card: README.md of a checkpoint, rendered from its report and nothing else."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
+import timm
 import yaml
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
-from hf_deepfake.config import TrainConfig
+from hf_deepfake.config import DecisionConfig, TrainConfig, parse_criterion
 from hf_deepfake.evaluation.report import MAIN_METRICS, Mean, Report
-from hf_deepfake.evaluation.result import SplitResult
+from hf_deepfake.evaluation.result import UNSURE_METRICS, SplitResult
+from hf_deepfake.evaluation.subsets import FACETS
 
 CARD_FILE = "README.md"
 
 CAPTIONS = {
-    "confusion.png": "Verdicts on the test split.",
-    "roc.png": "ROC curve on the test split, with its 95 % band.",
-    "reliability.png": "How often a score is right: share of fakes by score, on the test split.",
-    "scores.png": "Scores of real and of fake pictures, on the test split.",
+    "confusion.png": "Verdicts on the {} split.",
+    "roc.png": "ROC curve on the {} split, with its 95 % band.",
+    "reliability.png": "How often a score is right: share of fakes by score, on the {} split.",
+    "scores.png": "Scores of real and of fake pictures, on the {} split.",
     "learning_curves.png": "Loss and validation metric by epoch.",
 }
 """File names of the figures that a card shows, in its order, with what it says of them."""
+
+SUBSET_METRICS = ("auc", "accuracy", "recall_fake", "recall_real")
+"""What tables of results apart show."""
+
+CRITERIA = {
+    "accuracy": "gives the most right verdicts",
+    "f1": "gives the best F1 of fake",
+    "eer": "misses as large a share of the fakes as it raises false alarms among the reals",
+    "cost": "costs least (a missed fake {miss_cost:g} times a false alarm, fakes being {prior:.3g} of the pictures)",
+    "fpr<=": "finds the most fakes with at most {share:.3g} of the reals called fake",
+    "recall>=": "raises the fewest false alarms with at least {share:.3g} of the fakes found",
+}
+"""What an operating point of each criterion does on the pictures that decided."""
 
 HUB_METRICS = {
     "auc": "roc_auc",
@@ -61,9 +76,6 @@ EXPLANATION_FINDINGS = {
 ALIKE = 0.5
 """Rank correlation from which maps of two nets count as much the same."""
 
-LOCAL_OPTIONS = {"data", "output_dir", "cache_dir", "resume", "overwrite", "workers", "tracker"}
-"""Options that say where and how to run, not what to train."""
-
 
 def build_card(
     report: Report, *, repo_id: str | None = None, license: str | None = None, figures: Sequence[str] = ()
@@ -83,7 +95,9 @@ def build_card(
     """
     options = report.training.get("options", {})
     monitor = options.get("monitor", "")
+    judged = report.splits.get(report.judged) if report.splits else None
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
+    environment.filters["percent"] = lambda share: f"{100 * share:.3g} %"
     template = (resources.files("hf_deepfake") / "hub" / "card_template.md").read_text(encoding="utf-8")
     text = environment.from_string(template).render(
         metadata=_metadata(report, repo_id, license).to_yaml(),
@@ -91,16 +105,24 @@ def build_card(
         repo_id=repo_id,
         report=report,
         checkpoint=report.checkpoint,
-        test=report.splits.get("test"),
+        criterion=_criterion(report.checkpoint.criterion, options),
+        judged=judged,
+        judged_name=report.judged if judged else "",
         splits=report.splits,
         metric_names=MAIN_METRICS,
+        unsure_names=UNSURE_METRICS,
+        subset_metrics=SUBSET_METRICS,
+        facets=FACETS,
         data=report.data,
+        audit=report.audit,
         training=report.training,
         monitor=MAIN_METRICS.get(monitor, monitor.replace("_", " ")),
         explanation_rows=EXPLANATION_ROWS,
         explanations=[(result, _findings(result.metrics)) for result in report.explanations],
         recipe=_recipe(options),
-        figures={name: caption for name, caption in CAPTIONS.items() if name in figures},
+        figures={
+            name: caption.format(report.judged) for name, caption in CAPTIONS.items() if judged and name in figures
+        },
     )
     return text.rstrip() + "\n"
 
@@ -113,10 +135,18 @@ def _metadata(report: Report, repo_id: str | None, license: str | None) -> Model
         library_name="timm",
         license=license,
         pipeline_tag="image-classification",
+        base_model=_base_model(report.training.get("options", {})),
+        datasets=[source for source in sources if re.fullmatch(r"[\w.-]+/[\w.-]+", source)] or None,
         tags=["image-classification", "timm", "transformers", "deepfake-detection"],
         model_name=_model_name(report, repo_id) if results else None,
         eval_results=results or None,
     )
+
+
+def _base_model(options: dict[str, Any]) -> str | None:
+    """Repository of the start weights; None where they came from elsewhere, or there were none."""
+    start = timm.get_pretrained_cfg(options["model"]) if options.get("pretrained") == "hub" else None
+    return start.hf_hub_id if start else None
 
 
 def _eval_results(dataset: str, test: SplitResult) -> list[EvalResult]:
@@ -134,6 +164,7 @@ def _eval_results(dataset: str, test: SplitResult) -> list[EvalResult]:
                 dataset_type="custom",
                 dataset_name=dataset,
                 dataset_split="test",
+                dataset_args={"pictures": test.n, "groups": test.n_groups},
                 metric_type=hub_name,
                 metric_name=title,
                 metric_value=round(metric.value, 4),
@@ -163,15 +194,22 @@ def _findings(metrics: Mapping[str, Mean]) -> str:
     return "; ".join(clauses).capitalize() + "." if clauses else ""
 
 
+def _criterion(text: str, options: dict[str, Any]) -> str:
+    """A criterion in words; empty where the operating point was not chosen."""
+    if not text:
+        return ""
+    name, share = parse_criterion(text)
+    defaults = {item.name: item.default for item in fields(DecisionConfig)}
+    return CRITERIA[name].format(share=share, **(defaults | options))
+
+
 def _recipe(options: dict[str, Any]) -> str:
-    """The options that differ from the defaults, as a recipe in YAML; a local path is cut to its last part."""
+    """The options that differ from the defaults, as a recipe in YAML."""
     defaults = {item.name: item.default for item in fields(TrainConfig)}
     # JSON has made lists of tuples, so an empty tuple is compared as what it has become.
     chosen = {
         name: value
         for name, value in options.items()
-        if name not in LOCAL_OPTIONS and value != (defaults.get(name) if defaults.get(name) != () else [])
+        if value != (defaults.get(name) if defaults.get(name) != () else [])
     }
-    if chosen.get("pretrained") not in {None, "hub", "off"}:
-        chosen["pretrained"] = Path(chosen["pretrained"]).name
     return yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True).rstrip() if chosen else ""

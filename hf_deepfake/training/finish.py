@@ -24,7 +24,6 @@ from hf_deepfake.evaluation.predict import predict_logits
 from hf_deepfake.evaluation.report import REPORT_FILE, ExplanationResult, Report
 from hf_deepfake.evaluation.scores import SCORES_FILE, save_scores, score_table
 from hf_deepfake.explain.faithfulness import measure_faithfulness
-from hf_deepfake.hub.card import LOCAL_OPTIONS
 from hf_deepfake.hub.render import render
 from hf_deepfake.models.build import data_config
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
@@ -33,6 +32,9 @@ from hf_deepfake.pictures.open import open_picture
 from hf_deepfake.training.resume import RunFolder
 
 JUDGED = ("validation", "test")
+
+LOCAL_OPTIONS = {"data", "output_dir", "cache_dir", "resume", "overwrite", "workers", "tracker"}
+"""Options that say where and how to run, not what to train: the report leaves them out."""
 
 MARGIN_PICTURES = 200
 """Training pictures from which the margin around the face is measured: medians need no more."""

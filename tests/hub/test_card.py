@@ -1,12 +1,11 @@
 import dataclasses
-import json
 
 import pytest
 from huggingface_hub import ModelCard
 
-from hf_deepfake.config import TrainConfig
 from hf_deepfake.evaluation.report import CheckpointInfo, ExplanationResult, Mean, Report
-from hf_deepfake.evaluation.result import evaluate_scores
+from hf_deepfake.evaluation.result import Metric, evaluate_scores
+from hf_deepfake.evaluation.subsets import OwnThreshold
 from hf_deepfake.hub.card import build_card
 
 NET = CheckpointInfo("resnet18", 64, 11_177_538)
@@ -15,9 +14,7 @@ SCORES, LABELS = [0.9, 0.8, 0.3, 0.2, 0.6, 0.1, 0.7, 0.4], [1, 1, 1, 0, 0, 0, 1,
 
 @pytest.fixture(scope="module")
 def report():
-    config = TrainConfig(
-        data=("/home/someone/faces",), output_dir="runs/secret", model="resnet18", pretrained="/home/someone/start.pth"
-    )
+    options = {"model": "resnet18", "pretrained": "start.pth", "real_names": [], "epochs": 10, "monitor": "auc"}
     return Report(
         checkpoint=dataclasses.replace(NET, temperature=1.25, operating_point=0.4),
         splits={"test": evaluate_scores(SCORES, LABELS, ["a", "a", "b", "b", "c", "c", "d", "d"], test_looks=2)},
@@ -35,12 +32,12 @@ def report():
             "fingerprint": "f00d",
         },
         training={
-            "options": json.loads(json.dumps(dataclasses.asdict(config))),
+            "options": options,
             "versions": {"torch": "2.15.0"},
             "epochs": [{"epoch": 1}, {"epoch": 2}],
             "best_epoch": 2,
             "train_seconds": 120.0,
-            "machine": {"device": "A CPU"},
+            "machine": {"device": "A CPU", "cores": 2, "precision": "no"},
         },
     )
 
@@ -57,19 +54,27 @@ def test_metadata_key_by_key(report):
     accuracy, metric = results["accuracy"], report.splits["test"].metrics["accuracy"]
     assert accuracy.metric_value == 0.75
     assert accuracy.metric_name == f"Accuracy, 95 % interval {metric.low:.3f} to {metric.high:.3f}"
-    assert (accuracy.dataset_name, accuracy.dataset_split) == ("faces", "test")
+    assert (accuracy.dataset_name, accuracy.dataset_split, accuracy.dataset_type) == ("faces", "test", "custom")
+    assert accuracy.dataset_args == {"pictures": 8, "groups": 4}
+    assert accuracy.task_type == "image-classification"
+    assert (data.base_model, data.datasets) == (None, None)
 
 
 def test_all_sections_of_a_whole_report(report):
     text = ModelCard(build_card(report, repo_id="me/detector", figures=["roc.png", "other.png"])).text
     headings = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
-    assert headings == ["Use", "Results", "Data", "Training", "Reproduce", "Limits"]
+    assert headings == [
+        "Use", "How it decides", "Results", "Data", "Training", "Reproduce", "Limits", "Citation",
+    ]  # fmt: skip
     for part in (
         'pipeline("image-classification", model="me/detector")',
-        "at a probability of 0.400",
+        "from a probability of 0.400 on",
+        "divided by a temperature of 1.250",
+        "| 0.1 % | ",
+        "2 minutes on A CPU, 2 cores, float32",
         f"| AUC | {report.splits['test'].metrics['auc']} |",
         "(4 of them:",
-        "looked at its test split 2 times",
+        "test split was looked at 2 times",
         "(roc.png)",
         "| train | 1,200 | 7 |",
         "groups 1, pictures 3. Dropped from the earlier split: 5 pictures.",
@@ -81,7 +86,7 @@ def test_all_sections_of_a_whole_report(report):
         "A score is not evidence",
     ):
         assert part in text
-    for part in ("/home/someone", "runs/secret", "anna", "other.png", "confusion.png"):
+    for part in ("real_names", "anna", "other.png", "confusion.png", "unsure", "By source", "Other data", "audit ("):
         assert part not in text
 
 
@@ -93,7 +98,10 @@ def test_tables_are_unbroken(report):
 
 def test_validation_is_said_to_be_too_good(report):
     text = build_card(dataclasses.replace(report, splits={"validation": report.splits["test"], **report.splits}))
-    assert "The validation split chose the epoch and the temperature, so its numbers are too good." in text
+    assert (
+        "The validation pictures chose the epoch, temperature and operating point, so their numbers are too good."
+        in (text)
+    )
     assert "| | validation | test |" in text
 
 
@@ -113,8 +121,10 @@ def test_measured_maps_are_shown():
     text = explained(deletion_difference=(-0.25, -0.15))
     assert [line for line in text.splitlines() if line.startswith("## ")] == [
         "## Use",
+        "## How it decides",
         "## Where it looks",
         "## Limits",
+        "## Citation",
     ]
     lines = text.splitlines()
     start = lines.index("| | Maps | Moved at random | Difference | Pictures |")
@@ -162,8 +172,8 @@ def test_what_is_unknown_is_absent():
         "tags": ["image-classification", "timm", "transformers", "deepfake-detection"],
     }
     headings = [line for line in card.text.splitlines() if line.startswith("## ")]
-    assert headings == ["## Use", "## Limits"]
-    for part in ("None", "N/A", "temperature", "probability of", ".png"):
+    assert headings == ["## Use", "## How it decides", "## Limits", "## Citation"]
+    for part in ("None", "N/A", "temperature", "unsure", "|", ".png"):
         assert part not in card.text
 
 
@@ -175,5 +185,110 @@ def test_kept_leaks_and_missing_groups_are_said(report):
     )
     assert "They were **kept**, so the results above are too good." in text
     assert "the intervals may be too narrow" in text
-    assert "The validation split chose" not in text
-    assert "looked at its test split" not in text
+    assert "The validation pictures chose" not in text
+    assert "test split was looked at" not in text
+
+
+def test_the_decision_in_words(report):
+    band = evaluate_scores(SCORES, LABELS, threshold=0.4, unsure_band=(0.3, 0.6))
+    info = dataclasses.replace(
+        report.checkpoint,
+        criterion="fpr<=0.05",
+        decided_on="validation split of faces",
+        unsure_band=(0.3, 0.6),
+        unsure_error=0.01,
+    )
+    text = build_card(dataclasses.replace(report, checkpoint=info, splits={"test": band}))
+    for part in (
+        "On the validation split of faces, this point finds the most fakes with at most 0.05 of the reals called fake.",
+        "Between 0.300 and 0.600 the honest answer is **unsure**",
+        "at most 1 % of the fakes are surely called real",
+        f"| Pictures that get a verdict | {band.unsure['coverage']} |",
+        f"| Wrong among these | {band.unsure['error']} |",
+        f"| 10 % | {band.precision_at['0.1']} |",
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("criterion", "words"),
+    [
+        ("accuracy", "gives the most right verdicts"),
+        ("recall>=.9", "with at least 0.9 of the fakes found"),
+        ("cost", "a missed fake 5 times a false alarm, fakes being 0.5 of the pictures"),
+    ],
+)
+def test_criteria_in_words(report, criterion, words):
+    training = {**report.training, "options": {**report.training["options"], "miss_cost": 5.0}}
+    info = dataclasses.replace(report.checkpoint, criterion=criterion, decided_on="x")
+    assert words in build_card(dataclasses.replace(report, checkpoint=info, training=training))
+
+
+def test_results_apart_and_on_other_data(report):
+    part = evaluate_scores(SCORES, LABELS, threshold=0.4)
+    own = OwnThreshold(0.35, Metric(0.7, 0.6, 0.8), Metric(0.8, 0.7, 0.9), Metric(0.1, 0.0, 0.2))
+    text = build_card(
+        dataclasses.replace(
+            report,
+            subsets={"source": {"street": part, "studio": part}, "manipulation": {"swap": part, "gan": part}},
+            own_thresholds={"street": own, "studio": own},
+            cross_data={"elsewhere": part},
+        )
+    )
+    row = " | ".join(str(part.metrics[name]) for name in ("auc", "accuracy", "recall_fake", "recall_real"))
+    for line in (
+        "### By source",
+        "| Source | Pictures | AUC | Accuracy | Recall of fake | Recall of real |",
+        f"| street | 4 real, 4 fake | {row} |",
+        f"| swap | 4 real, 4 fake | {row} |",
+        "### A threshold for each source",
+        "| studio | 0.350 | 0.700 [0.600, 0.800] | 0.800 [0.700, 0.900] | 0.100 [0.000, 0.200] |",
+        "## Other data",
+        f"| elsewhere | 4 real, 4 fake | {row} |",
+    ):
+        assert line in text.splitlines()
+    assert "By file format" not in text
+
+
+def test_what_the_audit_found(report):
+    found = {
+        "level": "basic",
+        "shortcuts": {"facts": {"auc": 0.99, "low": 0.98, "high": 1.0, "n": 100}},
+        "findings": [{"severity": "fatal", "what": "the format tells the class", "advice": "normalise"}],
+    }
+    text = build_card(dataclasses.replace(report, audit=found))
+    assert "An audit (basic) looked for leaks and shortcuts." in text
+    assert "from facts of the file 0.990 [0.980, 1.000]." in " ".join(text.split())
+    assert "- **Fatal**: the format tells the class" in text
+    clean = build_card(dataclasses.replace(report, audit={"level": "full", "shortcuts": {}, "findings": []}))
+    assert "An audit (full) looked for leaks and shortcuts and found none." in clean
+
+
+def test_start_weights_and_hub_data_are_named(report):
+    options = {**report.training["options"], "pretrained": "hub"}
+    card = ModelCard(
+        build_card(
+            dataclasses.replace(
+                report,
+                training={**report.training, "options": options},
+                data={**report.data, "sources": {"owner/faces": {}, "folder": {}}},
+            )
+        )
+    )
+    assert card.data.base_model == "timm/resnet18.a1_in1k"
+    assert card.data.datasets == ["owner/faces"]
+    for pretrained in ("off", "start.pth"):
+        options["pretrained"] = pretrained
+        assert _data(report, options).base_model is None
+
+
+def _data(report, options):
+    return ModelCard(build_card(dataclasses.replace(report, training={**report.training, "options": options}))).data
+
+
+def test_a_card_survives_its_file(report, tmp_path):
+    text = build_card(report, repo_id="me/detector", license="mit")
+    ModelCard(text).save(tmp_path / "README.md")
+    again = ModelCard.load(tmp_path / "README.md")
+    assert again.data.to_dict() == ModelCard(text).data.to_dict()
+    assert again.text == ModelCard(text).text
