@@ -1,10 +1,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint serve
+.PHONY: card demo test lint serve
 
 demo: .venv/installed
 	$(BIN)/python scripts/demo.py
+
+card: demo
+	cp runs/demo/checkpoint/report.json docs/demo_report.json
+	$(BIN)/python -c "from hf_deepfake import *; print(build_card(Report.load('docs/demo_report.json')), end='')" > model_card.md
 
 test: .venv/installed
 	$(BIN)/python -m pytest

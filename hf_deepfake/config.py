@@ -33,6 +33,7 @@ GROUPS = {
     "flip": "augmentation of training pictures",
     "monitor": "the epoch that is kept",
     "explained": "the maps of where the net looks",
+    "push_to_hub": "publishing",
     "mixed_precision": "machine",
 }
 """Headings of the options, by the first option of each group."""
@@ -156,6 +157,13 @@ class TrainConfig(DecisionConfig):
         32, "test pictures, half of each class, on which maps are measured: a pass over 60 times as many; 0 is off", 0
     )
 
+    push_to_hub: str = option("", "push the finished checkpoint to this OWNER/NAME on the Hub")
+    hub_license: str = option("", "the Hub's name of the licence of what is pushed; nobody can choose it for you")
+    hub_private: bool = option(False, "only the owner may see what is pushed")
+    push_every: int | None = option(
+        None, "push the best epoch so far to the branch training, too, every this many epochs", 1
+    )
+
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = option(
         "auto", "auto: the launcher's choice; else bf16 where the GPU or the CPU's flags make it faster"
     )
@@ -177,6 +185,10 @@ class TrainConfig(DecisionConfig):
             raise InputError("head_epochs and epochs are both 0; nothing would be trained, so raise one of them")
         if self.class_weights is not None and len(self.class_weights) != len(LABELS):
             raise InputError(f"class_weights needs two numbers, real and fake, not {len(self.class_weights)}")
+        if self.push_to_hub and not self.hub_license:
+            raise InputError("push_to_hub needs a licence; add --hub_license, such as cc-by-nc-4.0")
+        if not self.push_to_hub and (self.hub_license or self.hub_private or self.push_every):
+            raise InputError("nothing is pushed without a repository; add --push_to_hub OWNER/NAME")
         if self.batch_size % self.accumulation:
             raise InputError(f"batch_size {self.batch_size} does not divide by accumulation {self.accumulation}")
 

@@ -54,6 +54,8 @@ def _train(given: dict[str, Any]) -> int:
     if os.environ.get("RANK", "0") == "0":
         print(result.report.summary())
         print(f"\ncheckpoint  {result.checkpoint}\nreport      {result.checkpoint / 'report.json'}")
+        if result.url:
+            print(f"pushed to   {result.url}")
     return 0
 
 

@@ -29,12 +29,9 @@ from hf_deepfake.models.build import data_config
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.pictures.crop import measure_margin
 from hf_deepfake.pictures.open import open_picture
-from hf_deepfake.training.resume import RunFolder
+from hf_deepfake.training.resume import LOCAL_OPTIONS, RunFolder
 
 JUDGED = ("validation", "test")
-
-LOCAL_OPTIONS = {"data", "output_dir", "cache_dir", "resume", "overwrite", "workers", "tracker"}
-"""Options that say where and how to run, not what to train: the report leaves them out."""
 
 MARGIN_PICTURES = 200
 """Training pictures from which the margin around the face is measured: medians need no more."""

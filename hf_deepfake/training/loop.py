@@ -6,6 +6,7 @@ therefore needs no generator states, and several processes draw as one: each tak
 
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -70,7 +71,9 @@ class Loop:
         model: nn.Module,
         data: DatasetDict,
         data_config: dict[str, Any],
+        after_epoch: Callable[[int], None] | None = None,
     ):
+        self.after_epoch = after_epoch
         self.config, self.accelerator, self.run, self.data = config, accelerator, run, data
         self.data_config = data_config
         self.device = accelerator.device
@@ -269,6 +272,8 @@ class Loop:
         tracked = {name: number for name, number in entry.items() if isinstance(number, float)}
         self.accelerator.log(tracked, step=position.epoch)
         self.progress.epoch(entry, config.monitor, is_best)
+        if self.after_epoch and self.accelerator.is_main_process:
+            self.after_epoch(position.epoch)
 
     def _save_state(self, optimizer: Any) -> None:
         """Write the state from the main process."""

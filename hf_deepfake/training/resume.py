@@ -21,7 +21,15 @@ from hf_deepfake.config import TrainConfig
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import replacing, write_json
 
-FREE_TO_CHANGE = frozenset({"resume", "overwrite", "workers", "cache_dir", "tracker", "output_dir", "compile"})
+LOCAL_OPTIONS = frozenset(
+    {
+        *("data", "output_dir", "cache_dir", "resume", "overwrite", "workers", "tracker"),
+        *("push_to_hub", "hub_license", "hub_private", "push_every"),
+    }
+)
+"""Options that say where and how to run and publish, not what to train: the report leaves them out."""
+
+FREE_TO_CHANGE = LOCAL_OPTIONS - {"data"} | {"compile"}
 """Options that may differ when a run is resumed: they do not change what is learnt."""
 
 PACKAGES = ("hf-deepfake", "torch", "torchvision", "timm", "transformers", "datasets", "accelerate", "numpy", "pillow")

@@ -21,6 +21,7 @@ from hf_deepfake.models.build import build_model, data_config, unfreeze
 from hf_deepfake.training.device import cpu_name, make_accelerator
 from hf_deepfake.training.finish import finish
 from hf_deepfake.training.loop import Loop
+from hf_deepfake.training.publish import check_publishing, epoch_publisher, publish_run
 from hf_deepfake.training.resume import RunFolder, Stopped
 
 
@@ -32,11 +33,13 @@ class TrainResult:
         folder: the run's folder.
         checkpoint: the checkpoint folder in it.
         report: what was measured.
+        url: of the repository that the checkpoint was pushed to, on the main process; None if it was not.
     """
 
     folder: Path
     checkpoint: Path
     report: Report
+    url: str | None = None
 
 
 def train(config: TrainConfig) -> TrainResult:
@@ -58,6 +61,7 @@ def train(config: TrainConfig) -> TrainResult:
     if run.record["status"] == "finished":
         return TrainResult(run.folder, run.checkpoint, Report.load(run.checkpoint / "report.json"))
     accelerator = make_accelerator(config)
+    check_publishing(config)
     set_seed(config.seed)
     net = build_model(
         config.model, image_size=config.image_size, drop_rate=config.drop_rate, pretrained=config.pretrained
@@ -66,7 +70,15 @@ def train(config: TrainConfig) -> TrainResult:
         data, data_report = prepare(config)
     _check_data(data_report)
     _check_fingerprint(run, data_report)
-    loop = Loop(config, accelerator, run, net, data, data_config(net, config.image_size))
+    loop = Loop(
+        config,
+        accelerator,
+        run,
+        net,
+        data,
+        data_config(net, config.image_size),
+        after_epoch=epoch_publisher(config, run, net) if config.push_every else None,
+    )
     if accelerator.is_main_process and not config.resume:
         run.clear()
     run.record["data"] = data_report.to_dict()
@@ -90,7 +102,8 @@ def train(config: TrainConfig) -> TrainResult:
     report = finish(config, accelerator, run, net, data, data_report, loop.workers)
     _close(run, accelerator, "finished", time.monotonic())
     accelerator.end_training()
-    return TrainResult(run.folder, run.checkpoint, report)
+    pushed = publish_run(config, run) if config.push_to_hub and accelerator.is_main_process else None
+    return TrainResult(run.folder, run.checkpoint, report, pushed)
 
 
 def _check_data(report: DataReport) -> None:

@@ -1,0 +1,103 @@
+"""A run that publishes itself: the best epoch so far to a branch, the finished checkpoint to main."""
+
+import logging
+import tempfile
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+from torch import nn
+
+from hf_deepfake.config import TrainConfig
+from hf_deepfake.errors import InputError
+from hf_deepfake.hub.push import push_to_hub
+from hf_deepfake.hub.upload import check_target, upload
+from hf_deepfake.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, export_checkpoint
+from hf_deepfake.training.resume import RunFolder
+
+BRANCH = "training"
+"""Where unfinished checkpoints go, so that nobody loads one by the repository's name alone."""
+
+UNFINISHED = """\
+---
+library_name: timm
+pipeline_tag: image-classification
+license: {license}
+---
+
+# An unfinished training run
+
+Best epoch so far: {epoch}. It is neither calibrated nor tested; do not judge pictures by it.
+"""
+
+logger = logging.getLogger(__name__)
+
+
+def check_publishing(config: TrainConfig) -> None:
+    """Make sure, before anything is computed, that the run can be pushed, if it shall be.
+
+    Args:
+        config: the run.
+
+    Raises:
+        InputError: the Hub does not take the name or the token.
+    """
+    if config.push_to_hub:
+        check_target(config.push_to_hub, dry_run=False)
+
+
+def epoch_publisher(config: TrainConfig, run: RunFolder, net: nn.Module) -> Callable[[int], None]:
+    """Make what the loop calls after each epoch; a push that fails is only warned of, and training goes on.
+
+    Args:
+        config: the run.
+        run: its folder, with the best epoch's weights.
+        net: any net of the run's kind; it stays as it is.
+
+    Returns:
+        A function of the number of epochs that are done, for the main process.
+    """
+
+    def publish(epochs_done: int) -> None:
+        if config.push_every is None or epochs_done % config.push_every:
+            return
+        best = deepcopy(net).cpu()
+        best.load_state_dict(run.load_best())
+        card = UNFINISHED.format(license=config.hub_license, epoch=run.record["best_epoch"])
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint = export_checkpoint(best, Path(folder) / "checkpoint", image_size=config.image_size)
+            files = {name: checkpoint / name for name in (CONFIG_FILE, WEIGHTS_FILE)}
+            try:
+                upload(
+                    "model",
+                    config.push_to_hub,
+                    {**files, "README.md": card.encode()},
+                    message=f"Best of {epochs_done} epochs",
+                    private=config.hub_private or None,
+                    revision=BRANCH,
+                )
+            except InputError as error:
+                logger.warning("%s; training goes on", error)
+
+    return publish
+
+
+def publish_run(config: TrainConfig, run: RunFolder) -> str:
+    """Push the finished checkpoint.
+
+    Args:
+        config: the run.
+        run: its folder.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        InputError: the Hub cannot be reached or refuses; the run is finished all the same.
+    """
+    try:
+        pushed = push_to_hub(run.checkpoint, config.push_to_hub, license=config.hub_license, private=config.hub_private)
+    except InputError as error:
+        again = f"hf-deepfake push {run.checkpoint} {config.push_to_hub} --license {config.hub_license}"
+        raise InputError(f"{error}; the run is finished, so push it later with: {again}") from error
+    return str(pushed.url)
