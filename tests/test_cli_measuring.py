@@ -32,7 +32,7 @@ def test_from_recalibration_to_card_and_back(checkpoint, faces, tmp_path, capsys
     assert "Recall of fake" in capsys.readouterr().out
     assert load_checkpoint(new).criterion == "recall>=.9"
     figures = {"confusion.png", "roc.png", "reliability.png", "scores.png"}
-    written = figures | {"report.json", "scores.parquet"}
+    written = figures | {"report.json", "report.html", "scores.parquet"}
     assert written | {"config.json", "model.safetensors", "README.md"} <= names(new)
 
     assert run("evaluate", new, "sample", "--split", "all", "--out", out, "--into_card") == 0

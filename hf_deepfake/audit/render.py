@@ -1,15 +1,12 @@
 """An audit as text, and as a folder: JSON, figures and one HTML page that needs nothing else."""
 
-import base64
-from importlib import resources
 from pathlib import Path
-
-from jinja2 import Environment, StrictUndefined
 
 from hf_deepfake.audit.figures import TITLES, counts_figure, shortcuts_figure, telling_figure
 from hf_deepfake.audit.findings import Audit
 from hf_deepfake.config import LABELS, SPLITS
 from hf_deepfake.evaluation.figures import save_figure
+from hf_deepfake.evaluation.html import inline, render_page
 from hf_deepfake.files import make_folder, replacing, write_json
 
 
@@ -59,7 +56,7 @@ def write_audit(audit: Audit, folder: str | Path) -> None:
     for name, figure in figures.items():
         path = folder / f"{name}.png"
         save_figure(figure, path)
-        pictures[name] = _inline(path.read_bytes(), "png")
+        pictures[name] = inline(path.read_bytes(), "png")
     for name, sheet in audit.sheets.items():
         with replacing(folder / f"sheet_{name}.jpg") as temporary:
             temporary.write_bytes(sheet)
@@ -70,20 +67,13 @@ def write_audit(audit: Audit, folder: str | Path) -> None:
 
 def _page(audit: Audit, figures: dict[str, str]) -> str:
     """The HTML page."""
-    template = (resources.files("hf_deepfake") / "audit" / "page.html").read_text(encoding="utf-8")
-    # What a data set's author chose (names, paths) is escaped: a page must not run what a zip says.
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(template).render(
+    return render_page(
+        "audit",
         audit=audit,
         figures=figures,
-        sheets={name: _inline(sheet, "jpeg") for name, sheet in audit.sheets.items()},
+        sheets={name: inline(sheet, "jpeg") for name, sheet in audit.sheets.items()},
         titles=TITLES,
         splits=SPLITS,
         labels=LABELS,
         tally={kind: sum(one.severity == kind for one in audit.findings) for kind in ("fatal", "warning", "note")},
     )
-
-
-def _inline(content: bytes, kind: str) -> str:
-    """A picture as the address that a page can hold."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from hf_deepfake.evaluation.html import PAGE_FILE, build_page
 from hf_deepfake.evaluation.measure import draw_figures
 from hf_deepfake.evaluation.report import REPORT_FILE, Report
 from hf_deepfake.evaluation.scores import SCORES_FILE, load_scores, save_scores
@@ -13,7 +14,7 @@ from hf_deepfake.models.checkpoint import CONFIG_FILE
 
 
 def render(folder: str | Path) -> Report:
-    """Draw the figures of a report and, where it lies in a checkpoint's folder, write the card.
+    """Draw the figures of a report, write its page and, where it lies in a checkpoint's folder, its card.
 
     Args:
         folder: holds report.json and scores.parquet.
@@ -27,6 +28,9 @@ def render(folder: str | Path) -> Report:
     folder = Path(folder)
     report = Report.load(folder / REPORT_FILE)
     figures = draw_figures(report, load_scores(folder / SCORES_FILE), folder)
+    with replacing(folder / PAGE_FILE) as temporary:
+        page = build_page(report, {name: (folder / name).read_bytes() for name in figures})
+        temporary.write_text(page, encoding="utf-8")
     if (folder / CONFIG_FILE).is_file():
         with replacing(folder / CARD_FILE) as temporary:
             temporary.write_text(build_card(report, figures=figures), encoding="utf-8")

@@ -53,7 +53,7 @@ def test_a_run_leaves_record_scores_and_checkpoint(finished):
     }  # fmt: skip
     assert {path.name for path in finished.checkpoint.iterdir()} == {
         "config.json", "model.safetensors", "report.json", "README.md", "confusion.png", "roc.png", "reliability.png",
-        "scores.png", "learning_curves.png", "scores.parquet",
+        "scores.png", "learning_curves.png", "scores.parquet", "report.html",
     }  # fmt: skip
     record = json.loads((finished.folder / "run.json").read_text())
     assert record["status"] == "finished"
