@@ -148,6 +148,10 @@ class TrainConfig(DecisionConfig):
     rotate: float = option(0.0, "largest rotation, degrees", 0.0, 180.0)
     colour: float = option(0.2, "largest change of brightness, contrast and saturation, as a share; 0 is off", 0.0, 1.0)
 
+    degrade: bool = option(
+        False, "degrade training pictures: none to three of 31 kinds (JPEG, blur, noise, weather ...), any severity"
+    )
+
     monitor: Literal["auc", "average_precision", "accuracy", "balanced_accuracy", "f1_fake", "log_loss"] = option(
         "auc", "validation metric that chooses the epoch: AUC needs no threshold"
     )

@@ -3,11 +3,12 @@
 import math
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import torch
 from datasets import Dataset, Image
 from PIL.Image import Resampling
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from hf_deepfake.config import TrainConfig
+from hf_deepfake.pictures.degradations import REFERENCE
 from hf_deepfake.pictures.open import open_picture
 
 
@@ -41,13 +43,23 @@ class Pictures(TorchDataset):
         data_config: timm's preprocessing; `input_size` and `interpolation` are used.
         reduced: decode a JPEG at reduced scale where it is at least twice as large as needed. Faster, but not to
             the bit what a reader of the checkpoint sees: for training pictures only.
+        change: what to do to each picture before it becomes a square, from the picture and its index; larger ones
+            are first shrunk to a shorter side of 224 px or the net's. An index counts on over epochs: its rest by the
+            number of rows is the row, so that a change drawn from it differs between epochs.
     """
 
-    def __init__(self, dataset: Dataset, data_config: dict[str, Any], reduced: bool = False):
+    def __init__(
+        self,
+        dataset: Dataset,
+        data_config: dict[str, Any],
+        reduced: bool = False,
+        change: Callable[[PIL.Image.Image, int], PIL.Image.Image] | None = None,
+    ):
         self.rows = dataset.select_columns(["image", "label"]).cast_column("image", Image(decode=False))
         self.size: int = data_config["input_size"][-1]
         self.resample = Resampling[data_config["interpolation"].upper()]
         self.draft = self.size if reduced else None
+        self.change = change
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -55,15 +67,25 @@ class Pictures(TorchDataset):
     def __getitem__(self, index: int) -> Batch:
         return self.__getitems__([index])
 
-    def __getitems__(self, positions: list[int]) -> Batch:
+    def __getitems__(self, indices: list[int]) -> Batch:
         """Decode several rows into one batch."""
+        positions = [index % len(self.rows) for index in indices]
         rows = self.rows[positions]
         pictures = np.empty((len(positions), self.size, self.size, 3), dtype=np.uint8)
-        for slot, image in zip(pictures, rows["image"], strict=True):
+        for slot, image, index in zip(pictures, rows["image"], indices, strict=True):
             picture = open_picture(image["bytes"] or image["path"], draft=self.draft)
+            if self.change is not None:
+                picture = self.change(self._shrunk(picture), index)
             slot[:] = picture.resize((self.size, self.size), self.resample)
         nchw = torch.from_numpy(pictures).permute(0, 3, 1, 2)  # in NHWC memory: what torch calls channels_last
         return Batch(nchw, torch.tensor(rows["label"]), torch.tensor(positions))
+
+    def _shrunk(self, picture: PIL.Image.Image) -> PIL.Image.Image:
+        """The picture no larger than a change needs it: its cost grows with the pixels."""
+        times = max(self.size, REFERENCE) / min(picture.size)
+        if times >= 1:
+            return picture
+        return picture.resize((round(picture.width * times), round(picture.height * times)), self.resample)
 
 
 def make_loader(pictures: Pictures, batches: Iterable[list[int]], workers: int, pin_memory: bool) -> DataLoader:

@@ -112,6 +112,26 @@ def degrade_at_random(image: Image.Image, rng: np.random.Generator) -> Image.Ima
     return image
 
 
+@dataclass(frozen=True)
+class Degrade:
+    """Degrades the pictures of a training run, or all pictures in one stated way; for `data.batch.Pictures`.
+
+    Attributes:
+        seed: of the run; with a picture's index it seeds all that is drawn, so that neither the class of a picture
+            nor the order of pictures has a say.
+        condition: a family and a severity; None draws for each picture.
+    """
+
+    seed: int
+    condition: tuple[str, int] | None = None
+
+    def __call__(self, image: Image.Image, index: int) -> Image.Image:
+        """Degrade a picture by its index."""
+        if self.condition is None:
+            return degrade_at_random(image, np.random.default_rng((self.seed, index)))
+        return degrade(image, *self.condition, seed=(self.seed, index))
+
+
 def conditions() -> Iterator[tuple[str, int]]:
     """Name every family with every severity.
 

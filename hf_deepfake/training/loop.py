@@ -27,6 +27,7 @@ from hf_deepfake.evaluation.calibration import fake_probability
 from hf_deepfake.evaluation.metrics import compute_metrics
 from hf_deepfake.evaluation.predict import predict_logits
 from hf_deepfake.models.build import freeze_statistics, unfreeze
+from hf_deepfake.pictures.degrade import Degrade
 from hf_deepfake.training.order import Share, StepBatches, epoch_order
 from hf_deepfake.training.progress import Progress
 from hf_deepfake.training.resume import RunFolder, Stopped, StopSignals
@@ -97,7 +98,7 @@ class Loop:
         )
         self.ema = ModelEmaV3(self.net, decay=config.ema, use_warmup=True) if config.ema else None
         self.batches = StepBatches(self.share)
-        pictures = Pictures(train, data_config, reduced=True)
+        pictures = Pictures(train, data_config, reduced=True, change=Degrade(config.seed) if config.degrade else None)
         self.loader = make_loader(pictures, self.batches, self.workers, pin_memory=self.device.type == "cuda")
         self.position = Position()
         self.progress = Progress(accelerator.is_main_process, sum(stage.steps for stage in self.stages))
@@ -291,8 +292,9 @@ class Loop:
         self.accelerator.wait_for_everyone()
 
     def _order(self, epoch: int) -> np.ndarray:
-        """Positions of the training pictures in an epoch's order."""
-        return epoch_order(self.config.sampling, self.labels, self.groups, self.config.seed, epoch)
+        """Indices of the training pictures in an epoch's order, counted on from epoch to epoch."""
+        order = epoch_order(self.config.sampling, self.labels, self.groups, self.config.seed, epoch)
+        return order + epoch * len(self.labels)
 
     def _steps_done(self) -> int:
         """Optimiser steps before the one in hand."""

@@ -111,3 +111,35 @@ def test_rows_of_a_draw_are_what_a_process_needs(split):
 def test_workers_share_the_cores():
     assert default_workers(1) == min(8, usable_cores())
     assert default_workers(10_000) == 1
+
+
+def test_a_change_gets_the_index_that_counts_on(split):
+    seen = []
+
+    def change(picture, index):
+        seen.append((picture.size, index))
+        return picture.point(lambda value: 255 - value)
+
+    pictures = Pictures(split, DATA_CONFIG, change=change)
+    count = len(pictures)
+    first, later = pictures.__getitems__([1, 0]), pictures.__getitems__([1 + 2 * count, count])
+    plain = Pictures(split, DATA_CONFIG).__getitems__([1, 0])
+    assert [index for _, index in seen] == [1, 0, 1 + 2 * count, count]
+    assert first.positions.tolist() == later.positions.tolist() == [1, 0]
+    assert first.labels.tolist() == later.labels.tolist() == plain.labels.tolist()
+    assert torch.equal(first.pictures, later.pictures)
+    # Nearly: the resampling rounds once before and once after.
+    assert (first.pictures.int() - (255 - plain.pictures.int())).abs().max() <= 1
+
+
+def test_a_large_picture_is_shrunk_before_a_change(tmp_path):
+    Pillow.new("RGB", (1000, 900)).save(tmp_path / "large.png")
+    rows = {"image": [str(tmp_path / "large.png")], "label": [0]}
+    sizes = []
+    pictures = Pictures(
+        Dataset.from_dict(rows).cast_column("image", Image()),
+        DATA_CONFIG,
+        change=lambda picture, index: sizes.append(picture.size) or picture,
+    )
+    pictures.__getitems__([0])
+    assert sizes == [(249, 224)]

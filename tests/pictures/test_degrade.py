@@ -7,7 +7,15 @@ from scipy.stats import chi2_contingency
 
 from hf_deepfake.errors import InputError
 from hf_deepfake.pictures import degradations as changes
-from hf_deepfake.pictures.degrade import FAMILIES, MILD, SEVERITIES, conditions, degrade, degrade_at_random
+from hf_deepfake.pictures.degrade import (
+    FAMILIES,
+    MILD,
+    SEVERITIES,
+    Degrade,
+    conditions,
+    degrade,
+    degrade_at_random,
+)
 
 FLAT = Image.new("RGB", (224, 224), (100, 150, 200))
 
@@ -109,6 +117,31 @@ def test_what_there_is_not(picture):
         degrade(picture, "jpeg", 6, 0)
 
 
+@pytest.mark.parametrize("of_a_class", [lambda index: index % 2 == 0, lambda index: index < 3000])
+def test_both_classes_are_degraded_alike(monkeypatch, of_a_class):
+    """However indices are dealt to classes: in turn, as paired sampling does, or one class after the other."""
+    counts = np.zeros((2, len(FAMILIES) * 5 + 1), int)
+    places = {name: place for place, name in enumerate(FAMILIES)}
+    drawn = []
+    families = {
+        name: type(kind)(
+            lambda image, strength, rng, name=name: drawn.append((name, strength)) or image, kind.strengths, ""
+        )
+        for name, kind in FAMILIES.items()
+    }
+    monkeypatch.setattr("hf_deepfake.pictures.degrade.FAMILIES", families)
+    change = Degrade(seed=0)
+    for index in range(6000):
+        drawn.clear()
+        change(FLAT, index)
+        row = counts[int(of_a_class(index))]
+        row[-1] += not drawn
+        for name, strength in drawn:
+            row[places[name] * 5 + FAMILIES[name].strengths.index(strength)] += 1
+    assert counts.min() > 10
+    assert chi2_contingency(counts).pvalue > 0.01
+
+
 def test_training_pictures_get_none_to_three_of_all_families(monkeypatch):
     calls = []
     families = {
@@ -128,3 +161,13 @@ def test_training_pictures_get_none_to_three_of_all_families(monkeypatch):
     first = np.array([[names[0] == name for name in FAMILIES] for names in calls if names]).sum(axis=0)
     last = np.array([[names[-1] == name for name in FAMILIES] for names in calls if names]).sum(axis=0)
     assert chi2_contingency([first, last]).pvalue > 0.01  # the order is random too
+
+
+def test_an_index_decides_and_nothing_else(picture):
+    change = Degrade(seed=3)
+    drawn = [change(picture, index).tobytes() for index in range(40)]
+    assert [change(picture, index).tobytes() for index in reversed(range(40))] == drawn[::-1]
+    assert len(set(drawn)) > 20
+    assert [Degrade(seed=4)(picture, index).tobytes() for index in range(40)] != drawn
+    stated = Degrade(seed=3, condition=("jpeg", 5))
+    assert stated(picture, 9).tobytes() == degrade(picture, "jpeg", 5, (3, 9)).tobytes()

@@ -119,7 +119,7 @@ def stop_at(monkeypatch, step, number=signal.SIGTERM):
     ("step", "changes"),
     [
         (2, {}),
-        (4, {"workers": 2}),
+        (4, {"workers": 2, "degrade": True}),
         (3, {"ema": 0.9, "mixup": 0.2, "cutmix": 0.5, "model": "test_resnet"}),
         (5, {"sampling": "paired", "accumulation": 2, "drop_rate": 0.5, "optimizer": "sgd", "head_epochs": 1}),
     ],
