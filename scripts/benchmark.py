@@ -24,12 +24,12 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import Compose, Normalize, RandomHorizontalFlip, RandomResizedCrop, ToTensor
 
 from hf_deepfake.config import LABELS, DataConfig, TrainConfig
-from hf_deepfake.data.batch import default_workers, usable_cores
 from hf_deepfake.data.load import prepare
+from hf_deepfake.data.machine import BF16_FLAGS, cpu_flags, cpu_name, default_workers, usable_cores
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import write_json
 from hf_deepfake.models.build import build_model, data_config
-from hf_deepfake.training.device import BF16_FLAGS, cpu_flags, cpu_name, make_accelerator
+from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.loop import Loop
 from hf_deepfake.training.resume import RunFolder
 

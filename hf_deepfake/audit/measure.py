@@ -17,7 +17,7 @@ from hf_deepfake.audit.content import CONTENT, content
 from hf_deepfake.audit.facts import FACTS, file_facts
 from hf_deepfake.audit.fingerprint import COLOURS, CROPS, Codes, fingerprint
 from hf_deepfake.audit.statistics import STATISTICS, statistics
-from hf_deepfake.data.batch import usable_cores
+from hf_deepfake.data.machine import usable_cores
 from hf_deepfake.pictures.open import open_picture
 
 _CHUNK = 32  # pictures per message to a worker: about half a second of work

@@ -1,7 +1,6 @@
 """Pictures to batches: decoded to uint8 by worker processes, augmented and normalised on the device."""
 
 import math
-import os
 import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -100,28 +99,6 @@ def make_loader(pictures: Pictures, batches: Iterable[list[int]], workers: int, 
         prefetch_factor=4 if workers else None,
         worker_init_fn=_leave_signals_to_parent,
     )
-
-
-def default_workers(processes: int) -> int:
-    """Decoding workers for each of `processes` on this machine: its share of the cores, at most 8."""
-    return max(1, min(8, usable_cores() // processes))
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def share_cores(processes: int) -> None:
-    """Have torch compute on all cores, shared with the other processes on this machine.
-
-    `accelerate launch` sets one thread where it is not told, which would leave the other cores idle.
-
-    Args:
-        processes: number of processes of the launch.
-    """
-    if os.environ.get("OMP_NUM_THREADS", "1") == "1":
-        torch.set_num_threads(max(1, usable_cores() // processes))
 
 
 class Normalise:

@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from hf_deepfake.config import DataConfig
 from hf_deepfake.data.archive import unpack
-from hf_deepfake.data.batch import usable_cores
 from hf_deepfake.data.index import Listing, list_folder
+from hf_deepfake.data.machine import usable_cores
 from hf_deepfake.data.names import class_names
 from hf_deepfake.errors import InputError, PictureError
 from hf_deepfake.files import replacing, write_json

@@ -14,7 +14,7 @@ from datasets import Dataset, Image
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hf_deepfake.data.batch import usable_cores
+from hf_deepfake.data.machine import usable_cores
 from hf_deepfake.errors import InputError, PictureError
 from hf_deepfake.pictures.open import open_picture
 

@@ -15,7 +15,7 @@ from PIL.Image import Image
 from scipy.special import expit, logit
 
 from hf_deepfake.config import LABELS
-from hf_deepfake.data.batch import usable_cores
+from hf_deepfake.data.machine import usable_cores
 from hf_deepfake.detect.prepare import Prepared, prepare
 from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
 from hf_deepfake.errors import InputError, PictureError

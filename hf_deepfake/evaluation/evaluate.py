@@ -9,8 +9,8 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 from numpy.typing import NDArray
 
 from hf_deepfake.config import DataConfig
-from hf_deepfake.data.batch import default_workers, share_cores
 from hf_deepfake.data.load import prepare
+from hf_deepfake.data.machine import default_workers, share_cores
 from hf_deepfake.data.report import DataReport
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fake_probability

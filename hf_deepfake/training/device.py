@@ -1,7 +1,6 @@
 """The Accelerator: where a run computes, in which precision, with how many threads."""
 
 import os
-import re
 from pathlib import Path
 
 import torch
@@ -9,11 +8,8 @@ from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration
 
 from hf_deepfake.config import TrainConfig
-from hf_deepfake.data.batch import share_cores
+from hf_deepfake.data.machine import best_precision, cpu_flags, share_cores
 from hf_deepfake.errors import InputError
-
-BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
-"""CPU flags with which bf16 trains faster than fp32; without either it is several times slower."""
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
@@ -48,40 +44,6 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     if accelerator.device.type == "cpu":
         share_cores(accelerator.num_processes)
     return accelerator
-
-
-def best_precision(on_gpu: bool, flags: frozenset[str]) -> str:
-    """The fastest of "bf16" and "no" that is safe without loss scaling.
-
-    Args:
-        on_gpu: whether a CUDA GPU computes.
-        flags: flags of the CPU, used when it does not.
-
-    Returns:
-        "bf16" or "no".
-    """
-    if on_gpu:
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
-    return "bf16" if flags & BF16_FLAGS else "no"
-
-
-def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """Instruction-set flags of the CPU as Linux names them; empty elsewhere."""
-    return frozenset(_cpu_field("flags", path).split())
-
-
-def cpu_name(path: Path = Path("/proc/cpuinfo")) -> str:
-    """Model of the CPU as Linux names it; "unknown CPU" elsewhere."""
-    return _cpu_field("model name", path) or "unknown CPU"
-
-
-def _cpu_field(name: str, path: Path) -> str:
-    """The first value of a field of /proc/cpuinfo, or nothing."""
-    try:
-        found = re.search(rf"^{name}\s*:\s*(.*)$", path.read_text(), re.MULTILINE)
-    except OSError:
-        return ""
-    return found.group(1) if found else ""
 
 
 def _need_package(name: str) -> None:

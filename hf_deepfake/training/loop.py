@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hf_deepfake.config import LABELS, TrainConfig
-from hf_deepfake.data.batch import Augment, Batch, Normalise, Pictures, default_workers, make_loader
+from hf_deepfake.data.batch import Augment, Batch, Normalise, Pictures, make_loader
+from hf_deepfake.data.machine import default_workers
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fake_probability
 from hf_deepfake.evaluation.metrics import compute_metrics

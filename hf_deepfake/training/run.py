@@ -13,12 +13,12 @@ from torch import nn
 
 from hf_deepfake.audit.run import audit
 from hf_deepfake.config import LABELS, TrainConfig
-from hf_deepfake.data.batch import usable_cores
 from hf_deepfake.data.load import DataReport, prepare
+from hf_deepfake.data.machine import cpu_name, usable_cores
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.report import Report
 from hf_deepfake.models.build import build_model, data_config, unfreeze
-from hf_deepfake.training.device import cpu_name, make_accelerator
+from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.finish import finish
 from hf_deepfake.training.loop import Loop
 from hf_deepfake.training.publish import check_publishing, epoch_publisher, publish_run

@@ -6,7 +6,7 @@ from datasets import Dataset, Image
 from PIL import Image as Pillow
 
 from hf_deepfake.config import TrainConfig
-from hf_deepfake.data.batch import Augment, Normalise, Pictures, default_workers, make_loader, usable_cores
+from hf_deepfake.data.batch import Augment, Normalise, Pictures, make_loader
 
 DATA_CONFIG = {
     "input_size": (3, 32, 32),
@@ -106,11 +106,6 @@ def test_rows_of_a_draw_are_what_a_process_needs(split):
     drawn = changed.draw(4, torch.Generator().manual_seed(5))
     whole = changed(pictures, drawn)
     torch.testing.assert_close(torch.cat([changed(pictures[:2], drawn[:2]), changed(pictures[2:], drawn[2:])]), whole)
-
-
-def test_workers_share_the_cores():
-    assert default_workers(1) == min(8, usable_cores())
-    assert default_workers(10_000) == 1
 
 
 def test_a_change_gets_the_index_that_counts_on(split):

@@ -54,9 +54,7 @@ def test_without_a_token_nothing_is_computed(hub, train, tmp_path):
 
 def test_a_push_that_fails_does_not_stop_the_run(hub, train, tmp_path):
     hub.fail("commit", 500, times=99)
-    with pytest.raises(
-        ClientError, match=r"push it later with: hf-deepfake push .* me/unlucky"
-    ):
+    with pytest.raises(ClientError, match=r"push it later with: hf-deepfake push .* me/unlucky"):
         train("me/unlucky", push_every=1)
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (record["status"], len(record["epochs"])) == ("finished", 3)

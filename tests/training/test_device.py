@@ -4,27 +4,7 @@ import pytest
 
 from hf_deepfake.config import TrainConfig
 from hf_deepfake.errors import InputError
-from hf_deepfake.training.device import best_precision, cpu_flags, cpu_name, make_accelerator
-
-
-def test_flags_and_name_are_read_from_the_first_processor(tmp_path):
-    info = tmp_path / "cpuinfo"
-    info.write_text("processor\t: 0\nmodel name\t: Toy CPU 1\nflags\t\t: fpu avx2 amx_bf16\n\nprocessor\t: 1\n")
-    assert cpu_flags(info) == {"fpu", "avx2", "amx_bf16"}
-    assert cpu_name(info) == "Toy CPU 1"
-
-
-def test_a_system_without_the_file_has_no_flags(tmp_path):
-    assert cpu_flags(tmp_path / "none") == frozenset()
-    assert cpu_name(tmp_path / "none") == "unknown CPU"
-
-
-@pytest.mark.parametrize(
-    ("flags", "precision"),
-    [({"avx512f"}, "no"), ({"amx_bf16", "amx_tile"}, "bf16"), ({"avx512_bf16"}, "bf16"), (set(), "no")],
-)
-def test_bf16_on_a_cpu_only_where_its_flags_say_so(flags, precision):
-    assert best_precision(False, frozenset(flags)) == precision
+from hf_deepfake.training.device import make_accelerator
 
 
 def test_fp16_needs_a_gpu():

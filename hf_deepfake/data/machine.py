@@ -1,0 +1,66 @@
+"""The machine: its cores, its CPU's flags, and what follows from them."""
+
+import os
+import re
+from pathlib import Path
+
+import torch
+
+BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
+"""CPU flags with which bf16 trains faster than fp32; without either it is several times slower."""
+
+
+def default_workers(processes: int) -> int:
+    """Decoding workers for each of `processes` on this machine: its share of the cores, at most 8."""
+    return max(1, min(8, usable_cores() // processes))
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def share_cores(processes: int) -> None:
+    """Have torch compute on all cores, shared with the other processes on this machine.
+
+    `accelerate launch` sets one thread where it is not told, which would leave the other cores idle.
+
+    Args:
+        processes: number of processes of the launch.
+    """
+    if os.environ.get("OMP_NUM_THREADS", "1") == "1":
+        torch.set_num_threads(max(1, usable_cores() // processes))
+
+
+def best_precision(on_gpu: bool, flags: frozenset[str]) -> str:
+    """The fastest of "bf16" and "no" that is safe without loss scaling.
+
+    Args:
+        on_gpu: whether a CUDA GPU computes.
+        flags: flags of the CPU, used when it does not.
+
+    Returns:
+        "bf16" or "no".
+    """
+    if on_gpu:
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+    return "bf16" if flags & BF16_FLAGS else "no"
+
+
+def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """Instruction-set flags of the CPU as Linux names them; empty elsewhere."""
+    return frozenset(_cpu_field("flags", path).split())
+
+
+def cpu_name(path: Path = Path("/proc/cpuinfo")) -> str:
+    """Model of the CPU as Linux names it; "unknown CPU" elsewhere."""
+    return _cpu_field("model name", path) or "unknown CPU"
+
+
+def _cpu_field(name: str, path: Path) -> str:
+    """The first value of a field of /proc/cpuinfo, or nothing."""
+    try:
+        found = re.search(rf"^{name}\s*:\s*(.*)$", path.read_text(), re.MULTILINE)
+    except OSError:
+        return ""
+    return found.group(1) if found else ""
