@@ -45,6 +45,9 @@ def register(commands: Any) -> None:
     )
     evaluate.add_argument("--out", type=Path, metavar="DIR", help="folder for the report")
     evaluate.add_argument(
+        "--robustness", action="store_true", help="also under 31 kinds of degradation in 5 severities: 155 passes"
+    )
+    evaluate.add_argument(
         "--into_card", action="store_true", help="add the results to the report and card of the checkpoint folder"
     )
     add_options(evaluate, DataConfig, leave_out="data")
@@ -85,6 +88,7 @@ def _add_places(command: Parser) -> None:
 def _evaluate(given: dict[str, Any]) -> int:
     """`hf-deepfake evaluate`."""
     checkpoint, split, out, into_card = (given.pop(name) for name in ("checkpoint", "split", "out", "into_card"))
+    robustness = given.pop("robustness")
     if into_card and not Path(checkpoint).is_dir():
         raise InputError(f"{checkpoint} is no folder here, so that its card cannot change; leave out --into_card")
     config = build(DataConfig, given)
@@ -94,7 +98,7 @@ def _evaluate(given: dict[str, Any]) -> int:
     from hf_deepfake.evaluation.evaluate import evaluate
     from hf_deepfake.hub.render import render, write
 
-    report, table = evaluate(checkpoint, config, split=split)
+    report, table = evaluate(checkpoint, config, split=split, robustness=robustness)
     if PartialState().is_main_process:
         print(report.summary())
         if out:

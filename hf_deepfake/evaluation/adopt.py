@@ -37,7 +37,11 @@ def adopt(checkpoint: str | Path, evaluation: Report, table: pd.DataFrame) -> No
         measured = measure(table, report.checkpoint, test_looks=looks)
         save_scores(folder / SCORES_FILE, table)
         report = replace(
-            report, splits=measured.splits, subsets=measured.subsets, own_thresholds=measured.own_thresholds
+            report,
+            splits=measured.splits,
+            subsets=measured.subsets,
+            own_thresholds=measured.own_thresholds,
+            robustness=evaluation.robustness or report.robustness,
         )
     elif known := set(evaluation.data["sources"]) & set(report.data.get("sources", {})):
         raise InputError(

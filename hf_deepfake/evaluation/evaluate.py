@@ -17,7 +17,8 @@ from hf_deepfake.evaluation.calibration import fake_probability
 from hf_deepfake.evaluation.measure import measure
 from hf_deepfake.evaluation.predict import predict_logits
 from hf_deepfake.evaluation.report import CheckpointInfo, Report
-from hf_deepfake.evaluation.scores import score_table
+from hf_deepfake.evaluation.robustness import measure_robustness
+from hf_deepfake.evaluation.scores import groups_of, score_table
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 
 ALL = "all"
@@ -25,7 +26,7 @@ ALL = "all"
 
 
 def evaluate(
-    checkpoint: str, config: DataConfig, *, split: Literal["test", "all"] = "test"
+    checkpoint: str, config: DataConfig, *, split: Literal["test", "all"] = "test", robustness: bool = False
 ) -> tuple[Report, pd.DataFrame]:
     """Evaluate a checkpoint; under `accelerate launch` every process calls this.
 
@@ -35,6 +36,7 @@ def evaluate(
         split: "test" for the test split, which is made where a source has no splits, and then holds the same pictures
             as that of a training run on this source; "all" for all pictures, which is right for data of which the
             checkpoint has seen nothing.
+        robustness: also score the pictures under every degradation of every severity, 155 times as many.
 
     Returns:
         The report, and the table of scores that it was made of; the same on every process.
@@ -50,7 +52,8 @@ def evaluate(
         )
     scores = fake_probability(score(loaded, data[split]), folded_point=loaded.operating_point)
     table = score_table(data, {split: scores})
-    return measure(table, describe(loaded), data=data_report.to_dict()), table
+    conditions = measure_robustness(loaded, data[split], groups_of(table)) if robustness else []
+    return measure(table, describe(loaded), data=data_report.to_dict(), robustness=conditions), table
 
 
 def load_split(config: DataConfig, split: str) -> tuple[DatasetDict, DataReport]:

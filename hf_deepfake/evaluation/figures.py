@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike
 from scipy.stats import binomtest
@@ -23,6 +24,7 @@ from hf_deepfake.evaluation.bootstrap import roc_band
 from hf_deepfake.evaluation.metrics import BINS, Ranking
 from hf_deepfake.evaluation.report import MAIN_METRICS
 from hf_deepfake.evaluation.result import SplitResult
+from hf_deepfake.evaluation.robustness import ConditionResult
 from hf_deepfake.files import replacing
 
 REAL, FAKE, MARK = "#0072B2", "#D55E00", "#009E73"
@@ -218,6 +220,44 @@ def learning_curves_figure(history: Sequence[Mapping[str, Any]], monitor: str, b
         axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _legend_below(figure, losses, columns=3)
+    return figure
+
+
+def robustness_figure(results: Sequence[ConditionResult]) -> Figure:
+    """Draw the AUC under every family and severity, the weakest family first; the mild set is framed.
+
+    Args:
+        results: of `robustness.measure_robustness`; every AUC defined.
+
+    Returns:
+        The figure.
+    """
+    clean = next(one for one in results if not one.severity)
+    by_family: dict[str, list[ConditionResult]] = {}
+    for one in results:
+        if one.severity:
+            by_family.setdefault(one.family, []).append(one)
+    rows = sorted(by_family.values(), key=lambda row: min(one.auc.value or 0.0 for one in row))
+    values = np.array([[one.auc.value for one in row] for row in rows], np.float64)
+    title = f"AUC under degradations (clean {clean.auc.value:.3f})"
+    figure, axes = _panel((6.4, 1.5 + 0.27 * len(rows)), title, "Severity")
+    axes.imshow(values, cmap="viridis", vmin=min(0.5, values.min()), vmax=max(clean.auc.value or 1.0, values.max()))
+    axes.set_aspect("auto")
+    middle = (axes.images[0].get_clim()[0] + axes.images[0].get_clim()[1]) / 2
+    for row, column in np.ndindex(values.shape):
+        value = float(values[row, column])
+        axes.text(
+            column, row, f"{value:.3f}", ha="center", va="center", fontsize=8, color=INK if value > middle else "white"
+        )
+        if rows[row][column].mild:
+            axes.add_patch(
+                Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, fill=False, edgecolor=FAKE, linewidth=1.4)
+            )
+    axes.set_xticks(range(values.shape[1]), [str(one.severity) for one in rows[0]])
+    axes.set_yticks(range(len(rows)), [row[0].family.replace("_", " ") for row in rows])
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
     return figure
 
 

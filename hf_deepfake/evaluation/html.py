@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from hf_deepfake.evaluation.report import MAIN_METRICS, Report
 from hf_deepfake.evaluation.result import UNSURE_METRICS
+from hf_deepfake.evaluation.robustness import worst_mild
 from hf_deepfake.evaluation.subsets import FACETS
 
 PAGE_FILE = "report.html"
@@ -34,6 +35,7 @@ def build_page(report: Report, figures: Mapping[str, bytes]) -> str:
         metric_names=MAIN_METRICS,
         unsure_names=UNSURE_METRICS,
         facets=FACETS,
+        worst_mild=worst_mild(report.robustness),
     )
 
 

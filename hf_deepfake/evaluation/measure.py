@@ -65,6 +65,8 @@ def draw_figures(report: Report, table: pd.DataFrame, folder: Path) -> list[str]
         "reliability.png": figures.reliability_figure(scores, labels, result),
         "scores.png": figures.score_histogram_figure(scores, labels, result.threshold, report.checkpoint.unsure_band),
     }
+    if report.robustness and all(one.auc.value is not None for one in report.robustness):
+        drawn["robustness.png"] = figures.robustness_figure(report.robustness)
     if epochs := report.training.get("epochs"):
         options = report.training["options"]
         drawn["learning_curves.png"] = figures.learning_curves_figure(

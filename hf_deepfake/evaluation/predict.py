@@ -1,9 +1,11 @@
 """Logits of a split: each picture once, whatever the number of processes."""
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
@@ -18,7 +20,12 @@ BATCH_SIZE = 64
 
 
 def predict_logits(
-    model: nn.Module, dataset: Dataset, data_config: dict[str, Any], workers: int, precision: str = "no"
+    model: nn.Module,
+    dataset: Dataset,
+    data_config: dict[str, Any],
+    workers: int,
+    precision: str = "no",
+    change: Callable[[PIL.Image.Image, int], PIL.Image.Image] | None = None,
 ) -> NDArray[np.float64]:
     """Logits of every picture, computed by all processes together.
 
@@ -30,6 +37,7 @@ def predict_logits(
         data_config: timm's preprocessing, as of `models.build.data_config`.
         workers: decoding processes for each process.
         precision: "bf16" or "fp16" for autocast, "no" for float32.
+        change: what to do to each picture first; see `data.batch.Pictures`.
 
     Returns:
         float64 (N, 2), in the split's order, the same on every process.
@@ -44,7 +52,9 @@ def predict_logits(
             torch.distributed.broadcast(buffer, src=0)
     mine = range(state.process_index, len(dataset), state.num_processes)
     batches = [list(mine[start : start + BATCH_SIZE]) for start in range(0, len(mine), BATCH_SIZE)]
-    loader = make_loader(Pictures(dataset, data_config), batches, workers, pin_memory=device.type == "cuda")
+    loader = make_loader(
+        Pictures(dataset, data_config, change=change), batches, workers, pin_memory=device.type == "cuda"
+    )
     normalise = Normalise(data_config, device)
     model.eval()
     positions, rows = [], []

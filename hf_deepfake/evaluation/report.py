@@ -15,6 +15,7 @@ import numpy as np
 
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.result import UNSURE_METRICS, Metric, SplitResult
+from hf_deepfake.evaluation.robustness import ConditionResult
 from hf_deepfake.evaluation.subsets import FACETS, OwnThreshold
 from hf_deepfake.files import write_json
 
@@ -103,6 +104,7 @@ class Report:
         subsets: results of `judged` apart, by facet and value, as `subsets.measure_subsets` gives them.
         own_thresholds: what sources would gain by thresholds of their own.
         cross_data: results on sets of which nothing was trained on, by name.
+        robustness: results on degraded pictures of `judged`, clean ones first; empty where not measured.
         data: `DataReport.to_dict()`; empty where it is not known.
         audit: what was found wrong with the data, as `audit.findings.Audit.for_report` gives it; empty for no audit.
         training: the run record (`run.json`); empty where it is not known.
@@ -117,6 +119,7 @@ class Report:
     subsets: dict[str, dict[str, SplitResult]] = field(default_factory=dict)
     own_thresholds: dict[str, OwnThreshold] = field(default_factory=dict)
     cross_data: dict[str, SplitResult] = field(default_factory=dict)
+    robustness: list[ConditionResult] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
     audit: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from hf_deepfake.config import DecisionConfig, TrainConfig, parse_criterion
 from hf_deepfake.evaluation.report import MAIN_METRICS, Mean, Report
 from hf_deepfake.evaluation.result import UNSURE_METRICS, SplitResult
+from hf_deepfake.evaluation.robustness import ConditionResult, worst_mild
 from hf_deepfake.evaluation.subsets import FACETS
 
 CARD_FILE = "README.md"
@@ -23,6 +24,7 @@ CAPTIONS = {
     "roc.png": "ROC curve on the {} split, with its 95 % band.",
     "reliability.png": "How often a score is right: share of fakes by score, on the {} split.",
     "scores.png": "Scores of real and of fake pictures, on the {} split.",
+    "robustness.png": "AUC on degraded pictures of the {} split; framed: the mild set.",
     "learning_curves.png": "Loss and validation metric by epoch.",
 }
 """File names of the figures that a card shows, in its order, with what it says of them."""
@@ -113,6 +115,8 @@ def build_card(
         unsure_names=UNSURE_METRICS,
         subset_metrics=SUBSET_METRICS,
         facets=FACETS,
+        weakest=_weakest(report.robustness),
+        worst_mild=worst_mild(report.robustness),
         data=report.data,
         audit=report.audit,
         training=report.training,
@@ -192,6 +196,15 @@ def _findings(metrics: Mapping[str, Mean]) -> str:
         same = likeness.high > ALIKE
         clauses.append(f"they {'stay much the same' if same else 'change'} when the classifier is shuffled")
     return "; ".join(clauses).capitalize() + "." if clauses else ""
+
+
+def _weakest(results: Sequence[ConditionResult]) -> list[ConditionResult]:
+    """The worst severity of each family, the weakest family first."""
+    worst: dict[str, ConditionResult] = {}
+    for one in results:
+        if one.family not in worst or (one.auc.value or 0.0) < (worst[one.family].auc.value or 0.0):
+            worst[one.family] = one
+    return sorted(worst.values(), key=lambda one: one.auc.value or 0.0)
 
 
 def _criterion(text: str, options: dict[str, Any]) -> str:

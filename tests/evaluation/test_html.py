@@ -8,6 +8,7 @@ import pytest
 from hf_deepfake.evaluation.html import build_page
 from hf_deepfake.evaluation.report import CheckpointInfo, Report
 from hf_deepfake.evaluation.result import Metric, evaluate_scores
+from hf_deepfake.evaluation.robustness import ConditionResult
 from hf_deepfake.evaluation.subsets import OwnThreshold
 
 SCORES, LABELS = [0.9, 0.8, 0.3, 0.2, 0.6, 0.1, 0.7, 0.4], [1, 1, 1, 0, 0, 0, 1, 0]
@@ -66,6 +67,7 @@ def test_everything_that_is_known_is_shown():
                 subsets={"source": {"street": RESULT, "studio": RESULT}, "side": {"64 to 127 px": RESULT}},
                 own_thresholds={"street": own, "studio": own},
                 cross_data={"elsewhere": RESULT},
+                robustness=[ConditionResult("jpeg", 4, 40.0, *[Metric(0.456, 0.4, 0.5)] * 4)],
                 audit={"findings": [{"severity": "fatal", "what": "the format tells", "advice": "x"}]},
                 data={"sources": {"faces": {}}, "counts": {"train": {"real": 1234, "fake": 7}}},
             ),
@@ -73,7 +75,8 @@ def test_everything_that_is_known_is_shown():
         )
     )
     assert set(page.headings) == WORDS | {
-        "By source", "By size", "A threshold for each source", "Other data", "What the audit of the data found", "Data",
+        "By source", "By size", "A threshold for each source", "Other data", "Degraded pictures",
+        "What the audit of the data found", "Data",
     }  # fmt: skip
     for part in (
         "resnet18 on faces",

@@ -5,6 +5,7 @@ from huggingface_hub import ModelCard
 
 from hf_deepfake.evaluation.report import CheckpointInfo, ExplanationResult, Mean, Report
 from hf_deepfake.evaluation.result import Metric, evaluate_scores
+from hf_deepfake.evaluation.robustness import ConditionResult
 from hf_deepfake.evaluation.subsets import OwnThreshold
 from hf_deepfake.hub.card import build_card
 
@@ -248,6 +249,22 @@ def test_results_apart_and_on_other_data(report):
     ):
         assert line in text.splitlines()
     assert "By file format" not in text
+
+
+def test_degraded_pictures(report):
+    def made(family, severity, auc):
+        metric = Metric(auc, auc - 0.01, auc + 0.01)
+        return ConditionResult(family, severity, 40.0, metric, Metric(0.75, 0.7, 0.8), Metric(0.1), Metric(0.2))
+
+    results = [made("clean", 0, 0.95), made("jpeg", 4, 0.8), made("jpeg", 5, 0.7), made("fog", 1, 0.9)]
+    text = build_card(dataclasses.replace(report, robustness=results), figures=["robustness.png"])
+    assert "is jpeg 40: **AUC 0.800 [0.790, 0.810]**, accuracy 0.750 [0.700, 0.800]." in text
+    lines = text.splitlines()
+    start = lines.index("| Degradation | Severity | AUC | Accuracy | False alarms | Verdicts that change |")
+    assert [line.split(" | ")[0:2] for line in lines[start + 2 : start + 5]] == [
+        ["| jpeg", "5 (40)"], ["| fog", "1 (40)"], ["| clean", ""],
+    ]  # fmt: skip
+    assert "(robustness.png)" in text
 
 
 def test_what_the_audit_found(report):
