@@ -50,6 +50,19 @@ def test_a_lower_threshold_calls_more_pictures_fake(metric):
     assert [result[name] for name in CONFUSION] == [1, 1, 0, 2]
 
 
+def test_an_unsure_band_by_hand(metric):
+    # .4 and .6 are unsure; of .9 (fake), .2 (real) and .7 (real) the last is surely wrong.
+    result = metric.compute(predictions=[*SCORES, 0.7], references=[*LABELS, 0], unsure_band=(0.3, 0.6), intervals=True)
+    assert result["unsure_coverage"] == 3 / 5
+    assert result["unsure_error"] == pytest.approx(1 / 3)
+    assert (result["unsure_missed"], result["unsure_false_alarms"]) == (0, pytest.approx(1 / 3))
+    low, high = result["intervals"]["unsure_coverage"]
+    assert low < 3 / 5 < high
+    nothing = metric.compute(predictions=SCORES, references=LABELS, unsure_band=(0.0, 1.0))
+    assert nothing["unsure_error"] is None
+    assert nothing["undefined"]["unsure_error"] == "no picture gets a verdict"
+
+
 def test_agrees_with_scikit_learn(metric, many):
     scores, labels = many
     result = metric.compute(predictions=scores, references=labels)

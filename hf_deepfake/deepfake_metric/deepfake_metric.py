@@ -9,6 +9,7 @@ from datasets import ClassLabel, Features, Value
 from hf_deepfake.config import LABELS
 from hf_deepfake.evaluation import bootstrap
 from hf_deepfake.evaluation.metrics import compute_metrics, undefined
+from hf_deepfake.evaluation.result import judge_band
 
 DESCRIPTION = """\
 Every metric of a deepfake detector, from the scores P(fake) and the true classes; "fake" is the positive class.
@@ -19,6 +20,7 @@ Args:
     predictions: scores P(fake), each in [0, 1].
     references: true classes, 0 or "real" and 1 or "fake".
     threshold: a picture counts as fake from this score on; 0.5 by default.
+    unsure_band: lowest and highest score on which no verdict is given; by default there is none.
     intervals: also give the 95 % interval of each metric, from 2,000 bootstrap resamples.
     groups: which person, video or scene each picture is from, in the order of the pictures (with several processes,
         first those of process 0); groups are resampled whole. Only the intervals depend on it.
@@ -27,6 +29,8 @@ Returns:
     auc, average_precision, eer, accuracy, balanced_accuracy; precision, recall and f1 of each class, such as
     recall_fake; mcc, log_loss, brier, ece; fpr_at_recall_90, _95 and _99; recall_at_fpr_1, _5 and _10 (per cent);
     and the counts tn, fp, fn, tp. A metric that is undefined is None.
+    unsure_coverage: share of pictures that get a verdict; unsure_error: share that is wrong among these; unsure_missed
+    and unsure_false_alarms: share of all fakes surely called real, and of all reals surely fake; absent without a band.
     undefined: why, for each metric that is None; absent where there is none.
     intervals: lower and upper end for each metric, None where there is no interval; absent if not asked for.
 
@@ -68,13 +72,22 @@ class DeepfakeMetric(evaluate.Metric):
         predictions: Sequence[float],
         references: Sequence[int],
         threshold: float = 0.5,
+        unsure_band: tuple[float, float] | None = None,
         intervals: bool = False,
         groups: Sequence[Any] | None = None,
     ) -> dict[str, Any]:
         """The result that `INPUTS` describes."""
         result: dict[str, Any] = dict(compute_metrics(predictions, references, threshold))
-        if reasons := undefined(result):
+        reasons = undefined(result)
+        ranges = bootstrap.intervals(predictions, references, groups, threshold) if intervals else {}
+        if unsure_band is not None:
+            for name, one in judge_band(predictions, references, groups, threshold, unsure_band).items():
+                result[f"unsure_{name}"] = one.value
+                ranges[f"unsure_{name}"] = None if one.low is None or one.high is None else (one.low, one.high)
+                if one.reason:
+                    reasons[f"unsure_{name}"] = one.reason
+        if reasons:
             result["undefined"] = reasons
         if intervals:
-            result["intervals"] = bootstrap.intervals(predictions, references, groups, threshold)
+            result["intervals"] = ranges
         return result

@@ -110,16 +110,28 @@ def evaluate_scores(
         threshold=threshold,
         metrics=metrics,
         confusion=confusion,
-        unsure={} if unsure_band is None else _judge_band(score, label, groups, threshold, unsure_band),
+        unsure={} if unsure_band is None else judge_band(score, label, groups, threshold, unsure_band),
         precision_at=_precision_at(score, label, groups, threshold),
         test_looks=test_looks,
     )
 
 
-def _judge_band(
-    score: Floats, label: NDArray, groups: Sequence[Any] | None, threshold: float, band: tuple[float, float]
+def judge_band(
+    scores: ArrayLike, labels: ArrayLike, groups: Sequence[Any] | None, threshold: float, band: tuple[float, float]
 ) -> dict[str, Metric]:
-    """`UNSURE_METRICS` of a band."""
+    """Measure what an unsure band does.
+
+    Args:
+        scores: (N,) P(fake), in [0, 1].
+        labels: (N,) integers, 0 real and 1 fake.
+        groups: N group names, to be resampled whole; None where they are not known.
+        threshold: a picture counts as fake from this score on.
+        band: lowest and highest score that is unsure.
+
+    Returns:
+        `UNSURE_METRICS` by name.
+    """
+    score, label = np.asarray(scores, np.float64), np.asarray(labels)
     sure = (score < band[0]) | (score > band[1])
     wrong = sure & ((score >= threshold) != (label == 1))
     parts = np.stack([sure, wrong, wrong & (label == 1), wrong & (label == 0)])
