@@ -152,6 +152,13 @@ class TrainConfig(DecisionConfig):
         False, "degrade training pictures: none to three of 31 kinds (JPEG, blur, noise, weather ...), any severity"
     )
 
+    self_blend: float = option(
+        0.0,
+        "share of fakes made on the fly of the real beside them; with sampling balanced or paired",
+        0.0,
+        1,
+    )
+
     monitor: Literal["auc", "average_precision", "accuracy", "balanced_accuracy", "f1_fake", "log_loss"] = option(
         "auc", "validation metric that chooses the epoch: AUC needs no threshold"
     )
@@ -189,6 +196,8 @@ class TrainConfig(DecisionConfig):
             raise InputError("head_epochs and epochs are both 0; nothing would be trained, so raise one of them")
         if self.class_weights is not None and len(self.class_weights) != len(LABELS):
             raise InputError(f"class_weights needs two numbers, real and fake, not {len(self.class_weights)}")
+        if self.self_blend and self.sampling == "shuffle":
+            raise InputError("self_blend needs a real beside each fake; add --sampling balanced or paired")
         if self.push_to_hub and not self.hub_license:
             raise InputError("push_to_hub needs a licence; add --hub_license, such as cc-by-nc-4.0")
         if not self.push_to_hub and (self.hub_license or self.hub_private or self.push_every):

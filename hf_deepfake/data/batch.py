@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from hf_deepfake.config import TrainConfig
+from hf_deepfake.pictures.blend import self_blend
 from hf_deepfake.pictures.degradations import REFERENCE
 from hf_deepfake.pictures.open import open_picture
 
@@ -45,6 +46,8 @@ class Pictures(TorchDataset):
         change: what to do to each picture before it becomes a square, from the picture and its index; larger ones
             are first shrunk to a shorter side of 224 px or the net's. An index counts on over epochs: its rest by the
             number of rows is the row, so that a change drawn from it differs between epochs.
+        blend_seed: where the quotient of an index by the number of rows is odd, the picture is blended with itself,
+            as this seed and the index have it, and its label is fake. None: an odd quotient means nothing.
     """
 
     def __init__(
@@ -53,12 +56,13 @@ class Pictures(TorchDataset):
         data_config: dict[str, Any],
         reduced: bool = False,
         change: Callable[[PIL.Image.Image, int], PIL.Image.Image] | None = None,
+        blend_seed: int | None = None,
     ):
         self.rows = dataset.select_columns(["image", "label"]).cast_column("image", Image(decode=False))
         self.size: int = data_config["input_size"][-1]
         self.resample = Resampling[data_config["interpolation"].upper()]
         self.draft = self.size if reduced else None
-        self.change = change
+        self.change, self.blend_seed = change, blend_seed
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -70,14 +74,18 @@ class Pictures(TorchDataset):
         """Decode several rows into one batch."""
         positions = [index % len(self.rows) for index in indices]
         rows = self.rows[positions]
+        labels = torch.tensor(rows["label"])
         pictures = np.empty((len(positions), self.size, self.size, 3), dtype=np.uint8)
-        for slot, image, index in zip(pictures, rows["image"], indices, strict=True):
+        for place, (slot, image, index) in enumerate(zip(pictures, rows["image"], indices, strict=True)):
             picture = open_picture(image["bytes"] or image["path"], draft=self.draft)
+            if self.blend_seed is not None and index // len(self.rows) % 2:
+                picture, _ = self_blend(self._shrunk(picture), np.random.default_rng((self.blend_seed, index)))
+                labels[place] = 1
             if self.change is not None:
                 picture = self.change(self._shrunk(picture), index)
             slot[:] = picture.resize((self.size, self.size), self.resample)
         nchw = torch.from_numpy(pictures).permute(0, 3, 1, 2)  # in NHWC memory: what torch calls channels_last
-        return Batch(nchw, torch.tensor(rows["label"]), torch.tensor(positions))
+        return Batch(nchw, labels, torch.tensor(positions))
 
     def _shrunk(self, picture: PIL.Image.Image) -> PIL.Image.Image:
         """The picture no larger than a change needs it: its cost grows with the pixels."""

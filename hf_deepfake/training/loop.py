@@ -29,7 +29,7 @@ from hf_deepfake.evaluation.metrics import compute_metrics
 from hf_deepfake.evaluation.predict import predict_logits
 from hf_deepfake.models.build import freeze_statistics, unfreeze
 from hf_deepfake.pictures.degrade import Degrade
-from hf_deepfake.training.order import Share, StepBatches, epoch_order
+from hf_deepfake.training.order import Share, StepBatches, blend_order, epoch_order
 from hf_deepfake.training.progress import Progress
 from hf_deepfake.training.resume import RunFolder, Stopped, StopSignals
 from hf_deepfake.training.stages import (
@@ -99,7 +99,13 @@ class Loop:
         )
         self.ema = ModelEmaV3(self.net, decay=config.ema, use_warmup=True) if config.ema else None
         self.batches = StepBatches(self.share)
-        pictures = Pictures(train, data_config, reduced=True, change=Degrade(config.seed) if config.degrade else None)
+        pictures = Pictures(
+            train,
+            data_config,
+            reduced=True,
+            change=Degrade(config.seed) if config.degrade else None,
+            blend_seed=config.seed if config.self_blend else None,
+        )
         self.loader = make_loader(pictures, self.batches, self.workers, pin_memory=self.device.type == "cuda")
         self.position = Position()
         self.progress = Progress(accelerator.is_main_process, sum(stage.steps for stage in self.stages))
@@ -294,8 +300,9 @@ class Loop:
 
     def _order(self, epoch: int) -> np.ndarray:
         """Indices of the training pictures in an epoch's order, counted on from epoch to epoch."""
-        order = epoch_order(self.config.sampling, self.labels, self.groups, self.config.seed, epoch)
-        return order + epoch * len(self.labels)
+        config, size = self.config, len(self.labels)
+        order = epoch_order(config.sampling, self.labels, self.groups, config.seed, epoch)
+        return blend_order(order, size, config.self_blend, config.seed, epoch) + 2 * epoch * size
 
     def _steps_done(self) -> int:
         """Optimiser steps before the one in hand."""

@@ -84,6 +84,27 @@ def epoch_order(
     return pairs.reshape(-1)
 
 
+def blend_order(order: np.ndarray, size: int, share: float, seed: int, epoch: int) -> np.ndarray:
+    """Put self-blended pictures in the place of some fakes.
+
+    Args:
+        order: from `epoch_order`; a real before each fake where `share` is not 0.
+        size: number of pictures N.
+        share: share of fakes that are replaced, in [0, 1].
+        seed: seed of the run.
+        epoch: epoch from 0.
+
+    Returns:
+        The order, in which a fake that is replaced is N plus the position of the real before it.
+    """
+    if not share:
+        return order
+    pairs = order.reshape(-1, 2).copy()
+    replaced = np.random.default_rng([seed, epoch, 1]).random(len(pairs)) < share
+    pairs[replaced, 1] = pairs[replaced, 0] + size
+    return pairs.reshape(-1)
+
+
 def _cycled(positions: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
     """`count` of the positions: each as often as any other, give or take one, in random order."""
     passes = [generator.permutation(positions) for _ in range(-(-count // len(positions)))]

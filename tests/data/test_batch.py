@@ -138,3 +138,15 @@ def test_a_large_picture_is_shrunk_before_a_change(tmp_path):
     )
     pictures.__getitems__([0])
     assert sizes == [(249, 224)]
+
+
+def test_an_odd_pass_blends_a_picture_with_itself_and_calls_it_fake(split):
+    blending, plain = Pictures(split, DATA_CONFIG, blend_seed=5), Pictures(split, DATA_CONFIG)
+    count = len(plain)
+    batch, before = blending.__getitems__([0, count, 2 * count + 3, 3 * count + 3]), plain.__getitems__([0, 0, 3, 3])
+    assert (batch.labels.tolist(), batch.positions.tolist()) == ([0, 1, 0, 1], [0, 0, 3, 3])
+    assert [torch.equal(*pair) for pair in zip(batch.pictures, before.pictures, strict=True)] == [
+        True, False, True, False,
+    ]  # fmt: skip
+    assert torch.equal(blending.__getitems__([count]).pictures[0], batch.pictures[1])
+    assert plain.__getitems__([3 * count]).labels.tolist() == [0]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.training.order import Share, StepBatches, epoch_order
+from hf_deepfake.training.order import Share, StepBatches, blend_order, epoch_order
 
 LABELS = np.array([0, 0, 0, 0, 0, 0, 1, 1])
 
@@ -56,3 +56,17 @@ def test_going_on_in_mid_epoch_gives_the_remaining_batches():
     whole.set_epoch(np.arange(13), first_step=0, steps=3)
     rest.set_epoch(np.arange(13), first_step=1, steps=3)
     assert list(rest) == list(whole)[2:]
+
+
+def test_self_blends_take_the_place_of_the_fake_beside_their_real():
+    order = np.array([0, 10, 1, 11, 2, 12, 3, 13] * 500)
+    some = blend_order(order, 20, 0.25, 0, 3).reshape(-1, 2)
+    assert (some[:, 0] == order[::2]).all()
+    blended = some[:, 1] >= 20
+    assert blended.mean() == pytest.approx(0.25, abs=0.03)
+    assert (some[blended, 1] == some[blended, 0] + 20).all()
+    assert (some[~blended, 1] == order[1::2][~blended]).all()
+    assert (blend_order(order, 20, 0.25, 0, 3) == some.reshape(-1)).all()
+    assert (blend_order(order, 20, 0.25, 0, 4) != some.reshape(-1)).any()
+    assert (blend_order(order, 20, 1.0, 0, 0)[1::2] == order[::2] + 20).all()
+    assert blend_order(order, 20, 0.0, 0, 0) is order

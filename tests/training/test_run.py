@@ -121,7 +121,17 @@ def stop_at(monkeypatch, step, number=signal.SIGTERM):
         (2, {}),
         (4, {"workers": 2, "degrade": True}),
         (3, {"ema": 0.9, "mixup": 0.2, "cutmix": 0.5, "model": "test_resnet"}),
-        (5, {"sampling": "paired", "accumulation": 2, "drop_rate": 0.5, "optimizer": "sgd", "head_epochs": 1}),
+        (
+            5,
+            {
+                "sampling": "paired",
+                "accumulation": 2,
+                "drop_rate": 0.5,
+                "optimizer": "sgd",
+                "head_epochs": 1,
+                "self_blend": 0.5,
+            },
+        ),
     ],
 )
 def test_a_resumed_run_ends_with_the_same_weights(faces, tmp_path, monkeypatch, step, changes):
