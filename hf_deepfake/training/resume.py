@@ -29,7 +29,7 @@ LOCAL_OPTIONS = frozenset(
 )
 """Options that say where and how to run and publish, not what to train: the report leaves them out."""
 
-FREE_TO_CHANGE = LOCAL_OPTIONS - {"data"} | {"compile"}
+FREE_TO_CHANGE = LOCAL_OPTIONS - {"data"} | {"compile", "data_license"}
 """Options that may differ when a run is resumed: they do not change what is learnt."""
 
 PACKAGES = ("hf-deepfake", "torch", "torchvision", "timm", "transformers", "datasets", "accelerate", "numpy", "pillow")

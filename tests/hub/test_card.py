@@ -15,7 +15,10 @@ SCORES, LABELS = [0.9, 0.8, 0.3, 0.2, 0.6, 0.1, 0.7, 0.4], [1, 1, 1, 0, 0, 0, 1,
 
 @pytest.fixture(scope="module")
 def report():
-    options = {"model": "resnet18", "pretrained": "start.pth", "real_names": [], "epochs": 10, "monitor": "auc"}
+    options = {
+        "model": "resnet18", "pretrained": "start.pth", "real_names": [], "epochs": 10, "monitor": "auc",
+        "data_license": "research only",
+    }  # fmt: skip
     return Report(
         checkpoint=dataclasses.replace(NET, temperature=1.25, operating_point=0.4),
         splits={"test": evaluate_scores(SCORES, LABELS, ["a", "a", "b", "b", "c", "c", "d", "d"], test_looks=2)},
@@ -78,10 +81,11 @@ def test_all_sections_of_a_whole_report(report):
         "test split was looked at 2 times",
         "(roc.png)",
         "| train | 1,200 | 7 |",
+        "Sources: faces. Licence of the pictures: research only.",
         "groups 1, pictures 3. Dropped from the earlier split: 5 pictures.",
         "skipped: 1 of 1,300",
         "best of 2 epochs by validation AUC: epoch 2",
-        "model: resnet18\npretrained: start.pth\n```",
+        "model: resnet18\npretrained: start.pth\ndata_license: research only\n```",
         "`f00d`",
         "torch 2.15.0",
         "A score is not evidence",
