@@ -45,7 +45,10 @@ def register(commands: Any) -> None:
     )
     evaluate.add_argument("--out", type=Path, metavar="DIR", help="folder for the report")
     evaluate.add_argument(
-        "--robustness", action="store_true", help="also under 31 kinds of degradation in 5 severities: 155 passes"
+        "--robustness",
+        choices=("off", "mild", "full"),
+        default="off",
+        help="also degraded: mild is 13 conditions that any messenger brings, full is 31 kinds in 5 severities",
     )
     evaluate.add_argument(
         "--into_card", action="store_true", help="add the results to the report and card of the checkpoint folder"

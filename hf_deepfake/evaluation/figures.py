@@ -238,22 +238,22 @@ def robustness_figure(results: Sequence[ConditionResult]) -> Figure:
         if one.severity:
             by_family.setdefault(one.family, []).append(one)
     rows = sorted(by_family.values(), key=lambda row: min(one.auc.value or 0.0 for one in row))
-    values = np.array([[one.auc.value for one in row] for row in rows], np.float64)
+    values = np.full((len(rows), max(one.severity for one in results)), np.nan)
+    for place, row in enumerate(rows):
+        values[place, [one.severity - 1 for one in row]] = [one.auc.value for one in row]
     title = f"AUC under degradations (clean {clean.auc.value:.3f})"
     figure, axes = _panel((6.4, 1.5 + 0.27 * len(rows)), title, "Severity")
-    axes.imshow(values, cmap="viridis", vmin=min(0.5, values.min()), vmax=max(clean.auc.value or 1.0, values.max()))
-    axes.set_aspect("auto")
-    middle = (axes.images[0].get_clim()[0] + axes.images[0].get_clim()[1]) / 2
-    for row, column in np.ndindex(values.shape):
-        value = float(values[row, column])
-        axes.text(
-            column, row, f"{value:.3f}", ha="center", va="center", fontsize=8, color=INK if value > middle else "white"
-        )
-        if rows[row][column].mild:
-            axes.add_patch(
-                Rectangle((column - 0.48, row - 0.46), 0.96, 0.92, fill=False, edgecolor=FAKE, linewidth=1.4)
-            )
-    axes.set_xticks(range(values.shape[1]), [str(one.severity) for one in rows[0]])
+    low, high = min(0.5, np.nanmin(values)), max(clean.auc.value or 1.0, np.nanmax(values))
+    axes.imshow(values, cmap="viridis", vmin=low, vmax=high, aspect="auto")
+    for place, row in enumerate(rows):
+        for one in row:
+            value, column = one.auc.value or 0.0, one.severity - 1
+            ink = INK if value > (low + high) / 2 else "white"
+            axes.text(column, place, f"{value:.3f}", ha="center", va="center", fontsize=8, color=ink)
+            if one.mild:
+                corner = (column - 0.48, place - 0.46)
+                axes.add_patch(Rectangle(corner, 0.96, 0.92, fill=False, edgecolor=FAKE, linewidth=1.4))
+    axes.set_xticks(range(values.shape[1]), [str(column + 1) for column in range(values.shape[1])])
     axes.set_yticks(range(len(rows)), [row[0].family.replace("_", " ") for row in rows])
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from accelerate import PartialState
@@ -16,7 +16,7 @@ from hf_deepfake.evaluation.metrics import Counts, Floats, Ranking
 from hf_deepfake.evaluation.predict import predict_logits
 from hf_deepfake.evaluation.result import Metric
 from hf_deepfake.models.checkpoint import LoadedCheckpoint
-from hf_deepfake.pictures.degrade import FAMILIES, MILD, SEVERITIES, Degrade
+from hf_deepfake.pictures.degrade import FAMILIES, MILD, Degrade, conditions
 
 RESAMPLES = 500
 """Of each condition: there are 155, and the ends of their intervals need no third digit."""
@@ -53,9 +53,14 @@ class ConditionResult:
 
 
 def measure_robustness(
-    loaded: LoadedCheckpoint, pictures: Dataset, groups: Sequence[Any] | None, *, seed: int = 0
+    loaded: LoadedCheckpoint,
+    pictures: Dataset,
+    groups: Sequence[Any] | None,
+    level: Literal["mild", "full"] = "full",
+    *,
+    seed: int = 0,
 ) -> list[ConditionResult]:
-    """Score all pictures under every family and severity; pictures are degraded by workers while others are scored.
+    """Score all pictures under one condition after the other; workers degrade pictures while others are scored.
 
     The net computes in bfloat16 where that is faster, the clean pictures too, so that all conditions compare.
 
@@ -63,6 +68,7 @@ def measure_robustness(
         loaded: the checkpoint, its net on its device.
         pictures: with columns image and label.
         groups: group of each picture, to be resampled whole; None where none are known.
+        level: "full" for every family at every severity, "mild" for the mild set.
         seed: of all that degradations leave to chance.
 
     Returns:
@@ -82,10 +88,9 @@ def measure_robustness(
     point = loaded.operating_point
     clean = scores(None)
     results = [judge_condition(CLEAN, 0, clean, clean, labels, groups, point)]
-    for family in FAMILIES:
-        for severity in SEVERITIES:
-            changed = scores(Degrade(seed, (family, severity)))
-            results.append(judge_condition(family, severity, changed, clean, labels, groups, point))
+    for family, severity in conditions(level):
+        changed = scores(Degrade(seed, (family, severity)))
+        results.append(judge_condition(family, severity, changed, clean, labels, groups, point))
     return results
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -132,12 +133,16 @@ class Degrade:
         return degrade(image, *self.condition, seed=(self.seed, index))
 
 
-def conditions() -> Iterator[tuple[str, int]]:
-    """Name every family with every severity.
+def conditions(level: Literal["mild", "full"]) -> Iterator[tuple[str, int]]:
+    """Name families with severities.
+
+    Args:
+        level: "full" for all of them; "mild" for the mild set.
 
     Yields:
         Family and severity.
     """
-    for family in FAMILIES:
-        for severity in SEVERITIES:
+    chosen = MILD if level == "mild" else dict.fromkeys(FAMILIES, SEVERITIES)
+    for family, severities in chosen.items():
+        for severity in severities:
             yield family, severity

@@ -8,6 +8,7 @@ from hf_deepfake.evaluation.figures import robustness_figure
 from hf_deepfake.evaluation.result import Metric
 from hf_deepfake.evaluation.robustness import ConditionResult, judge_condition, measure_robustness, worst_mild
 from hf_deepfake.models.checkpoint import load_checkpoint
+from hf_deepfake.pictures import degrade
 from hf_deepfake.pictures.degrade import FAMILIES
 
 SCORES, CLEAN, LABELS = [0.9, 0.2, 0.6, 0.1], [0.9, 0.8, 0.3, 0.1], [1, 1, 0, 0]
@@ -38,7 +39,7 @@ def test_one_class_has_no_auc():
 
 
 def test_every_condition_of_all_pictures(checkpoint, faces, cache, monkeypatch):
-    monkeypatch.setattr(robustness, "FAMILIES", {name: FAMILIES[name] for name in ("jpeg", "grey")})
+    monkeypatch.setattr(degrade, "FAMILIES", {name: FAMILIES[name] for name in ("jpeg", "grey")})
     monkeypatch.setattr(robustness, "best_precision", lambda on_gpu, flags: "no")
     loaded = load_checkpoint(checkpoint)
     test: Dataset = load_images(faces)["test"]
@@ -71,3 +72,9 @@ def test_the_figure_has_the_weakest_family_first():
     assert [text.get_text() for text in axes.get_yticklabels()] == ["jpeg", "fog"]
     np.testing.assert_allclose(axes.images[0].get_array()[0], [0.75, 0.7, 0.65, 0.6, 0.55])
     assert len(axes.patches) == 4  # JPEG 90 to 40 is mild
+
+
+def test_a_figure_of_the_mild_set_has_gaps():
+    results = [made("clean", 0, 0.95), made("jpeg", 4, 0.8), made("resize", 2, 0.7)]
+    values = robustness_figure(results).axes[0].images[0].get_array()
+    assert np.isnan(np.ma.filled(values, np.nan)).sum() == 6

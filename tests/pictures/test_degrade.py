@@ -34,7 +34,7 @@ def difference(one, other):
     return float(np.sqrt(np.mean((np.asarray(one, float) - np.asarray(other, float)) ** 2)))
 
 
-@pytest.mark.parametrize(("family", "severity"), list(conditions()))
+@pytest.mark.parametrize(("family", "severity"), list(conditions("full")))
 def test_each_keeps_size_and_mode_and_depends_on_its_seed_alone(picture, family, severity):
     before = picture.tobytes()
     once, again = degrade(picture, family, severity, 7), degrade(picture, family, severity, 7)
@@ -106,6 +106,9 @@ def test_lengths_grow_with_the_picture():
 
 
 def test_the_mild_set_is_mild():
+    assert list(conditions("mild")) == [(family, severity) for family, some in MILD.items() for severity in some]
+    assert set(conditions("mild")) < set(conditions("full"))
+    assert len(list(conditions("full"))) == 155
     strongest = {family: FAMILIES[family].strengths[severities[-1] - 1] for family, severities in MILD.items()}
     assert strongest == {"jpeg": 40, "gaussian_blur": 1.5, "resize": 112, "gaussian_noise": 0.05}
 
