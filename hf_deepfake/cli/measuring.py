@@ -11,6 +11,7 @@ EVALUATE_EXAMPLES = """\
   hf-deepfake evaluate runs/faces/checkpoint faces.zip --out evaluations/faces
   hf-deepfake evaluate owner/name other_faces/ more.zip --split all --out evaluations/others
   hf-deepfake evaluate runs/faces/checkpoint other_faces/ --split all --into_card
+  hf-deepfake evaluate runs/faces/checkpoint faces.zip --robustness mild --into_card
   accelerate launch scripts/evaluate.py runs/faces/checkpoint faces.zip     (several processes)
 
 OUT receives report.html, report.json, scores.parquet and figures."""
