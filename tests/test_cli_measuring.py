@@ -106,3 +106,14 @@ def test_a_damaged_report(checkpoint, tmp_path, capsys):
     (tmp_path / "report.json").write_text(json.dumps({"format_version": 1}))
     assert run("report", tmp_path) == 2
     assert "is not a whole report" in capsys.readouterr().err
+
+
+def test_errors_are_grouped_and_shown(checkpoint, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run("evaluate", checkpoint, "sample", "--errors") == 2
+    assert "add --out" in capsys.readouterr().err
+    assert run("evaluate", checkpoint, "sample", "--errors", "--out", out) == 0
+    assert "sheet   " in capsys.readouterr().out
+    assert Report.load(out / "report.json").errors
+    assert "Where it errs" in (out / "report.html").read_text(encoding="utf-8")
+    assert {"errors_false_alarms.jpg", "errors_misses.jpg"} & names(out)

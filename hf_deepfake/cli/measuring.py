@@ -12,6 +12,7 @@ EVALUATE_EXAMPLES = """\
   hf-deepfake evaluate owner/name other_faces/ more.zip --split all --out evaluations/others
   hf-deepfake evaluate runs/faces/checkpoint other_faces/ --split all --into_card
   hf-deepfake evaluate runs/faces/checkpoint faces.zip --robustness mild --into_card
+  hf-deepfake evaluate runs/faces/checkpoint faces.zip --errors --out evaluations/errors
   accelerate launch scripts/evaluate.py runs/faces/checkpoint faces.zip     (several processes)
 
 OUT receives report.html, report.json, scores.parquet and figures."""
@@ -50,6 +51,11 @@ def register(commands: Any) -> None:
         choices=("off", "mild", "full"),
         default="off",
         help="also degraded: mild is 13 conditions that any messenger brings, full is 31 kinds in 5 severities",
+    )
+    evaluate.add_argument(
+        "--errors",
+        action="store_true",
+        help="also group the errors by light, detail, face and origin, and write sheets of the worst to OUT",
     )
     evaluate.add_argument(
         "--into_card", action="store_true", help="add the results to the report and card of the checkpoint folder"
@@ -92,22 +98,30 @@ def _add_places(command: Parser) -> None:
 def _evaluate(given: dict[str, Any]) -> int:
     """`hf-deepfake evaluate`."""
     checkpoint, split, out, into_card = (given.pop(name) for name in ("checkpoint", "split", "out", "into_card"))
-    robustness = given.pop("robustness")
+    robustness, errors = given.pop("robustness"), given.pop("errors")
     if into_card and not Path(checkpoint).is_dir():
         raise InputError(f"{checkpoint} is no folder here, so that its card cannot change; leave out --into_card")
+    if errors and not out:
+        raise InputError("--errors needs a folder for the sheets of pictures; add --out")
     config = build(DataConfig, given)
     from accelerate import PartialState
 
     from hf_deepfake.evaluation.adopt import adopt
     from hf_deepfake.evaluation.evaluate import evaluate
+    from hf_deepfake.explain.errors import add_errors
     from hf_deepfake.hub.render import render, write
 
     report, table = evaluate(checkpoint, config, split=split, robustness=robustness)
     if PartialState().is_main_process:
+        sheets = []
+        if errors:
+            report, sheets = add_errors(report, table, checkpoint, config, out)
         print(report.summary())
         if out:
             write(out, report, table)
             print(f"\nreport  {out / 'report.html'}")
+        for sheet in sheets:
+            print(f"sheet   {sheet}")
         if into_card:
             adopt(checkpoint, report, table)
             render(checkpoint)

@@ -42,6 +42,7 @@ def adopt(checkpoint: str | Path, evaluation: Report, table: pd.DataFrame) -> No
             subsets=measured.subsets,
             own_thresholds=measured.own_thresholds,
             robustness=evaluation.robustness or report.robustness,
+            errors=evaluation.errors or report.errors,
         )
     elif known := set(evaluation.data["sources"]) & set(report.data.get("sources", {})):
         raise InputError(

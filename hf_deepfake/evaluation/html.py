@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from hf_deepfake.evaluation.errors import ATTRIBUTES, worst_groups
 from hf_deepfake.evaluation.report import MAIN_METRICS, Report
 from hf_deepfake.evaluation.result import UNSURE_METRICS
 from hf_deepfake.evaluation.robustness import worst_mild
@@ -36,6 +37,8 @@ def build_page(report: Report, figures: Mapping[str, bytes]) -> str:
         unsure_names=UNSURE_METRICS,
         facets=FACETS,
         worst_mild=worst_mild(report.robustness),
+        attributes=ATTRIBUTES,
+        worst_groups=worst_groups(report.errors),
     )
 
 

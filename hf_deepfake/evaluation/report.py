@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.errors import ATTRIBUTES, ErrorGroup, worst_groups
 from hf_deepfake.evaluation.result import UNSURE_METRICS, Metric, SplitResult
 from hf_deepfake.evaluation.robustness import ConditionResult
 from hf_deepfake.evaluation.subsets import FACETS, OwnThreshold
@@ -105,6 +106,7 @@ class Report:
         own_thresholds: what sources would gain by thresholds of their own.
         cross_data: results on sets of which nothing was trained on, by name.
         robustness: results on degraded pictures of `judged`, clean ones first; empty where not measured.
+        errors: where errors gather on `judged`, worst groups first; empty where not analysed.
         data: `DataReport.to_dict()`; empty where it is not known.
         audit: what was found wrong with the data, as `audit.findings.Audit.for_report` gives it; empty for no audit.
         training: the run record (`run.json`); empty where it is not known.
@@ -120,6 +122,7 @@ class Report:
     own_thresholds: dict[str, OwnThreshold] = field(default_factory=dict)
     cross_data: dict[str, SplitResult] = field(default_factory=dict)
     robustness: list[ConditionResult] = field(default_factory=list)
+    errors: list[ErrorGroup] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
     audit: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -198,6 +201,24 @@ class Report:
                     for name, one in named.items()
                 ]
                 lines += ["", *align([head, *cells])]
+        if worst := worst_groups(self.errors):
+            lines += [
+                "",
+                *align(
+                    [
+                        ["Errors gather in", "Wrong", "More than elsewhere", "What would help"],
+                        *(
+                            [
+                                f"{ATTRIBUTES[one.attribute].title}: {one.value}",
+                                str(one.wrong),
+                                str(one.excess),
+                                one.hint,
+                            ]
+                            for one in worst
+                        ),
+                    ]
+                ),
+            ]
         return "\n".join(lines)
 
 

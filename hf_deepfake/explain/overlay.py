@@ -85,7 +85,7 @@ def draw_overlay(
 
     canvas_width = max(width, WIDTH)
     margin = em = 14 + canvas_width // 128
-    words = _font(em)
+    words = caption_font(em)
     lines = _wrapped(caption, words, canvas_width - 2 * margin)
     legend_top = height + margin
     caption_top = legend_top + 2 * em
@@ -110,7 +110,7 @@ def _frame(picture: Image.Image, boxes: Sequence[tuple[float, ...]]) -> None:
 def _legend(canvas: Image.Image, box: tuple[int, int, int, int]) -> None:
     """Draw the colour bar, as the colours look over grey, between what its ends mean."""
     left, top, right, bottom = box
-    words = _font(round(0.8 * (bottom - top)))
+    words = caption_font(round(0.8 * (bottom - top)))
     low, high = "no sign of it", "strongest sign"
     gap = (bottom - top) // 2
     start, end = left + round(words.getlength(low)) + gap, right - round(words.getlength(high)) - gap
@@ -128,6 +128,6 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
     return textwrap.wrap(text, max(int(0.95 * width / max(letter, 1)), 1))
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def caption_font(size: int) -> ImageFont.FreeTypeFont:
     """The font at `size` px."""
     return ImageFont.truetype(FONT, size)

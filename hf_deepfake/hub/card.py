@@ -12,6 +12,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
 from hf_deepfake.config import DecisionConfig, TrainConfig, parse_criterion
+from hf_deepfake.evaluation.errors import ATTRIBUTES, worst_groups
 from hf_deepfake.evaluation.report import MAIN_METRICS, Mean, Report
 from hf_deepfake.evaluation.result import UNSURE_METRICS, SplitResult
 from hf_deepfake.evaluation.robustness import ConditionResult, worst_mild
@@ -117,6 +118,8 @@ def build_card(
         facets=FACETS,
         weakest=_weakest(report.robustness),
         worst_mild=worst_mild(report.robustness),
+        attributes=ATTRIBUTES,
+        worst_groups=worst_groups(report.errors),
         data=report.data,
         audit=report.audit,
         training=report.training,
