@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 from PIL.Image import Image
 from uploads import UploadsOnly, read_upload
-from views import FAILED, describe_error, describe_verdict, list_faces, mark_faces, show_card
+from views import FAILED, describe_error, describe_verdict, list_faces, mark_faces, show_card, show_inspection
 
 from hf_deepfake import Detector, InputError
 from hf_deepfake.pictures.open import MAX_BYTES
@@ -77,7 +77,9 @@ def build_page(checkpoint: str) -> gr.Blocks:
                 maps = gr.ImageSlider(label="Slide: what speaks for the verdict", visible=False, buttons=["fullscreen"])
                 faces = gr.Markdown(elem_id="faces")
                 gr.Markdown((HERE / "limits.md").read_text(encoding="utf-8"))
-        with gr.Tab("About this model"):
+        with gr.Tab("Look closer") as closer:
+            show_inspection(closer, picture)
+        with gr.Tab("About"):
             show_card(checkpoint)
         # Without preprocessing gr.Image does not open the upload: what is no picture shall get our own words.
         # Both events share one concurrency_id, so that the net judges one picture at a time, whoever asks.
@@ -86,9 +88,8 @@ def build_page(checkpoint: str) -> gr.Blocks:
             None, None, shown, js=f"() => [{json.dumps(FAILED)}, null, '']"
         )
         results = [gr.JSON(label="verdict", visible=False), gr.Image(label="overlay", visible=False)]
-        gr.Button(visible=False).click(
-            predict, picture, results, preprocess=False, concurrency_id="net", api_name="predict"
-        )
+        api = gr.Button(visible=False)
+        api.click(predict, picture, results, preprocess=False, concurrency_id="net", api_name="predict")
     return page.queue(max_size=20)
 
 

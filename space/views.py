@@ -1,13 +1,17 @@
 """What the page shows: a verdict in words, the faces, the marked picture, an error, and the model's card."""
 
 import re
+from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from huggingface_hub import ModelCard, snapshot_download
 from PIL import Image, ImageDraw, ImageFont, ImageOps
+from uploads import read_upload
 
-from hf_deepfake import Verdict
+from hf_deepfake import InputError, Verdict
+from hf_deepfake.explain.inspect import MEANINGS, inspect_picture
 
 SIDE = 800
 """Longer side of a shown picture, px: sharp on a phone and on half a screen, and quick to send."""
@@ -82,6 +86,29 @@ def mark_faces(picture: Image.Image, verdict: Verdict) -> Image.Image:
         draw.rectangle((left, top, left + 32, top + 32), fill="white")
         draw.text((left + 16, top + 16), str(number), "black", ImageFont.load_default(24), anchor="mm")
     return shown
+
+
+def show_inspection(tab: gr.Tab, picture: gr.Image) -> None:
+    """Add to a tab what the file says of its past and views of its pixels, made when the tab is opened.
+
+    Args:
+        tab: the tab, being built.
+        picture: the upload.
+    """
+    gr.Markdown("These views inform an analyst. They never change the score, and none of them is evidence by itself.")
+    gallery = gr.Gallery(show_label=False, columns=3, height="auto", buttons=["fullscreen"], elem_id="views")
+    text = gr.Markdown(elem_id="inspection")
+
+    def look(upload: dict[str, Any] | None) -> tuple[list[tuple[Image.Image, str]], str]:
+        try:
+            found = inspect_picture(read_upload(upload))
+        except InputError as error:
+            return [], describe_error(error)
+        parts = ["  \n".join([f"**{name}**", *map(escape, lines)]) for name, lines in found.facts.items()]
+        views = [(view, name) for name, view in found.views.items()]
+        return views, "\n\n".join([*parts, "---", *(f"*{name}*: {text}" for name, text in MEANINGS.items())])
+
+    tab.select(look, picture, [gallery, text], preprocess=False, concurrency_id="net", api_visibility="private")
 
 
 def show_card(checkpoint: str) -> None:

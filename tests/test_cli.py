@@ -2,9 +2,12 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from hf_deepfake.cli.main import main
 from hf_deepfake.data.sample import draw_sample
+from hf_deepfake.models.build import build_model
+from hf_deepfake.models.checkpoint import export_checkpoint
 
 COMMANDS = (
     "train",
@@ -12,6 +15,7 @@ COMMANDS = (
     "audit",
     "split",
     "normalise",
+    "inspect",
     "predict",
     "crop",
     "serve",
@@ -96,3 +100,24 @@ def test_crops_of_a_data_set(tmp_path, capsys):
     written = len(list((tmp_path / "crops").rglob("*.jpg")))
     assert written >= 4  # of six drawn faces the finder may miss one or two
     assert said[:2] == [str(written), "written"]
+
+
+def test_inspect_prints_facts_and_writes_views(tmp_path, capsys):
+    picture, out = tmp_path / "face.jpg", tmp_path / "views.png"
+    Image.new("RGB", (96, 64), (200, 150, 120)).save(picture, quality=80)
+    assert main(["inspect", str(picture), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "quality about 80 of 100" in printed
+    assert "Content Credentials\n  none\n" in printed
+    with Image.open(out) as views:
+        plain = views.size
+    checkpoint = export_checkpoint(
+        build_model("test_resnet", image_size=64, pretrained="off"), tmp_path / "net", image_size=64
+    )
+    assert main(["inspect", str(picture), "--checkpoint", str(checkpoint)]) == 2
+    assert "add --out" in capsys.readouterr().err
+    assert main(["inspect", str(picture), "--checkpoint", str(checkpoint), "--out", str(out)]) == 0
+    with Image.open(out) as views:
+        assert views.height > plain[1]
+    assert main(["inspect", str(tmp_path / "nothing.jpg")]) == 2
+    assert "no such file" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Commands for the person who judges pictures: predict, crop, serve."""
+"""Commands for the person who judges pictures: predict, inspect, crop, serve."""
 
 import os
 import subprocess
@@ -17,6 +17,13 @@ PREDICT_EXAMPLES = """\
 The exit code is 0 whatever the verdicts; a file that does not open has its error in its place. With --out, the same
 command goes on from where it was stopped."""
 
+
+INSPECT_EXAMPLES = """\
+  hf-deepfake inspect photo.jpg
+  hf-deepfake inspect photo.jpg --out views.png
+  hf-deepfake inspect photo.jpg --out views.png --checkpoint runs/faces/checkpoint     (with the net's map)
+
+Nothing of this changes a score. Content Credentials are read with pip install "hf-deepfake[c2pa]"."""
 
 CROP_EXAMPLES = """\
   hf-deepfake crop photos.zip photos_cropped
@@ -53,6 +60,12 @@ def register(commands: Any) -> None:
         help="find faces and judge each, or take every picture for a face crop (default auto)",
     )
     predict.add_argument("--device", metavar="NAME", help="torch device (default: the GPU where there is one)")
+    look = add_command(
+        commands, "inspect", "PICTURE", "show what a file says of its past, and views of it", INSPECT_EXAMPLES, _inspect
+    )
+    look.add_argument("picture", metavar="PICTURE", help="a picture")
+    look.add_argument("--out", metavar="FILE", type=Path, help="PNG for the views: error level, noise and spectrum")
+    look.add_argument("--checkpoint", metavar="CHECKPOINT", help="whose map to show beside the views")
     crop = add_command(
         commands, "crop", "SOURCE TARGET", "crop a data set to its faces as training pictures are", CROP_EXAMPLES, _crop
     )
@@ -87,6 +100,28 @@ def _predict(given: dict[str, Any]) -> int:
     detector = Detector.from_pretrained(given["checkpoint"], device=given["device"], faces=given["faces"])
     for line in predict(detector, files, form=given["form"], out=given["out"], explanations=given["explain"]):
         print(line)
+    return 0
+
+
+def _inspect(given: dict[str, Any]) -> int:
+    """`hf-deepfake inspect`."""
+    from hf_deepfake.detect.detector import Detector
+    from hf_deepfake.explain.inspect import inspect_picture
+    from hf_deepfake.explain.views import draw_views
+    from hf_deepfake.files import replacing
+
+    if given["checkpoint"] and not given["out"]:
+        raise InputError("--checkpoint adds a map to the views, and there are none; add --out")
+    found = inspect_picture(given["picture"])
+    print(found.summary())
+    if given["out"]:
+        views = {"Picture": found.picture}
+        if given["checkpoint"]:
+            explanation = Detector.from_pretrained(given["checkpoint"]).explain(given["picture"])
+            views[f"Map of the verdict {explanation.verdict.label}"] = explanation.shaded
+        with replacing(given["out"]) as temporary:
+            draw_views(views | found.views).save(temporary, "PNG")
+        print(f"\nviews  {given['out']}")
     return 0
 
 

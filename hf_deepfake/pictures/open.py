@@ -107,7 +107,7 @@ def open_picture(source: str | Path | bytes | Image.Image | np.ndarray, *, draft
             return _decode(source, _has_frames(source), name, None)
         if isinstance(source, np.ndarray):
             return _decode(_from_array(source, name), False, name, None)
-        image, animated = _lazy(_read(Path(source)) if isinstance(source, (str, Path)) else source, name)
+        image, animated = _lazy(read_bytes(Path(source)) if isinstance(source, (str, Path)) else source, name)
         return _decode(image, animated, name, draft)
     except PictureError:
         raise
@@ -116,8 +116,20 @@ def open_picture(source: str | Path | bytes | Image.Image | np.ndarray, *, draft
         raise PictureError(f"{name} is truncated or broken ({reason}); use an intact copy") from error
 
 
-def _read(path: Path) -> bytes:
-    """The file's bytes, one more than allowed at most."""
+def open_header(data: bytes) -> Image.Image:
+    """Read what a file's header says, without what only metadata say; of a JPEG, the quantisation tables are there.
+
+    Args:
+        data: encoded bytes that `open_picture` opens.
+
+    Returns:
+        A lazy image.
+    """
+    return _lazy(data, "the picture")[0]
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file's bytes, one more than allowed at most; PictureError where there is no such file."""
     if not path.exists():
         raise PictureError(f"no such file {path}; check the path")
     if not path.is_file():

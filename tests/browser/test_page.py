@@ -100,7 +100,7 @@ def test_phone(open_page, drawn, scheme):
     page = open_page(PHONE, color_scheme=scheme)
     _upload(page, drawn / "fake" / "0001.jpg")
     expect(page.locator("#verdict h2")).to_be_in_viewport(ratio=1)
-    for tab in ("Judge a picture", "About this model"):
+    for tab in ("Judge a picture", "Look closer", "About"):
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]
     page.get_by_role("tab", name="Judge a picture").click()
@@ -142,9 +142,24 @@ def _tab_to(page, target):
     pytest.fail(f"15 times Tab did not reach {target}")
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_views_of_the_picture_beside_the_verdict(open_page, drawn, scheme):
+    page = open_page(color_scheme=scheme)
+    page.get_by_role("tab", name="Look closer").click()
+    expect(page.locator("#inspection")).to_contain_text("No picture was given")
+    page.get_by_role("tab", name="Judge a picture").click()
+    _upload(page, drawn / "fake" / "0002.jpg")
+    page.get_by_role("tab", name="Look closer").click()
+    expect(page.locator("#inspection")).to_contain_text("JPEG, 128 x 128 px")
+    expect(page.locator("#inspection")).to_contain_text("its absence says nothing")
+    expect(page.locator("#views img")).to_have_count(3)
+    assert page.foreign == []
+    _shoot(page, f"views-{scheme}")
+
+
 def test_card_with_its_figures(open_page):
     page = open_page()
-    page.get_by_role("tab", name="About this model").click()
+    page.get_by_role("tab", name="About", exact=True).click()
     expect(page.get_by_role("heading", name="tiny-deepfake")).to_be_visible()
     expect(page.get_by_alt_text("ROC curve on the test split.")).to_be_visible()
     expect(page.get_by_text("library_name")).to_have_count(0)
