@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.slow
-def test_benchmark_of_training_runs_both_ways(faces, tmp_path):
+def test_benchmark_of_training_runs_all_ways(faces, tmp_path):
     words = ["train", "--data", str(faces), "--model", "test_resnet", "--image_size", "64", "--batch_size", "8"]
     words += ["--steps", "2", "--repeats", "2", "--output", str(tmp_path / "figures.json")]
     done = subprocess.run(
@@ -19,9 +20,22 @@ def test_benchmark_of_training_runs_both_ways(faces, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads((tmp_path / "figures.json").read_text())
-    ours, plain = figures["images_per_second"]["ours"], figures["images_per_second"]["plain"]
-    assert figures["ratios"] == pytest.approx([mine / theirs for mine, theirs in zip(ours, plain, strict=True)])
-    assert "ours / plain" in done.stdout
+    speed = figures["images_per_second"]
+    for name, ratios in figures["ratios"].items():
+        over, under = name.split(" / ")
+        assert ratios == pytest.approx([one / other for one, other in zip(speed[over], speed[under], strict=True)])
+        assert name in done.stdout
+    assert figures["ratios"].keys() == {"ours / plain", "degraded / ours"}
+
+
+def test_sheet_of_all_degradations(tmp_path):
+    command = [sys.executable, ROOT / "scripts" / "degradations.py", str(tmp_path / "sheet.jpg")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "sheet.jpg") as sheet:
+        assert sheet.height > sheet.width
+    done = subprocess.run([*command[:2], "/nowhere/sheet.jpg"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
 @pytest.mark.slow
