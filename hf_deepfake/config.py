@@ -11,7 +11,6 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -230,39 +229,6 @@ def build(kind: type[Config], *layers: Mapping[str, Any]) -> Config:
                 raise InputError(f"unknown option {name!r}; {hint}")
             merged[name] = value
     return kind(**merged)
-
-
-def read_recipe(name: str) -> dict[str, Any]:
-    """Read the options of a recipe.
-
-    Args:
-        name: name of a recipe in the package, or path of a YAML file.
-
-    Returns:
-        Options by name; not checked yet.
-
-    Raises:
-        InputError: there is no such recipe, or the file is not a YAML mapping.
-    """
-    import yaml
-
-    folder = resources.files("hf_deepfake") / "recipes"
-    if Path(name).suffix in {".yaml", ".yml"}:
-        path: Any = Path(name)
-        if not path.is_file():
-            raise InputError(f"no recipe file {name}; give an existing YAML file or the name of a recipe")
-    else:
-        path = folder / f"{name}.yaml"
-        if not path.is_file():
-            known = sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
-            raise InputError(f"unknown recipe {name!r}; known: {', '.join(known)}, or give a YAML file")
-    try:
-        options = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(options, dict):
-        raise InputError(f"{name} holds no options; write lines such as 'model: resnet18'")
-    return options
 
 
 def parse_criterion(text: str) -> tuple[str, float]:

@@ -11,6 +11,7 @@ from hf_deepfake.models.checkpoint import export_checkpoint
 
 COMMANDS = (
     "train",
+    "recipes",
     "data",
     "audit",
     "split",

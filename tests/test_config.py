@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from hf_deepfake.config import GROUPS, DataConfig, TrainConfig, build, read_recipe
+from hf_deepfake.config import GROUPS, DataConfig, TrainConfig, build
 from hf_deepfake.errors import InputError
 
 RUN = {"data": "faces.zip", "output_dir": "out"}
@@ -57,24 +57,3 @@ def test_every_option_is_explained_and_every_group_begins_with_one():
 def test_a_configuration_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         DataConfig().split_seed = 3  # ty: ignore[invalid-assignment]
-
-
-def test_recipes_of_the_package_are_valid():
-    for name in ("demo", "small"):
-        assert build(TrainConfig, read_recipe(name), RUN).epochs > 0
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "sentence"),
-    [
-        ("nosuch", None, "unknown recipe 'nosuch'; known: "),
-        ("missing.yaml", None, "no recipe file "),
-        ("list.yaml", "- a\n- b\n", "holds no options"),
-        ("broken.yaml", "model: [resnet18\n", "is not valid YAML"),
-    ],
-)
-def test_bad_recipes(tmp_path, name, text, sentence):
-    if text is not None:
-        (tmp_path / name).write_text(text)
-    with pytest.raises(InputError, match=sentence):
-        read_recipe(str(tmp_path / name) if name.endswith(".yaml") else name)

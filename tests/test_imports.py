@@ -14,6 +14,7 @@ ROOMS = [
     "errors",
     "files",
     "config",
+    "recipe",
     "pictures",
     "data",
     "models",

@@ -1,11 +1,13 @@
-"""Commands for the person who trains: train, data."""
+"""Commands for the person who trains: train, recipes, data."""
 
 import os
 import sys
+import textwrap
 from typing import Any
 
 from hf_deepfake.cli.parser import add_command, add_options, text_of
-from hf_deepfake.config import DataConfig, TrainConfig, build, read_recipe
+from hf_deepfake.config import DataConfig, TrainConfig, build
+from hf_deepfake.recipe import read_recipe, recipe_names
 
 TRAIN_EXAMPLES = """\
   hf-deepfake train --data sample --recipe demo --output_dir runs/demo
@@ -14,6 +16,12 @@ TRAIN_EXAMPLES = """\
 
 The best epoch by a validation metric is exported to OUTPUT_DIR/checkpoint and scored once on the test split.
 Ctrl-C or SIGTERM saves the run; the same command with --resume goes on."""
+
+RECIPES_EXAMPLES = """\
+  hf-deepfake recipes
+  hf-deepfake train --recipe compact-cnn --data faces.zip --epochs 3 --output_dir runs/compact
+
+An option on the command line replaces the recipe's. Weights of ImageNet come from the Hub, or --pretrained FILE."""
 
 DATA_EXAMPLES = """\
   hf-deepfake data faces.zip
@@ -32,6 +40,7 @@ def register(commands: Any) -> None:
     )
     train.add_argument("--recipe", metavar="NAME", help="options of a recipe: a name in the package or a YAML file")
     add_options(train, TrainConfig)
+    add_command(commands, "recipes", "", "list the recipes and what they reported", RECIPES_EXAMPLES, _recipes)
     data = add_command(
         commands, "data", "SOURCE...", "say what a data set holds: splits, classes, leaks", DATA_EXAMPLES, _data
     )
@@ -39,10 +48,22 @@ def register(commands: Any) -> None:
     add_options(data, DataConfig, leave_out="data")
 
 
+def _recipes(given: dict[str, Any]) -> int:
+    """`hf-deepfake recipes`."""
+    for name in recipe_names():
+        recipe = read_recipe(name)
+        print(f"{name}\n  {recipe.about}")
+        for title, text in (("reported", recipe.reported), ("note", recipe.note)):
+            if text:
+                print(textwrap.fill(f"{title}: {text}", 100, initial_indent="  ", subsequent_indent="    "))
+        print()
+    return 0
+
+
 def _train(given: dict[str, Any]) -> int:
     """`hf-deepfake train`."""
     recipe = given.pop("recipe")
-    config = build(TrainConfig, read_recipe(recipe) if recipe else {}, given)
+    config = build(TrainConfig, read_recipe(recipe).options if recipe else {}, given)
     from hf_deepfake.training.resume import Stopped
     from hf_deepfake.training.run import train
 

@@ -17,6 +17,7 @@ from hf_deepfake.evaluation.report import MAIN_METRICS, Mean, Report
 from hf_deepfake.evaluation.result import UNSURE_METRICS, SplitResult
 from hf_deepfake.evaluation.robustness import ConditionResult, worst_mild
 from hf_deepfake.evaluation.subsets import FACETS
+from hf_deepfake.models import zoo
 
 CARD_FILE = "README.md"
 
@@ -108,6 +109,7 @@ def build_card(
         repo_id=repo_id,
         report=report,
         checkpoint=report.checkpoint,
+        in_zoo=report.checkpoint.model in zoo.__all__,
         criterion=_criterion(report.checkpoint.criterion, options),
         judged=judged,
         judged_name=report.judged if judged else "",

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from hf_deepfake.config import LABELS
 from hf_deepfake.errors import InputError
+from hf_deepfake.models import zoo  # noqa: F401 - registers the nets
 from hf_deepfake.models.fold import final_layer
 from hf_deepfake.models.pretrained import classifier_names, load_start_weights
 

@@ -122,14 +122,18 @@ def _read(file: Path) -> Weights:
 
 def _with_own_classifier(weights: Weights, model: nn.Module) -> Weights:
     """The weights, with the net's own tensors where they have no classifier of its shape."""
-    head = classifier_names(model)
-    for name, tensor in model.state_dict().items():
-        # The step counter of BatchNorm has no part in the output, and old files lack it.
-        counter = name.endswith("num_batches_tracked") and name not in weights
-        other_classes = name in head and (name not in weights or weights[name].shape != tensor.shape)
-        if counter or other_classes:
-            weights[name] = tensor
-    return weights
+    net: Any = model
+    classifier = net.get_classifier()
+    prefix = next(name for name, module in model.named_modules() if module is classifier) + "."
+    own = model.state_dict()
+    head = {name for name in own if name.startswith(prefix)}
+    # One with other layers cannot be taken over in parts: a hidden layer and what follows it belong together.
+    if any(name not in weights or weights[name].shape != own[name].shape for name in head):
+        weights = {name: tensor for name, tensor in weights.items() if not name.startswith(prefix)}
+        weights |= {name: own[name] for name in head}
+    # The step counter of BatchNorm has no part in the output, and old files lack it.
+    counters = {name for name in own if name.endswith("num_batches_tracked") and name not in weights}
+    return weights | {name: own[name] for name in counters}
 
 
 def _namings(file: Path) -> Iterator[Callable[[Weights, nn.Module], Weights]]:

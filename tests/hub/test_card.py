@@ -1,11 +1,14 @@
 import dataclasses
 
+import pandas as pd
 import pytest
 from huggingface_hub import ModelCard
 
+from hf_deepfake.evaluation.errors import group_errors
 from hf_deepfake.evaluation.report import CheckpointInfo, ExplanationResult, Mean, Report
 from hf_deepfake.evaluation.result import Metric, evaluate_scores
 from hf_deepfake.evaluation.robustness import ConditionResult
+from hf_deepfake.evaluation.scores import COLUMNS
 from hf_deepfake.evaluation.subsets import OwnThreshold
 from hf_deepfake.hub.card import build_card
 
@@ -62,6 +65,28 @@ def test_metadata_key_by_key(report):
     assert accuracy.dataset_args == {"pictures": 8, "groups": 4}
     assert accuracy.task_type == "image-classification"
     assert (data.base_model, data.datasets) == (None, None)
+
+
+def test_a_net_of_the_zoo_is_imported_first(report):
+    checkpoint = dataclasses.replace(report.checkpoint, model="compact_cnn")
+    card = build_card(dataclasses.replace(report, checkpoint=checkpoint))
+    assert "```python\nimport hf_deepfake.models.zoo  # timm has no such net of its own\nfrom transformers" in card
+    assert "and `hf_deepfake`, which registers the net with timm. Give it one face" in card
+    assert "hf_deepfake.models.zoo" not in build_card(report)
+    assert "and no further package. Give it one face" in build_card(report)
+
+
+def test_where_it_errs(report):
+    scores, labels = [0.9, 0.1] * 20 + [0.9] * 40, [1] * 80
+    table = pd.DataFrame({"label": labels, "score": scores, "source": "faces", "side": 64, "format": "JPEG"})
+    table = table.reindex(columns=list(COLUMNS)).astype(COLUMNS)
+    dark = pd.DataFrame({"brightness": [20.0] * 40 + [200.0] * 40})
+    card = build_card(dataclasses.replace(report, errors=group_errors(table, dark, 0.5)))
+    section = card.partition("## Where it errs")[2].partition("\n## ")[0]
+    assert "| Brightness, of 255: 20 | 40 | 0.500 [" in section
+    assert "(2 groups were looked at" in section
+    assert "200" not in section
+    assert "## Where it errs" not in build_card(report)
 
 
 def test_all_sections_of_a_whole_report(report):

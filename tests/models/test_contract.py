@@ -16,10 +16,18 @@ from hf_deepfake import config
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.models.build import build_model, data_config
 from hf_deepfake.models.checkpoint import export_checkpoint
+from hf_deepfake.models.fold import final_layer
 
 TEMPERATURE, OPERATING_POINT = 1.7, 0.3
 
-FAST = [("test_resnet", 48), ("test_vit", 48), ("test_convnext", 64), ("test_efficientnet", 40)]
+FAST = [
+    ("test_resnet", 48),
+    ("test_vit", 48),
+    ("test_convnext", 64),
+    ("test_efficientnet", 40),
+    ("compact_cnn", 48),
+    ("simple_cnn", 64),
+]
 FAMILIES = [
     ("resnet18", 64),
     ("efficientnet_b0", 64),
@@ -27,6 +35,8 @@ FAMILIES = [
     ("legacy_xception", 96),
     ("swin_tiny_patch4_window7_224", 112),
     ("vit_tiny_patch16_224", 96),
+    ("cnn5", 64),
+    ("resnet50_dense512", 64),
 ]
 
 
@@ -49,14 +59,14 @@ def spread_net(name: str, image_size: int, pictures: torch.Tensor) -> Any:
     """A net of random weights whose margins spread by 2 and lie on both sides of the operating point."""
     torch.manual_seed(3)
     model: Any = build_model(name, image_size=image_size, pretrained="off").to(memory_format=torch.channels_last)
-    classifier = model.get_classifier()
+    weight, bias = final_layer(model)
     with torch.no_grad():
-        nn.init.normal_(classifier.weight)
-        classifier.bias.zero_()
+        nn.init.normal_(weight)
+        bias.zero_()
         margin = torch.diff(model(pictures)).double()
-        classifier.weight.mul_(2 / margin.std())
+        weight.mul_(2 / margin.std())
         between = margin.flatten().sort().values[1:3].mean() * 2 / margin.std()
-        classifier.bias[1] = TEMPERATURE * math.log(OPERATING_POINT / (1 - OPERATING_POINT)) - between
+        bias[1] = TEMPERATURE * math.log(OPERATING_POINT / (1 - OPERATING_POINT)) - between
     return model
 
 
