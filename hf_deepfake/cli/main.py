@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -29,7 +30,12 @@ def main(words: Sequence[str] | None = None) -> int:
         parser: Parser = given.pop("parser")
         if unknown:
             raise InputError(parser.explain_unknown(unknown[0]))
-        return command(given)
+        code = command(given)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is flushed to it at exit
+        return 128 + signal.SIGPIPE
     except InputError as error:
         if main_process:
             print(f"error: {error}", file=sys.stderr)
