@@ -58,9 +58,12 @@ def predict_logits(
     normalise = Normalise(data_config, device)
     model.eval()
     positions, rows = [], []
-    with torch.inference_mode(), _autocast(device, precision):
+    with torch.inference_mode():
         for batch in loader:
-            rows.append(model(normalise(batch.pictures.to(device, non_blocking=True))).float().cpu().numpy())
+            # Around the net alone: workers inherit what is in force when they start, and would degrade in bfloat16.
+            with _autocast(device, precision):
+                logits = model(normalise(batch.pictures.to(device, non_blocking=True)))
+            rows.append(logits.float().cpu().numpy())
             positions.append(batch.positions.numpy())
     logits = np.empty((len(dataset), 2))
     for where, values in gather_object(list(zip(positions, rows, strict=True))):

@@ -5,6 +5,7 @@ from datasets import Dataset
 from hf_deepfake.data.load import load_images
 from hf_deepfake.evaluation import robustness
 from hf_deepfake.evaluation.figures import robustness_figure
+from hf_deepfake.evaluation.predict import predict_logits
 from hf_deepfake.evaluation.result import Metric
 from hf_deepfake.evaluation.robustness import ConditionResult, judge_condition, measure_robustness, worst_mild
 from hf_deepfake.models.checkpoint import load_checkpoint
@@ -51,6 +52,16 @@ def test_every_condition_of_all_pictures(checkpoint, faces, cache, monkeypatch):
     jpeg = [one.accuracy.value for one in results[1:6]]
     assert all(0 <= value <= 1 for value in jpeg)
     assert any(one.auc.value != results[0].auc.value for one in results[1:])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_precision_of_the_net_is_not_that_of_the_degradations(checkpoint, faces, cache, workers):
+    loaded = load_checkpoint(checkpoint)
+    test: Dataset = load_images(faces)["test"].select(range(4))
+    config = loaded.config["pretrained_cfg"]
+    change = degrade.Degrade(0, ("motion_blur", 5))  # a convolution, which autocast would do in bfloat16
+    exact = predict_logits(loaded.model, test, config, 0, "no", change)
+    np.testing.assert_allclose(predict_logits(loaded.model, test, config, workers, "bf16", change), exact, atol=0.1)
 
 
 def made(family, severity, auc):
