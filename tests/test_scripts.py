@@ -28,12 +28,35 @@ def test_benchmark_of_training_runs_all_ways(faces, tmp_path):
     assert figures["ratios"].keys() == {"ours / plain", "degraded / ours"}
 
 
+@pytest.mark.slow
+def test_recipes_are_compared_and_not_trained_twice(faces, tmp_path):
+    words = ["--data", str(faces), "--output_dir", str(tmp_path / "runs"), "--recipes", "compact-cnn", "simple-cnn"]
+    command = [sys.executable, ROOT / "scripts" / "compare_recipes.py", *words, "--pictures", "44", "--epochs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    table = (tmp_path / "runs" / "table.md").read_text()
+    assert table in done.stdout
+    assert len(table.splitlines()) == 4
+    assert "| compact-cnn |" in table
+    assert "| 128 | 8.4 | 34 |" in table
+    comparison = json.loads((tmp_path / "runs" / "comparison.json").read_text())
+    assert {row["recipe"] for row in comparison["recipes"]} == {"compact-cnn", "simple-cnn"}
+    weights = tmp_path / "runs" / "simple-cnn" / "checkpoint" / "model.safetensors"
+    written = weights.stat().st_mtime_ns
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert weights.stat().st_mtime_ns == written
+    done = subprocess.run([*command, "--recipes", "nosuch"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: unknown recipe 'nosuch'")
+
+
 def test_sheet_of_all_degradations(tmp_path):
     command = [sys.executable, ROOT / "scripts" / "degradations.py", str(tmp_path / "sheet.jpg")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "sheet.jpg") as sheet:
-        assert sheet.height > sheet.width
+        assert sheet.size == (1218, 1167)  # three families of five in each of eleven rows
     done = subprocess.run([*command[:2], "/nowhere/sheet.jpg"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
