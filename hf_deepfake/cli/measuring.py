@@ -112,10 +112,8 @@ def _evaluate(given: dict[str, Any]) -> int:
     from hf_deepfake.hub.render import render, write
 
     report, table = evaluate(checkpoint, config, split=split, robustness=robustness)
+    report, sheets = add_errors(report, table, checkpoint, config, out) if errors else (report, [])
     if PartialState().is_main_process:
-        sheets = []
-        if errors:
-            report, sheets = add_errors(report, table, checkpoint, config, out)
         print(report.summary())
         if out:
             write(out, report, table)

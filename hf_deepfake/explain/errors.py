@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from accelerate import PartialState
 from datasets import Dataset, Image
 from PIL import Image as PILImage
 from PIL import ImageDraw, ImageOps
@@ -38,7 +39,7 @@ _COLUMNS, _GAP, _TEXT = 3, 12, 40
 def add_errors(
     report: Report, table: pd.DataFrame, checkpoint: str, config: DataConfig, folder: str | Path
 ) -> tuple[Report, list[Path]]:
-    """Analyse the errors of an evaluation, and keep sheets of the worst beside its report.
+    """Analyse the errors of an evaluation, and keep sheets of the worst beside its report; every process calls this.
 
     The sheets show the pictures themselves, so they are in no report, page or card that might be passed on.
 
@@ -50,12 +51,15 @@ def add_errors(
         folder: where the sheets go; made if need be.
 
     Returns:
-        The report with its `errors`, and the files of the sheets.
+        On the main process, which does the work, the report with its `errors` and the files of the sheets; on others
+        the report as it was and no files.
 
     Raises:
         InputError: checkpoint, data or folder cannot be used.
     """
-    data, _ = load_split(config, report.judged)
+    data, _ = load_split(config, report.judged)  # waits for all processes
+    if not PartialState().is_main_process:
+        return report, []
     groups, sheets = analyse_errors(load_checkpoint(checkpoint), data[report.judged], table)
     return replace(report, errors=groups), save_sheets(Path(folder), sheets)
 

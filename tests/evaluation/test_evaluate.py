@@ -84,9 +84,10 @@ def test_two_processes_measure_as_one(everything, checkpoint, faces, cache, tmp_
     command = [
         *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
         *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),
-        *(ROOT / "scripts" / "evaluate.py", checkpoint, faces, "--split", "all", "--out", tmp_path / "out"),
+        *(ROOT / "scripts" / "evaluate.py", checkpoint, faces, "--split", "all", "--errors", "--out", tmp_path / "out"),
     ]
-    done = subprocess.run(list(map(str, command)), check=False, cwd=tmp_path, capture_output=True, text=True)
+    words = list(map(str, command))
+    done = subprocess.run(words, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("test_resnet, 64 px") == 1
     together = Report.load(tmp_path / "out" / "report.json")
@@ -95,3 +96,5 @@ def test_two_processes_measure_as_one(everything, checkpoint, faces, cache, tmp_
     assert two.metrics["auc"].value == pytest.approx(one.metrics["auc"].value, abs=2e-3)
     assert two.metrics["brier"].value == pytest.approx(one.metrics["brier"].value, abs=1e-4)
     assert (tmp_path / "out" / "roc.png").is_file()
+    assert together.errors
+    assert done.stdout.count("sheet   ") >= 1
