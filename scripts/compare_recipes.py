@@ -21,7 +21,7 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.compare import Comparison, compare, load_candidates
 from hf_deepfake.evaluation.evaluate import load_split, score
 from hf_deepfake.evaluation.report import REPORT_FILE, Report
-from hf_deepfake.files import make_folder, write_json
+from hf_deepfake.files import make_folder, replacing, write_json
 from hf_deepfake.models.checkpoint import load_checkpoint
 from hf_deepfake.recipe import read_recipe, recipe_names
 
@@ -157,12 +157,13 @@ def main() -> int:
             rows.append(describe(name, checkpoint, serving_speed(checkpoint, words.data)))
             folders.append(checkpoint)
         comparison = compare(load_candidates(folders))
+        text = table(rows, comparison)
+        with replacing(words.output_dir / "table.md") as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+        write_json(words.output_dir / "comparison.json", {"recipes": rows} | comparison.to_dict())
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    text = table(rows, comparison)
-    (words.output_dir / "table.md").write_text(text + "\n", encoding="utf-8")
-    write_json(words.output_dir / "comparison.json", {"recipes": rows} | comparison.to_dict())
     print("\n" + text)
     return 0
 

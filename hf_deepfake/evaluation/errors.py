@@ -60,8 +60,6 @@ ATTRIBUTES = {
 }
 """What errors are grouped by; the first four are columns of a table of scores, the others are measured."""
 
-_KINDS = {name for name, attribute in ATTRIBUTES.items() if not attribute.high}
-
 
 @dataclass(frozen=True)
 class ErrorGroup:
@@ -107,17 +105,17 @@ def group_errors(table: pd.DataFrame, attributes: pd.DataFrame, threshold: float
     """
     known = pd.concat([table.reset_index(drop=True), attributes.reset_index(drop=True)], axis=1)
     named = [
-        (name, value, members)
+        (name, value, hint, members)
         for name in ATTRIBUTES
         if name in known
-        for value, members in _divide(name, known[name])
+        for value, hint, members in _divide(name, known[name])
         if members.sum() >= SMALLEST
     ]
     if not named:
         return []
     fake = known["label"].to_numpy() == 1
     wrong = (known["score"].to_numpy() >= threshold) != fake
-    metrics = _measure(np.array([members for _, _, members in named]), fake, wrong, groups_of(table))
+    metrics = _measure(np.array([members for *_, members in named]), fake, wrong, groups_of(table))
     groups = [
         ErrorGroup(
             name,
@@ -128,12 +126,13 @@ def group_errors(table: pd.DataFrame, attributes: pd.DataFrame, threshold: float
             false_alarms=values[1],
             misses=values[2],
             excess=values[3],
+            hint=hint,
         )
-        for (name, value, members), values in zip(named, metrics, strict=True)
+        for (name, value, hint, members), values in zip(named, metrics, strict=True)
     ]
     groups.sort(key=lambda group: -np.inf if group.excess.value is None else group.excess.value, reverse=True)
     worst = set(map(id, worst_groups(groups)))
-    return [replace(group, hint=_hint(group, groups)) if id(group) in worst else group for group in groups]
+    return [group if id(group) in worst else replace(group, hint="") for group in groups]
 
 
 def worst_groups(groups: Sequence[ErrorGroup]) -> list[ErrorGroup]:
@@ -149,11 +148,12 @@ def worst_groups(groups: Sequence[ErrorGroup]) -> list[ErrorGroup]:
     return sorted(sure, key=lambda group: -(group.excess.low or 0))[:NAMED]
 
 
-def _divide(name: str, values: pd.Series) -> list[tuple[str, np.ndarray]]:
-    """An attribute's values and the pictures that have each; nothing where all are alike."""
-    there = values.notna().to_numpy()
+def _divide(name: str, values: pd.Series) -> list[tuple[str, str, np.ndarray]]:
+    """An attribute's values, the hint for each and the pictures that have it; nothing where all are alike."""
+    there, attribute = values.notna().to_numpy(), ATTRIBUTES[name]
+    is_number = bool(attribute.high)
     parts: list[tuple[str, np.ndarray]]
-    if name in _KINDS or values.nunique() <= 4:
+    if not is_number or values.nunique() <= 4:
         parts = [(_text(kind), values.eq(kind).fillna(False).to_numpy(bool)) for kind in sorted(values[there].unique())]
     else:
         edges = np.quantile(values[there], [0.25, 0.5, 0.75])
@@ -162,9 +162,13 @@ def _divide(name: str, values: pd.Series) -> list[tuple[str, np.ndarray]]:
         texts = (f"up to {low}", f"{low} to {middle}", f"{middle} to {high}", f"above {high}")
         parts = [(text, there & (quarter == place)) for place, text in enumerate(texts)]
         parts = [part for part in parts if part[1].any()]
-    if name not in _KINDS and not there.all():
-        parts.append(("none", ~there))
-    return parts if len(parts) > 1 else []
+    found = [
+        (text, attribute.high if is_number and 2 * place >= len(parts) else attribute.low.format(text), members)
+        for place, (text, members) in enumerate(parts)
+    ]
+    if is_number and not there.all():
+        found.append(("none", "look at these: no face was found, or the file does not state it", ~there))
+    return found if len(found) > 1 else []
 
 
 def _text(value: object) -> str:
@@ -201,20 +205,3 @@ def _measure(
         for value, low, high, reason in zip(values, lows, highs, reasons, strict=True)
     ]
     return [found[place :: len(members)] for place in range(len(members))]
-
-
-def _hint(group: ErrorGroup, groups: Sequence[ErrorGroup]) -> str:
-    """What data would help: of a number, by which half of the values the group lies in."""
-    attribute = ATTRIBUTES[group.attribute]
-    if group.value == "none":
-        return "look at these pictures: no face was found, or the file does not state it"
-    if group.attribute in _KINDS:
-        return attribute.low.format(group.value)
-    values = [other.value for other in groups if other.attribute == group.attribute and other.value != "none"]
-    return attribute.high if _place(group.value) > np.median([_place(value) for value in values]) else attribute.low
-
-
-def _place(value: str) -> float:
-    """Where a range lies, to order it among its attribute's others."""
-    last = float(value.rsplit(" ", 1)[-1])
-    return last + 1e-6 * (abs(last) + 1) if value.startswith("above") else last

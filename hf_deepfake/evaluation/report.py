@@ -202,23 +202,11 @@ class Report:
                 ]
                 lines += ["", *align([head, *cells])]
         if worst := worst_groups(self.errors):
-            lines += [
-                "",
-                *align(
-                    [
-                        ["Errors gather in", "Wrong", "More than elsewhere", "What would help"],
-                        *(
-                            [
-                                f"{ATTRIBUTES[one.attribute].title}: {one.value}",
-                                str(one.wrong),
-                                str(one.excess),
-                                one.hint,
-                            ]
-                            for one in worst
-                        ),
-                    ]
-                ),
-            ]
+            rows = [["Errors gather in", "Wrong", "More than elsewhere", "What would help"]]
+            for one in worst:
+                group = f"{ATTRIBUTES[one.attribute].title}: {one.value}"
+                rows.append([group, str(one.wrong), str(one.excess), one.hint])
+            lines += ["", *align(rows)]
         return "\n".join(lines)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from hf_deepfake.evaluation.evaluate import load_split
 from hf_deepfake.evaluation.report import Report
 from hf_deepfake.explain.attributes import measure_attributes
 from hf_deepfake.explain.overlay import GROUND, INK, caption_font, shade
-from hf_deepfake.explain.probe import Probe
+from hf_deepfake.explain.probe import Heat, Probe
 from hf_deepfake.files import make_folder, replacing
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from hf_deepfake.pictures.open import open_picture
@@ -155,7 +154,7 @@ def save_sheets(folder: Path, sheets: Mapping[str, PILImage.Image]) -> list[Path
     return written
 
 
-def _maps(loaded: LoadedCheckpoint, pictures: Dataset) -> Any:
+def _maps(loaded: LoadedCheckpoint, pictures: Dataset) -> Heat | None:
     """float32 (N, S, S) maps of the verdicts; None where the net has none."""
     model = loaded.model
     probe = Probe.open(model, pictures, loaded.config["pretrained_cfg"], "gradcam", fine=False)
