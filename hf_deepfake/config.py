@@ -129,6 +129,8 @@ class TrainConfig(DecisionConfig):
     label_smoothing: float = option(0.0, "share of the target given to the other class", 0.0, 0.5)
     mixup: float = option(0.0, "alpha of mixup; 0 is off", 0.0)
     cutmix: float = option(0.0, "alpha of cutmix; 0 is off", 0.0)
+    teacher: str = option("", "checkpoint whose opinion of each picture is part of its target (distillation)")
+    teacher_share: float = option(0.5, "share of the target that is the teacher's; the rest is the label", 0.0, 1.0)
     optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", "adamw, adam, or sgd with Nesterov momentum .9")
     weight_decay: float | None = option(
         None, "none on biases and normalisation; default .05 for adamw (decoupled), 0 for adam and sgd", 0.0

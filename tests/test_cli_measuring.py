@@ -68,11 +68,14 @@ def test_compare_two_folders(checkpoint, faces, tmp_path, capsys):
     for folder, name in ((checkpoint, "a"), (other, "b")):
         assert run("evaluate", folder, faces, "--split", "all", "--out", tmp_path / name) == 0
     capsys.readouterr()
-    assert run("compare", tmp_path / "a", tmp_path / "b", "--json", tmp_path / "found.json") == 0
+    assert run("compare", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "found") == 0
     printed = capsys.readouterr().out
     # The same ranking, so that there is no difference in AUC.
     assert "no difference shown" in next(line for line in printed.splitlines() if "AUC" in line and "0.000" in line)
-    assert json.loads((tmp_path / "found.json").read_text())["differences"][0]["metric"] == "auc"
+    assert json.loads((tmp_path / "found" / "comparison.json").read_text())["differences"][0]["metric"] == "auc"
+    assert (tmp_path / "found" / "comparison.png").is_file()
+    assert run("compare", tmp_path / "a", tmp_path / "b", "--against", "c") == 2
+    assert "no detector here is called c; name one of a, b" in capsys.readouterr().err
     assert run("evaluate", other, faces, "--out", tmp_path / "few") == 0
     assert run("compare", tmp_path / "a", tmp_path / "few") == 2
     assert "evaluate both on the same data" in capsys.readouterr().err

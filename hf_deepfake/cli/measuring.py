@@ -1,4 +1,4 @@
-"""Commands for the person who measures: evaluate, compare, recalibrate, report."""
+"""Commands for the person who measures: evaluate, compare, combine, recalibrate, report."""
 
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,19 @@ OUT receives report.html, report.json, scores.parquet and figures."""
 
 COMPARE_EXAMPLES = """\
   hf-deepfake compare evaluations/small evaluations/large
-  hf-deepfake compare runs/a/checkpoint runs/b/checkpoint --json comparison.json
+  hf-deepfake compare runs/*/checkpoint --against small --out comparison
 
 The folders are those that evaluate wrote, or checkpoints of training runs; all must have judged the same pictures.
-A difference counts only where it stays below 5 % after Holm's correction for all that are made."""
+A difference counts only where it stays below 5 % after Holm's correction for all that are made; --against makes
+fewer. OUT receives comparison.json and comparison.png."""
+
+COMBINE_EXAMPLES = """\
+  hf-deepfake combine runs/a/checkpoint runs/b/checkpoint --data faces.zip --out detectors/both
+  hf-deepfake combine runs/a/checkpoint --flip --data faces.zip --out detectors/mirrored
+  hf-deepfake combine runs/s1/checkpoint runs/s2/checkpoint --method weights --data faces.zip --out detectors/soup
+
+The validation split decides the operating point, the test split is scored once. To distil the result into one net,
+give it to train --teacher."""
 
 RECALIBRATE_EXAMPLES = """\
   hf-deepfake recalibrate runs/faces/checkpoint faces.zip --criterion "fpr<=0.01" --out runs/faces/strict
@@ -82,7 +91,27 @@ def register(commands: Any) -> None:
         commands, "compare", "DIR DIR...", "compare detectors on the same pictures", COMPARE_EXAMPLES, _compare
     )
     compare.add_argument("folders", nargs="+", metavar="DIR", type=Path, help="folder with report.json, scores.parquet")
-    compare.add_argument("--json", metavar="FILE", type=Path, help="write all numbers there")
+    compare.add_argument("--against", metavar="NAME", help="compare all with this one only, not each with each")
+    compare.add_argument("--out", metavar="DIR", type=Path, help="folder for all numbers and a figure")
+    combine = add_command(
+        commands,
+        "combine",
+        "CHECKPOINT... --data SOURCE... --out DIR",
+        "make one detector of several, or of one and its mirror",
+        COMBINE_EXAMPLES,
+        _combine,
+    )
+    combine.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="folders, or owner/name on the Hub")
+    combine.add_argument("--out", required=True, type=Path, metavar="DIR", help="new folder for the checkpoint")
+    combine.add_argument(
+        "--method",
+        choices=("log_odds", "weights"),
+        default="log_odds",
+        help="average what calibrated nets say, or the weights of runs that share their start (default log_odds)",
+    )
+    combine.add_argument("--shares", nargs="+", type=float, metavar="X", help="of each checkpoint; default equal")
+    combine.add_argument("--flip", action="store_true", help="judge the mirrored picture too, at twice the cost")
+    add_options(combine, DecisionConfig)
     report = add_command(
         commands, "report", "DIR", "draw figures, page and card again, without pictures", REPORT_EXAMPLES, _report
     )
@@ -146,12 +175,33 @@ def _recalibrate(given: dict[str, Any]) -> int:
 def _compare(given: dict[str, Any]) -> int:
     """`hf-deepfake compare`."""
     from hf_deepfake.evaluation.compare import compare, load_candidates
-    from hf_deepfake.files import write_json
+    from hf_deepfake.evaluation.figures import comparison_figure, save_figure
+    from hf_deepfake.files import make_folder, write_json
 
-    comparison = compare(load_candidates(given["folders"]))
+    comparison = compare(load_candidates(given["folders"]), given["against"])
     print(comparison.summary())
-    if given["json"]:
-        write_json(given["json"], comparison.to_dict())
+    if out := given["out"]:
+        make_folder(out)
+        write_json(out / "comparison.json", comparison.to_dict())
+        save_figure(comparison_figure(comparison.results), out / "comparison.png")
+        print(f"\ncomparison  {out}")
+    return 0
+
+
+def _combine(given: dict[str, Any]) -> int:
+    """`hf-deepfake combine`."""
+    checkpoints, out, method = (given.pop(name) for name in ("checkpoints", "out", "method"))
+    shares, flip = given.pop("shares"), given.pop("flip")
+    config = build(DecisionConfig, given)
+    from accelerate import PartialState
+
+    from hf_deepfake.evaluation.combine import combine
+    from hf_deepfake.hub.render import render
+
+    report = combine(checkpoints, config, out, method=method, shares=shares, flip=flip)
+    if PartialState().is_main_process:
+        render(out)
+        print(f"{report.summary()}\n\ncheckpoint  {out}")
     return 0
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
-from hf_deepfake.config import parse_criterion
+from hf_deepfake.config import DecisionConfig, parse_criterion
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fake_probability, fit_temperature
 from hf_deepfake.evaluation.metrics import Floats, Ranking
@@ -64,6 +64,27 @@ def decide(
     scores = fake_probability(logits, temperature)
     point = choose_operating_point(scores, labels, criterion, miss_cost=miss_cost, prior=prior)
     return Decision(temperature, point, unsure_band(scores, labels, point, unsure_error), criterion, unsure_error)
+
+
+def decide_by(config: DecisionConfig, logits: ArrayLike, labels: ArrayLike) -> Decision:
+    """Decide as a configuration says.
+
+    Args:
+        config: criterion, costs and shares.
+        logits: see `decide`.
+        labels: see there.
+
+    Returns:
+        The decision.
+    """
+    return decide(
+        logits,
+        labels,
+        criterion=config.criterion,
+        miss_cost=config.miss_cost,
+        prior=config.prior,
+        unsure_error=config.unsure_error,
+    )
 
 
 def choose_operating_point(

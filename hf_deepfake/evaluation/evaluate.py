@@ -1,12 +1,13 @@
 """Evaluate a checkpoint on any data."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import torch
 from accelerate import PartialState
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from numpy.typing import NDArray
+from torch import nn
 
 from hf_deepfake.config import DataConfig
 from hf_deepfake.data.load import prepare
@@ -84,10 +85,24 @@ def load_split(config: DataConfig, split: str) -> tuple[DatasetDict, DataReport]
 
 
 def score(loaded: LoadedCheckpoint, pictures: Dataset) -> NDArray:
-    """Logits of a checkpoint's net, on the GPU where there is one, by all processes together.
+    """Logits of a checkpoint's net; see `score_net`.
 
     Args:
         loaded: the checkpoint.
+        pictures: with columns image and label.
+
+    Returns:
+        float64 (N, 2), real and fake, the same on every process.
+    """
+    return score_net(loaded.model, loaded.config["pretrained_cfg"], pictures)
+
+
+def score_net(net: nn.Module, preprocessing: dict[str, Any], pictures: Dataset) -> NDArray:
+    """Logits of a net, on the GPU where there is one, by all processes together.
+
+    Args:
+        net: with logits (real, fake).
+        preprocessing: timm's, as of `models.build.data_config`.
         pictures: with columns image and label.
 
     Returns:
@@ -97,9 +112,8 @@ def score(loaded: LoadedCheckpoint, pictures: Dataset) -> NDArray:
     device = torch.device(state.device or "cpu")
     if device.type == "cpu":
         share_cores(state.num_processes)
-    net = loaded.model.to(device).to(memory_format=torch.channels_last)
-    workers = default_workers(state.num_processes)
-    return predict_logits(net, pictures, loaded.config["pretrained_cfg"], workers)
+    net = net.to(device).to(memory_format=torch.channels_last)
+    return predict_logits(net, pictures, preprocessing, default_workers(state.num_processes))
 
 
 def describe(loaded: LoadedCheckpoint) -> CheckpointInfo:

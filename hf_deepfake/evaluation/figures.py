@@ -261,6 +261,33 @@ def robustness_figure(results: Sequence[ConditionResult]) -> Figure:
     return figure
 
 
+def comparison_figure(results: Mapping[str, SplitResult]) -> Figure:
+    """Draw AUC and accuracy of several detectors with their intervals, the best AUC at the top.
+
+    Args:
+        results: of each detector on the same pictures, by name.
+
+    Returns:
+        The figure.
+    """
+    names = sorted(results, key=lambda name: results[name].metrics["auc"].value or 0.0)
+    figure = _sheet((8.2, 1.7 + 0.3 * len(names)))
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, metric, colour in zip(panels, ("auc", "accuracy"), (REAL, FAKE), strict=True):
+        _dress(axes, MAIN_METRICS[metric], "", "")
+        axes.axvline(0.5, color=PALE, linewidth=1, linestyle="--")
+        for place, name in enumerate(names):
+            one = results[name].metrics[metric]
+            if one.value is not None:
+                axes.plot(one.value, place, "o", color=colour, markersize=5)
+            if one.low is not None and one.high is not None:
+                axes.plot([one.low, one.high], [place, place], color=colour, linewidth=1.6)
+        axes.grid(axis="y", visible=False)
+    panels[0].set_yticks(range(len(names)), names)
+    figure.supxlabel("with 95 % intervals; dashed: chance", fontsize=9, color=INK)
+    return figure
+
+
 def _sheet(size: tuple[float, float]) -> Figure:
     """An empty figure of `size` inches with the common ground and margins."""
     margins = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)

@@ -197,6 +197,17 @@ def compute_metrics(scores: ArrayLike, labels: ArrayLike, threshold: float = 0.5
     return {name: None if np.isnan(value) else value for name, value in values.items()}
 
 
+LOWER_IS_BETTER = frozenset({"log_loss"})
+"""Metrics by which epochs are chosen and of which less is more."""
+
+
+def better(metric: str, value: float, best: float | None) -> bool:
+    """Whether `value` of a metric beats the best so far."""
+    if best is None:
+        return True
+    return value < best if metric in LOWER_IS_BETTER else value > best
+
+
 def undefined(metrics: dict[str, float | None]) -> dict[str, str]:
     """Say why metrics are undefined.
 

@@ -10,7 +10,7 @@ from datasets import DatasetDict
 from hf_deepfake.config import DecisionConfig
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fake_probability
-from hf_deepfake.evaluation.decision import decide
+from hf_deepfake.evaluation.decision import decide_by
 from hf_deepfake.evaluation.evaluate import ALL, describe, load_split, score
 from hf_deepfake.evaluation.measure import measure
 from hf_deepfake.evaluation.report import REPORT_FILE, Report
@@ -52,14 +52,7 @@ def recalibrate(
         raise InputError(f"{checkpoint} was trained on these pictures; give --split validation to leave those out")
     unfold(loaded.model, loaded.temperature, loaded.operating_point)
     logits = score(loaded, data[split])
-    decision = decide(
-        logits,
-        data[split]["label"],
-        criterion=config.criterion,
-        miss_cost=config.miss_cost,
-        prior=config.prior,
-        unsure_error=config.unsure_error,
-    )
+    decision = decide_by(config, logits, data[split]["label"])
     scored = DatasetDict({**data, DECIDED_ON: data[split]})
     table = score_table(scored, {DECIDED_ON: fake_probability(logits, decision.temperature)})
     before = _report_of(checkpoint)

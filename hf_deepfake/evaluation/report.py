@@ -69,6 +69,42 @@ class ExplanationResult:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One of the checkpoints that another was combined of.
+
+    Attributes:
+        name: of its folder or repository.
+        model: name of its net.
+        share: what it counts for; all parts together make 1.
+    """
+
+    name: str
+    model: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Combination:
+    """How a checkpoint was combined of others.
+
+    Attributes:
+        method: "log_odds" or "weights", whichever was averaged.
+        flip: whether the mirrored picture is judged too.
+        parts: the checkpoints.
+    """
+
+    method: str
+    flip: bool
+    parts: list[Part]
+
+    def __str__(self) -> str:
+        """One sentence without a full stop."""
+        names = ", ".join(f"{part.name} ({part.model}, {part.share:.3g})" for part in self.parts)
+        what = {"log_odds": "mean calibrated log-odds", "weights": "averaged weights"}[self.method]
+        return f"{what} of {names}" + (", each on the picture and its mirror image" if self.flip else "")
+
+
+@dataclass(frozen=True)
 class CheckpointInfo:
     """The checkpoint that was measured.
 
@@ -111,6 +147,7 @@ class Report:
         audit: what was found wrong with the data, as `audit.findings.Audit.for_report` gives it; empty for no audit.
         training: the run record (`run.json`); empty where it is not known.
         explanations: what was measured of its maps, one result for each set and method.
+        combination: what it was combined of; None for a net that was trained as it is.
         created: UTC, ISO 8601.
         hf_deepfake: version of this package.
         format_version: of the JSON file.
@@ -127,6 +164,7 @@ class Report:
     audit: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     explanations: list[ExplanationResult] = field(default_factory=list)
+    combination: Combination | None = None
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     hf_deepfake: str = field(default_factory=lambda: version("hf-deepfake"))
     format_version: int = FORMAT_VERSION
@@ -188,6 +226,8 @@ class Report:
                 rows.append([title, *(str(split.unsure.get(name, "")) for split in splits)])
         lines = [f"{checkpoint.model}, {checkpoint.image_size} px, {checkpoint.parameters / 1e6:.1f} M parameters"]
         lines += align(rows)
+        if self.combination:
+            lines.insert(1, f"{self.combination}")
         apart = {facet: self.subsets[facet] for facet in FACETS if facet in self.subsets}
         for title, named in {
             **{FACETS[facet]: found for facet, found in apart.items()},
@@ -256,6 +296,6 @@ def _read(kind: Any, value: Any, where: str) -> Any:
         return kind(**{name: _read(hint, value[name], f"{where}.{name}") for name, hint in hints.items()})
     if kind is float and type(value) is int:
         return float(value)
-    if kind in (str, int, float) and type(value) is kind:
+    if kind in (str, int, float, bool) and type(value) is kind:
         return value
     raise TypeError(f"{where} has the wrong type")

@@ -13,9 +13,11 @@ from typing import Any, Literal, get_args
 import torch
 from captum.attr import LayerGradCam, LayerGradientXActivation
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hf_deepfake.errors import InputError
 from hf_deepfake.explain.attribution import integrated_gradients, occlusion
+from hf_deepfake.models.ensemble import Ensemble
 
 Method = Literal["gradcam", "integrated_gradients", "occlusion"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -50,7 +52,8 @@ def explain(
     "gradcam" is Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks", ICCV 2017, section 3)
     on the features that enter the classifier, in one pass with the verdict; times the number of cells, it is the
     classifier's row times the features of a cell where a linear classifier follows mean pooling. A plain ViT is
-    read before its last block, because after it only the class token counts. With `fine` the same total is laid out
+    read before its last block, because after it only the class token counts. The map of an ensemble is the mean of its
+    members' maps by their shares, the mirrored picture left out. With `fine` the same total is laid out
     as LayerCAM sees it (Jiang et al., "LayerCAM: Exploring Hierarchical Class Activation Maps", IEEE TIP 2021, section
     III) on the last stage of a finer grid, in a second pass. For the other methods see `attribution`.
 
@@ -70,6 +73,8 @@ def explain(
     """
     if method not in METHODS:
         raise InputError(f"there is no method {method!r}; use one of {', '.join(METHODS)}")
+    if method == "gradcam" and isinstance(model, Ensemble):
+        return _explain_members(model, pixels, targets, fine)
     if method == "gradcam":
         maps = _read(model, pixels, targets, LayerGradCam, _place(model))
         if not fine:
@@ -86,6 +91,23 @@ def explain(
         targets = logits.argmax(dim=1)
     values = {"integrated_gradients": integrated_gradients, "occlusion": occlusion}[method](model, pixels, targets)
     return Maps(logits.float(), targets, values)
+
+
+def _explain_members(model: Ensemble, pixels: Tensor, targets: Tensor | None, fine: bool) -> Maps:
+    """Members' maps for the ensemble's verdict, laid on the finest of their grids."""
+    with torch.no_grad():
+        logits = model(pixels).float()
+    if targets is None:
+        targets = logits.argmax(dim=1)
+    found = [
+        explain(net, model.member_pixels(index, pixels), targets=targets, fine=fine).values
+        for index, net in enumerate(model.members)
+    ]
+    grid = max(one.shape[-2:] for one in found)
+    weights = model.classifier.weight[1].detach()
+    values = [functional.interpolate(one[:, None], grid, mode="bilinear")[:, 0] for one in found]
+    shares = (weights / weights.sum()).tolist()
+    return Maps(logits, targets, torch.stack([share * one for share, one in zip(shares, values, strict=True)]).sum(0))
 
 
 @dataclass(frozen=True)

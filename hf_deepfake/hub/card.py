@@ -13,11 +13,12 @@ from jinja2 import Environment, StrictUndefined
 
 from hf_deepfake.config import DecisionConfig, TrainConfig, parse_criterion
 from hf_deepfake.evaluation.errors import ATTRIBUTES, worst_groups
+from hf_deepfake.evaluation.metrics import better
 from hf_deepfake.evaluation.report import MAIN_METRICS, Mean, Report
 from hf_deepfake.evaluation.result import UNSURE_METRICS, SplitResult
 from hf_deepfake.evaluation.robustness import ConditionResult, worst_mild
 from hf_deepfake.evaluation.subsets import FACETS
-from hf_deepfake.models import zoo
+from hf_deepfake.models import ensemble, zoo
 
 CARD_FILE = "README.md"
 
@@ -109,7 +110,7 @@ def build_card(
         repo_id=repo_id,
         report=report,
         checkpoint=report.checkpoint,
-        in_zoo=report.checkpoint.model in zoo.__all__,
+        registered_by=_registered_by(report.checkpoint.model),
         criterion=_criterion(report.checkpoint.criterion, options),
         judged=judged,
         judged_name=report.judged if judged else "",
@@ -125,6 +126,7 @@ def build_card(
         data=report.data,
         audit=report.audit,
         training=report.training,
+        stages=_stages(report.training),
         monitor=MAIN_METRICS.get(monitor, monitor.replace("_", " ")),
         explanation_rows=EXPLANATION_ROWS,
         explanations=[(result, _findings(result.metrics)) for result in report.explanations],
@@ -134,6 +136,11 @@ def build_card(
         },
     )
     return text.rstrip() + "\n"
+
+
+def _registered_by(model: str) -> str:
+    """Module of this package that registers a net with timm; empty for timm's own."""
+    return next((module.__name__ for module in (zoo, ensemble) if model in module.__all__), "")
 
 
 def _metadata(report: Report, repo_id: str | None, license: str | None) -> ModelCardData:
@@ -210,6 +217,16 @@ def _weakest(results: Sequence[ConditionResult]) -> list[ConditionResult]:
         if one.family not in worst or (one.auc.value or 0.0) < (worst[one.family].auc.value or 0.0):
             worst[one.family] = one
     return sorted(worst.values(), key=lambda one: one.auc.value or 0.0)
+
+
+def _stages(training: dict[str, Any]) -> list[dict[str, Any]]:
+    """The best epoch of each stage; nothing where there is one stage only."""
+    monitor, epochs = training.get("options", {}).get("monitor", ""), training.get("epochs", [])
+    best: dict[str, dict[str, Any]] = {}
+    for one in epochs:
+        if one["stage"] not in best or better(monitor, one[monitor], best[one["stage"]][monitor]):
+            best[one["stage"]] = one
+    return list(best.values()) if len(best) > 1 else []
 
 
 def _criterion(text: str, options: dict[str, Any]) -> str:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from hf_deepfake.config import LABELS
 from hf_deepfake.data.hub_errors import hub_errors
 from hf_deepfake.errors import InputError
+from hf_deepfake.models import ensemble  # noqa: F401 - registers the net
 from hf_deepfake.models.build import data_config
 from hf_deepfake.models.fold import fold
 from hf_deepfake.pictures.crop import Margin
@@ -195,6 +196,20 @@ def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> 
     )
 
 
+def checkpoint_name(folder_or_repo: str | Path) -> str:
+    """What a checkpoint is called: its folder or repository, or its run where the folder is a run's checkpoint.
+
+    Args:
+        folder_or_repo: as for `load_checkpoint`.
+
+    Returns:
+        The name, without the path before it.
+    """
+    path = Path(folder_or_repo)
+    path = path.resolve() if path.is_dir() else path
+    return path.parent.name if path.name == "checkpoint" else path.name
+
+
 def _timm_config(model: Any, image_size: int) -> dict[str, Any]:
     """`config.json` in timm's format.
 
@@ -209,7 +224,7 @@ def _timm_config(model: Any, image_size: int) -> dict[str, Any]:
         "num_classes": len(LABELS),
         "num_features": model.num_features,
         "label_names": list(LABELS),
-        "model_args": {"img_size": image_size} if fixed_size else {},
+        "model_args": getattr(model, "model_args", {"img_size": image_size} if fixed_size else {}),
         "pretrained_cfg": {
             **preprocessing,
             "test_input_size": preprocessing["input_size"],

@@ -17,7 +17,7 @@ from hf_deepfake.config import TrainConfig
 from hf_deepfake.data.load import DataReport
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fake_probability
-from hf_deepfake.evaluation.decision import decide
+from hf_deepfake.evaluation.decision import decide_by
 from hf_deepfake.evaluation.evaluate import describe
 from hf_deepfake.evaluation.measure import measure
 from hf_deepfake.evaluation.predict import predict_logits
@@ -26,7 +26,7 @@ from hf_deepfake.evaluation.scores import SCORES_FILE, save_scores, score_table
 from hf_deepfake.explain.faithfulness import measure_faithfulness
 from hf_deepfake.hub.render import render
 from hf_deepfake.models.build import data_config
-from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
+from hf_deepfake.models.checkpoint import checkpoint_name, export_checkpoint, load_checkpoint
 from hf_deepfake.pictures.crop import measure_margin
 from hf_deepfake.pictures.open import open_picture
 from hf_deepfake.training.resume import LOCAL_OPTIONS, RunFolder
@@ -69,14 +69,7 @@ def finish(
     net.load_state_dict(run.load_best())
     preprocessing = data_config(net, config.image_size)
     logits = predict_logits(net, data["validation"], preprocessing, workers)
-    decision = decide(
-        logits,
-        data["validation"]["label"],
-        criterion=config.criterion,
-        miss_cost=config.miss_cost,
-        prior=config.prior,
-        unsure_error=config.unsure_error,
-    )
+    decision = decide_by(config, logits, data["validation"]["label"])
     if accelerator.is_main_process:
         shutil.rmtree(run.checkpoint, ignore_errors=True)
         export_checkpoint(
@@ -141,4 +134,6 @@ def _for_others(record: dict[str, Any]) -> dict[str, Any]:
     """The run's record without what the report has elsewhere and without paths of this machine."""
     options = {name: value for name, value in record["options"].items() if name not in LOCAL_OPTIONS}
     options["pretrained"] = Path(options["pretrained"]).name
+    if options["teacher"]:
+        options["teacher"] = checkpoint_name(options["teacher"])
     return {name: value for name, value in record.items() if name not in {"data", "audit"}} | {"options": options}

@@ -15,17 +15,15 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, reduce
 from datasets import DatasetDict
-from timm.data import Mixup
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
-from torch.nn import functional
 
-from hf_deepfake.config import LABELS, TrainConfig
+from hf_deepfake.config import TrainConfig
 from hf_deepfake.data.batch import Augment, Batch, Normalise, Pictures, make_loader
 from hf_deepfake.data.machine import default_workers
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fake_probability
-from hf_deepfake.evaluation.metrics import compute_metrics
+from hf_deepfake.evaluation.metrics import better, compute_metrics
 from hf_deepfake.evaluation.predict import predict_logits
 from hf_deepfake.models.build import freeze_statistics, unfreeze
 from hf_deepfake.pictures.degrade import Degrade
@@ -34,13 +32,13 @@ from hf_deepfake.training.progress import Progress
 from hf_deepfake.training.resume import RunFolder, Stopped, StopSignals
 from hf_deepfake.training.stages import (
     Stage,
-    better,
     epochs_without_gain,
     make_optimizer,
     plan_stages,
     plateau_factor,
     set_rate,
 )
+from hf_deepfake.training.targets import Targets, soft_cross_entropy
 
 CHECK_EVERY = 20
 """Steps between looks at the loss and at other processes' signals where looking stalls a GPU or costs a message."""
@@ -92,11 +90,7 @@ class Loop:
         normalise = Normalise(data_config, self.device)
         self.augment = Augment(config, normalise)
         self.class_weights = torch.tensor(config.class_weights or (1.0, 1.0), device=self.device)
-        self.mixup = (
-            Mixup(config.mixup, config.cutmix, num_classes=len(LABELS), label_smoothing=config.label_smoothing)
-            if config.mixup or config.cutmix
-            else None
-        )
+        self.targets = Targets(config, data_config, self.device)
         self.ema = ModelEmaV3(self.net, decay=config.ema, use_warmup=True) if config.ema else None
         self.batches = StepBatches(self.share)
         pictures = Pictures(
@@ -193,7 +187,7 @@ class Loop:
         for round_ in range(self.share.rounds):
             batch: Batch = next(batches)
             pictures = self.augment(batch.pictures.to(self.device, non_blocking=True), drawn[self.share.rows(round_)])
-            pictures, targets = self._targets(pictures, batch.labels.to(self.device, non_blocking=True), seed + round_)
+            pictures, targets = self.targets(pictures, batch.labels.to(self.device, non_blocking=True), seed + round_)
             waits = round_ + 1 < self.share.rounds
             with self.accelerator.no_sync(model) if waits else contextlib.nullcontext():
                 loss = soft_cross_entropy(model(pictures), targets, self.class_weights) / self.share.rounds
@@ -207,15 +201,6 @@ class Loop:
         if self.ema:
             self.ema.update(self.net, step=self._steps_done())
         return total
-
-    def _targets(self, pictures: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-        """Pictures and their targets (B, 2), mixed where the run mixes."""
-        if self.mixup is not None:
-            np.random.seed(seed % 2**32)  # timm's Mixup draws from NumPy's global generator
-            return self.mixup(pictures, labels)
-        smoothing = self.config.label_smoothing
-        targets = functional.one_hot(labels, len(LABELS)) * (1 - smoothing) + smoothing / len(LABELS)
-        return pictures, targets
 
     def _must_stop(self, signals: StopSignals, at_end: bool) -> bool:
         """Whether any process got a signal; fails when the loss of any is no number any more."""
@@ -315,21 +300,6 @@ class Loop:
             self.config.patience is not None
             and epochs_without_gain(self.config.monitor, values) >= self.config.patience
         )
-
-
-def soft_cross_entropy(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
-    """Mean cross-entropy with soft targets, each picture weighted by its classes' weights.
-
-    Args:
-        logits: (B, C).
-        targets: (B, C), rows summing to 1.
-        class_weights: (C,).
-
-    Returns:
-        Scalar; dividing by B rather than by the batch's weights makes it the same however a step is cut up.
-    """
-    losses = -(targets * functional.log_softmax(logits.float(), dim=1)).sum(1)
-    return (losses * (targets @ class_weights.to(targets.dtype))).mean()
 
 
 def _check_share(share: Share, config: TrainConfig) -> None:

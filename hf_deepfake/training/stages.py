@@ -10,8 +10,7 @@ from torch import nn
 
 from hf_deepfake.config import TrainConfig
 from hf_deepfake.errors import InputError
-
-LOWER_IS_BETTER = frozenset({"log_loss"})
+from hf_deepfake.evaluation.metrics import better
 
 
 @dataclass(frozen=True)
@@ -89,13 +88,6 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Set the learning rate; with layer-wise decay each group scales it."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get("lr_scale", 1.0)
-
-
-def better(monitor: str, value: float, best: float | None) -> bool:
-    """Whether `value` of the monitored metric beats the best so far."""
-    if best is None:
-        return True
-    return value < best if monitor in LOWER_IS_BETTER else value > best
 
 
 def plateau_factor(monitor: str, values: Sequence[float], patience: int, factor: float) -> float:

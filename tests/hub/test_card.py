@@ -41,7 +41,7 @@ def report():
         training={
             "options": options,
             "versions": {"torch": "2.15.0"},
-            "epochs": [{"epoch": 1}, {"epoch": 2}],
+            "epochs": [{"epoch": 1, "stage": "main", "auc": 0.6}, {"epoch": 2, "stage": "main", "auc": 0.7}],
             "best_epoch": 2,
             "train_seconds": 120.0,
             "machine": {"device": "A CPU", "cores": 2, "precision": "no"},
@@ -65,6 +65,22 @@ def test_metadata_key_by_key(report):
     assert accuracy.dataset_args == {"pictures": 8, "groups": 4}
     assert accuracy.task_type == "image-classification"
     assert (data.base_model, data.datasets) == (None, None)
+
+
+def test_before_and_after_fine_tuning(report):
+    assert "Before and after" not in build_card(report)
+    right = {"precision_real": 0.5, "recall_real": 0.25, "f1_real": 1 / 3, "tn": 1.0, "fp": 3.0}
+    right |= {"precision_fake": None, "recall_fake": 0.75, "f1_fake": 0.6, "fn": 1.0, "tp": 3.0, "accuracy": 0.5}
+    epochs = [
+        {"epoch": place + 1, "stage": stage, "auc": auc, **right}
+        for place, (stage, auc) in enumerate(
+            [("classifier", 0.625), ("classifier", 0.5), ("main", 0.75), ("main", 0.7)]
+        )
+    ]
+    card = build_card(dataclasses.replace(report, training=report.training | {"epochs": epochs}))
+    assert "| classifier, epoch 1 | 0.625 | 0.500 | 0.500, 0.250, 0.333 | 0.000, 0.750, 0.600 | 1, 3 | 1, 3 |" in card
+    assert "| main, epoch 3 | 0.750 |" in card
+    assert "| classifier, epoch 2 |" not in card
 
 
 def test_a_net_of_the_zoo_is_imported_first(report):

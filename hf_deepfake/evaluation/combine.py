@@ -1,0 +1,135 @@
+"""Make one checkpoint of several, or of one and its mirror: by averaged log-odds or averaged weights."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from accelerate import PartialState
+from torch import nn
+
+from hf_deepfake.config import DecisionConfig
+from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.calibration import fake_probability
+from hf_deepfake.evaluation.decision import decide_by
+from hf_deepfake.evaluation.evaluate import describe, load_split, score, score_net
+from hf_deepfake.evaluation.measure import measure
+from hf_deepfake.evaluation.report import REPORT_FILE, Combination, Part, Report
+from hf_deepfake.evaluation.scores import SCORES_FILE, save_scores, score_table
+from hf_deepfake.models.build import data_config
+from hf_deepfake.models.checkpoint import LoadedCheckpoint, checkpoint_name, export_checkpoint, load_checkpoint
+from hf_deepfake.models.ensemble import average_weights, make_ensemble
+from hf_deepfake.models.fold import fold, unfold
+
+Method = Literal["log_odds", "weights"]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+
+def combine(
+    checkpoints: Sequence[str],
+    config: DecisionConfig,
+    out: str | Path,
+    *,
+    method: Method = "log_odds",
+    shares: Sequence[float] | None = None,
+    flip: bool = False,
+) -> Report:
+    """Combine checkpoints into a new one, decide its operating point on validation, and measure it on test.
+
+    Parts of an ensemble are taken calibrated: with their temperature and without their operating point. Weights are
+    averaged as they were trained.
+
+    Args:
+        checkpoints: folders, or `owner/name` on the Hub; one alone makes sense with `flip`.
+        config: criterion and the like, and the pictures whose validation split decides and whose test split judges;
+            no part may have been trained on either.
+        out: new folder for the checkpoint.
+        method: "log_odds" for an ensemble (see `models.ensemble.Ensemble`), whose cost is the sum of its parts';
+            "weights" for one net of averaged weights, for runs that share their start (see `average_weights`).
+        shares: of each checkpoint, positive; scaled to sum to 1; default equal.
+        flip: judge the mirrored picture too and take the mean, at twice the cost.
+
+    Returns:
+        The new checkpoint's report.
+
+    Raises:
+        InputError: checkpoints, data or an option cannot be used, or `out` exists.
+    """
+    out = Path(out)
+    if out.exists():
+        raise InputError(f"{out} exists; give a new folder, so that no checkpoint is lost")
+    if method not in METHODS:
+        raise InputError(f"there is no method {method!r}; use one of {', '.join(METHODS)}")
+    if len(checkpoints) < 2 and not flip:
+        raise InputError("one checkpoint cannot be combined with itself; name two or more, or add --flip")
+    names = [checkpoint_name(checkpoint) for checkpoint in checkpoints]
+    weights = _shares(names, shares)
+    loaded = [load_checkpoint(checkpoint) for checkpoint in checkpoints]
+    net, side = _put_together(loaded, weights, method, flip)
+    data, data_report = load_split(config, "test")
+    logits = score_net(net, data_config(net, side), data["validation"])
+    decision = decide_by(config, logits, data["validation"]["label"])
+    if PartialState().is_main_process:
+        export_checkpoint(
+            net,
+            out,
+            image_size=side,
+            **asdict(decision),
+            face_margin=loaded[0].face_margin,
+            data_fingerprint=data_report.fingerprint,
+        )
+    PartialState().wait_for_everyone()
+    exported = load_checkpoint(out)
+    scores = {
+        split: fake_probability(score(exported, data[split]), folded_point=decision.operating_point)
+        for split in ("validation", "test")
+    }
+    table = score_table(data, scores)
+    report = measure(
+        table,
+        replace(describe(exported), decided_on=f"validation split of {', '.join(data_report.sources)}"),
+        data=data_report.to_dict(),
+        combination=Combination(
+            method,
+            flip,
+            [
+                Part(name, one.config["architecture"], share)
+                for name, one, share in zip(names, loaded, weights, strict=True)
+            ],
+        ),
+    )
+    if PartialState().is_main_process:
+        save_scores(out / SCORES_FILE, table)
+        report.save(out / REPORT_FILE)
+    PartialState().wait_for_everyone()
+    return report
+
+
+def _shares(names: Sequence[str], shares: Sequence[float] | None) -> list[float]:
+    """Shares that sum to 1."""
+    if shares is None:
+        return [1 / len(names)] * len(names)
+    if len(shares) != len(names) or not all(0 < share < math.inf for share in shares):
+        raise InputError(f"{len(names)} checkpoints need as many shares, all positive; not {list(shares)}")
+    return [share / sum(shares) for share in shares]
+
+
+def _put_together(
+    loaded: Sequence[LoadedCheckpoint], shares: Sequence[float], method: Method, flip: bool
+) -> tuple[nn.Module, int]:
+    """The combined net, calibrated parts within, and the side of its input."""
+    sides = [one.config["pretrained_cfg"]["input_size"][-1] for one in loaded]
+    nets = [one.model for one in loaded]
+    for one in loaded:
+        unfold(one.model, one.temperature, one.operating_point)
+    if method == "weights":
+        if len(set(sides)) > 1:
+            raise InputError(f"weights can be averaged of nets of one picture size only, not {sides}; average log-odds")
+        nets, sides, shares = [average_weights(nets, shares)], sides[:1], [1.0]
+        if not flip:
+            return nets[0], sides[0]
+    else:
+        for one in loaded:
+            fold(one.model, one.temperature, 0.5)
+    return make_ensemble(nets, sides, shares, flip), max(sides)

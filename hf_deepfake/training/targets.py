@@ -1,0 +1,93 @@
+"""What a step's pictures shall be called: hard labels, smoothed, mixed, or partly a teacher's opinion."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from timm.data import Mixup
+from torch import Tensor
+from torch.nn import functional
+
+from hf_deepfake.config import LABELS, TrainConfig
+from hf_deepfake.models.checkpoint import load_checkpoint
+from hf_deepfake.models.ensemble import Ensemble, make_ensemble
+from hf_deepfake.models.fold import fold, unfold
+
+
+class Targets:
+    """Makes targets (B, 2) of labels (B,), and mixes pictures where the run mixes.
+
+    With a teacher, a share of each target is the teacher's calibrated probability for the very pixels that the net
+    gets, augmented and mixed (Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network"; that both
+    see the same pixels is Beyer et al. 2022, "Knowledge distillation: A good teacher is patient and consistent").
+
+    Args:
+        config: the run.
+        preprocessing: timm's, of the net that is trained: what its pictures are normalised by.
+        device: of the run.
+
+    Raises:
+        InputError: the teacher is no checkpoint.
+    """
+
+    def __init__(self, config: TrainConfig, preprocessing: dict[str, Any], device: torch.device):
+        self.config = config
+        self.mixup = (
+            Mixup(config.mixup, config.cutmix, num_classes=len(LABELS), label_smoothing=config.label_smoothing)
+            if config.mixup or config.cutmix
+            else None
+        )
+        self.teacher: Ensemble | None = None
+        if config.teacher:
+            self.teacher = _as_teacher(config.teacher).to(device)
+            mean, std = (torch.tensor(preprocessing[name], device=device).view(1, 3, 1, 1) for name in ("mean", "std"))
+            # From the student's normalisation to an ensemble's, which is [-1, 1].
+            self._scale, self._shift = 2 * std, 2 * mean - 1
+
+    def __call__(self, pictures: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        """Pictures and their targets.
+
+        Args:
+            pictures: (B, 3, S, S), normalised for the net.
+            labels: (B,) int64.
+            seed: of the mixing.
+
+        Returns:
+            The pictures, perhaps mixed, and float32 (B, 2), rows summing to 1.
+        """
+        if self.mixup is not None:
+            np.random.seed(seed % 2**32)  # timm's Mixup draws from NumPy's global generator
+            pictures, targets = self.mixup(pictures, labels)
+        else:
+            smoothing = self.config.label_smoothing
+            targets = functional.one_hot(labels, len(LABELS)) * (1 - smoothing) + smoothing / len(LABELS)
+        if self.teacher is not None:
+            share = self.config.teacher_share
+            with torch.inference_mode():
+                opinion = self.teacher(pictures * self._scale + self._shift).float().softmax(dim=1)
+            targets = (1 - share) * targets + share * opinion
+        return pictures, targets
+
+
+def _as_teacher(checkpoint: str) -> Ensemble:
+    """A checkpoint, calibrated and without its operating point, that takes pictures of any size in [-1, 1]."""
+    loaded = load_checkpoint(checkpoint)
+    unfold(loaded.model, loaded.temperature, loaded.operating_point)
+    fold(loaded.model, loaded.temperature, 0.5)
+    side = loaded.config["pretrained_cfg"]["input_size"][-1]
+    return make_ensemble([loaded.model], [side], [1.0], flip=False).requires_grad_(False)
+
+
+def soft_cross_entropy(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
+    """Mean cross-entropy with soft targets, each picture weighted by its classes' weights.
+
+    Args:
+        logits: (B, C).
+        targets: (B, C), rows summing to 1.
+        class_weights: (C,).
+
+    Returns:
+        Scalar; dividing by B rather than by the batch's weights makes it the same however a step is cut up.
+    """
+    losses = -(targets * functional.log_softmax(logits.float(), dim=1)).sum(1)
+    return (losses * (targets @ class_weights.to(targets.dtype))).mean()

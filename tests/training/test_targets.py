@@ -1,0 +1,95 @@
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from hf_deepfake.config import TrainConfig
+from hf_deepfake.errors import InputError
+from hf_deepfake.models.build import build_model, data_config
+from hf_deepfake.models.checkpoint import export_checkpoint
+from hf_deepfake.models.fold import final_layer
+from hf_deepfake.training.targets import Targets, soft_cross_entropy
+
+
+def test_loss_by_hand():
+    logits = torch.tensor([[0.0, 0.0], [0.0, math.log(3)]])
+    targets = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    # -log(1/2) for the real, -log(3/4) for the fake
+    assert soft_cross_entropy(logits, targets, torch.ones(2)).item() == pytest.approx(
+        (math.log(2) + math.log(4 / 3)) / 2
+    )
+    weighted = soft_cross_entropy(logits, targets, torch.tensor([2.0, 1.0])).item()
+    assert weighted == pytest.approx((2 * math.log(2) + math.log(4 / 3)) / 2)
+
+
+def test_loss_with_smoothing_is_torchs():
+    logits, labels = torch.randn(7, 2, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 1, 0, 1, 0, 0])
+    targets = functional.one_hot(labels, 2) * 0.8 + 0.1
+    expected = functional.cross_entropy(logits, labels, label_smoothing=0.2)
+    assert soft_cross_entropy(logits, targets, torch.ones(2)).item() == pytest.approx(expected.item())
+
+
+UNIT = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+
+
+def made(preprocessing, **options):
+    config = TrainConfig(data=("sample",), output_dir="run", **options)
+    return Targets(config, preprocessing, torch.device("cpu"))
+
+
+def test_targets_are_the_labels():
+    pictures = torch.rand(2, 3, 8, 8)
+    same, targets = made(UNIT)(pictures, torch.tensor([0, 1]), 0)
+    assert same is pictures
+    assert targets.tolist() == [[1, 0], [0, 1]]
+
+
+def test_smoothing_moves_half_its_share_to_the_other_class():
+    _, targets = made(UNIT, label_smoothing=0.2)(torch.rand(2, 3, 8, 8), torch.tensor([0, 1]), 0)
+    torch.testing.assert_close(targets, torch.tensor([[0.9, 0.1], [0.1, 0.9]]))
+
+
+def test_mixing_is_the_seed_s():
+    mix, pictures, labels = made(UNIT, mixup=1.0), torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 0, 1])
+    (one, first), (two, second), (_, third) = (mix(pictures.clone(), labels, seed) for seed in (3, 3, 4))
+    assert torch.equal(one, two)
+    assert torch.equal(first, second)
+    assert not torch.equal(first, third)
+    assert not torch.equal(one, pictures)
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    """A net, and its checkpoint with T = 2 and t = .2."""
+    torch.manual_seed(0)
+    net = build_model("test_resnet", image_size=64, pretrained="off").eval()
+    final_layer(net)[0].data *= 20
+    folder = tmp_path_factory.mktemp("teacher") / "net"
+    return net, export_checkpoint(net, folder, image_size=64, temperature=2.0, operating_point=0.2)
+
+
+def test_the_teacher_s_share_is_its_calibrated_opinion_of_the_same_pixels(teacher):
+    net, folder = teacher
+    unit, labels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1])
+    student = {"mean": (0.1, 0.2, 0.3), "std": (0.9, 0.8, 0.7)}
+    given, taken = (
+        (unit - torch.tensor(one["mean"]).view(3, 1, 1)) / torch.tensor(one["std"]).view(3, 1, 1)
+        for one in (student, data_config(net, 64))
+    )
+    _, targets = made(student, teacher=str(folder), teacher_share=0.25)(given, labels, 0)
+    with torch.no_grad():
+        opinion = (net(taken) / 2).softmax(dim=1)
+    expected = 0.75 * functional.one_hot(labels, 2) + 0.25 * opinion
+    torch.testing.assert_close(targets, expected, rtol=1e-4, atol=1e-5)
+    assert (opinion - 0.5).abs().max() > 0.02  # an opinion, not a coin
+
+
+def test_the_teacher_looks_at_its_own_size(teacher):
+    _, targets = made(UNIT, teacher=str(teacher[1]))(torch.rand(2, 3, 96, 96), torch.tensor([0, 1]), 0)
+    torch.testing.assert_close(targets.sum(dim=1), torch.ones(2))
+
+
+def test_a_teacher_that_is_none_is_refused():
+    with pytest.raises(InputError, match="no checkpoint folder nowhere"):
+        made(UNIT, teacher="nowhere")
