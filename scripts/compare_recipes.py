@@ -20,6 +20,7 @@ from hf_deepfake.config import DataConfig, TrainConfig, build
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.compare import Comparison, compare, load_candidates
 from hf_deepfake.evaluation.evaluate import load_split, score
+from hf_deepfake.evaluation.figures import comparison_figure, save_figure
 from hf_deepfake.evaluation.report import REPORT_FILE, Report
 from hf_deepfake.files import make_folder, replacing, write_json
 from hf_deepfake.models.checkpoint import load_checkpoint
@@ -97,10 +98,9 @@ def describe(name: str, checkpoint: Path, speed: float) -> dict[str, Any]:
     }
 
 
-def table(rows: list[dict[str, Any]], comparison: Comparison) -> str:
+def table(rows: list[dict[str, Any]], comparison: Comparison, best: str) -> str:
     """The recipes by AUC, as Markdown, and what can be said of each against the best."""
     rows = sorted(rows, key=lambda row: -(comparison.results[row["recipe"]].metrics["auc"].value or 0))
-    best = rows[0]["recipe"]
     head = ["recipe", "AUC", "accuracy", "AUC below the best", "start", "px", "M weights", "MB", "training", "serving"]
     cells = [head, ["---"] * len(head)]
     for row in rows:
@@ -124,13 +124,11 @@ def table(rows: list[dict[str, Any]], comparison: Comparison) -> str:
 
 def _below(comparison: Comparison, best: str, name: str) -> str:
     """By how much one lies below the best, and whether that is a difference."""
-    for one in comparison.differences:
-        if one.metric == "auc" and {one.first, one.second} == {best, name}:
-            sign = 1 if one.first == best else -1
-            ends = sorted(sign * (end or 0) for end in (one.value.low, one.value.high))
-            shown = "" if one.verdict in {"better", "worse"} else " (no difference shown)"
-            return f"{sign * (one.value.value or 0):.3f} [{ends[0]:.3f}, {ends[1]:.3f}]{shown}"
-    return ""
+    (one,) = (one for one in comparison.differences if one.metric == "auc" and name in {one.first, one.second})
+    sign = 1 if one.first == best else -1
+    ends = sorted(sign * (end or 0) for end in (one.value.low, one.value.high))
+    shown = "" if one.verdict in {"better", "worse"} else " (no difference shown)"
+    return f"{sign * (one.value.value or 0):.3f} [{ends[0]:.3f}, {ends[1]:.3f}]{shown}"
 
 
 def main() -> int:
@@ -156,11 +154,14 @@ def main() -> int:
                 train(name, folder, words)
             rows.append(describe(name, checkpoint, serving_speed(checkpoint, words.data)))
             folders.append(checkpoint)
-        comparison = compare(load_candidates(folders))
-        text = table(rows, comparison)
+        candidates = load_candidates(folders)
+        best = max(candidates, key=lambda one: one.result.metrics["auc"].value or 0).name
+        comparison = compare(candidates, best)
+        text = table(rows, comparison, best)
         with replacing(words.output_dir / "table.md") as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
         write_json(words.output_dir / "comparison.json", {"recipes": rows} | comparison.to_dict())
+        save_figure(comparison_figure(comparison.results), words.output_dir / "comparison.png")
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -45,6 +45,27 @@ def counts_figure(audit: Audit) -> Figure:
     return figure
 
 
+def sizes_figure(audit: Audit) -> Figure:
+    """Draw how large the pictures of each class are.
+
+    Args:
+        audit: with at least one file.
+
+    Returns:
+        The figure.
+    """
+    figure = _sheet((6.4, 2.6))
+    axes = figure.subplots()
+    _dress(axes, f"Shorter side, px ({audit.files.n:,} files)")
+    edges = [one[0] for one in audit.files.sides] + [audit.files.sides[-1][1]]
+    for place, label, colour in ((2, "real", REAL), (3, "fake", FAKE)):
+        counts = [one[place] for one in audit.files.sides]
+        axes.stairs(counts, edges, fill=True, color=colour, alpha=0.25)
+        axes.stairs(counts, edges, color=colour, linewidth=1.5, label=label)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9, frameon=False)
+    return figure
+
+
 def shortcuts_figure(audit: Audit) -> Figure:
     """Draw each table's AUC with its interval, chance and the limit from which facts of files are fatal.
 

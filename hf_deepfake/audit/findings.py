@@ -64,6 +64,7 @@ class Files:
         n: files.
         sizes: the ten most common, each width and height in px, and the number of real and of fake pictures.
         size_count: how many different sizes there are.
+        sides: histogram of the shorter side: lower and upper edge in px, and the number of real and of fake pictures.
         tiny: shortest side below `run.TINY`.
         grey: stored as grey.
         long: one side more than twice the other.
@@ -72,6 +73,7 @@ class Files:
     n: int
     sizes: list[list[int]]
     size_count: int
+    sides: list[list[int]]
     tiny: int
     grey: int
     long: int

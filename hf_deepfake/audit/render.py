@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hf_deepfake.audit.figures import TITLES, counts_figure, shortcuts_figure, telling_figure
+from hf_deepfake.audit.figures import TITLES, counts_figure, shortcuts_figure, sizes_figure, telling_figure
 from hf_deepfake.audit.findings import Audit
 from hf_deepfake.config import LABELS, SPLITS
 from hf_deepfake.evaluation.figures import save_figure
@@ -49,6 +49,8 @@ def write_audit(audit: Audit, folder: str | Path) -> None:
     """
     folder = make_folder(Path(folder))
     figures = {"counts": counts_figure(audit)}
+    if audit.files.sides:
+        figures["sizes"] = sizes_figure(audit)
     if audit.shortcuts:
         figures["shortcuts"] = shortcuts_figure(audit)
     figures |= {name: telling_figure(name, shortcut) for name, shortcut in audit.shortcuts.items() if shortcut.telling}

@@ -118,7 +118,7 @@ def audit(config: DataConfig, *, against: str | None = None, level: Literal["ful
         largest_scene=None if scenes is None else int(scenes.max()),
         shortcuts=shortcuts,
         findings=sorted(findings, key=lambda finding: order.index(finding.severity)),
-        sheets={name: _sheet(table, labels == label) for label, name in enumerate(LABELS)} if full else {},
+        sheets={name: _sheet(table, labels == label) for label, name in enumerate(LABELS)},
     )
 
 
@@ -201,10 +201,18 @@ def _files(facts: pd.DataFrame, labels: NDArray[np.int8]) -> Files:
             [*size, *counts] for size, counts in zip(common.index.tolist(), common.to_numpy().tolist(), strict=True)
         ],
         size_count=len(sizes),
+        sides=_histogram(np.minimum(width, height).to_numpy(), labels),
         tiny=int((np.minimum(width, height) < TINY).sum()),
         grey=int(facts["grey"].sum()),
         long=int(((facts["aspect"] > 2) | (facts["aspect"] < 0.5)).sum()),
     )
+
+
+def _histogram(side: NDArray[np.int64], labels: NDArray[np.int8]) -> list[list[int]]:
+    """A histogram of at most 24 bins; one of equal sides has one bin."""
+    edges = np.unique(np.linspace(side.min(), side.max() + 1, 25).astype(int)) if len(side) else np.zeros(1, int)
+    counts = [np.histogram(side[labels == label], edges)[0] for label in range(len(LABELS))]
+    return [list(map(int, row)) for row in zip(edges[:-1], edges[1:], *counts, strict=True)]
 
 
 def _sheet(table: Dataset, chosen: NDArray[np.bool_]) -> bytes:

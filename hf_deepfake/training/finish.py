@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import PIL.Image
 from accelerate import Accelerator
 from datasets import Dataset, DatasetDict, Image
 from torch import nn
 
-from hf_deepfake.config import TrainConfig
+from hf_deepfake.config import LABELS, TrainConfig
 from hf_deepfake.data.load import DataReport
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fake_probability
@@ -23,15 +24,19 @@ from hf_deepfake.evaluation.measure import measure
 from hf_deepfake.evaluation.predict import predict_logits
 from hf_deepfake.evaluation.report import REPORT_FILE, ExplanationResult, Report
 from hf_deepfake.evaluation.scores import SCORES_FILE, save_scores, score_table
+from hf_deepfake.explain.errors import SHOWN, draw_sheet
 from hf_deepfake.explain.faithfulness import measure_faithfulness
+from hf_deepfake.files import replacing
 from hf_deepfake.hub.render import render
 from hf_deepfake.models.build import data_config
-from hf_deepfake.models.checkpoint import checkpoint_name, export_checkpoint, load_checkpoint
+from hf_deepfake.models.checkpoint import LoadedCheckpoint, checkpoint_name, export_checkpoint, load_checkpoint
 from hf_deepfake.pictures.crop import measure_margin
 from hf_deepfake.pictures.open import open_picture
 from hf_deepfake.training.resume import LOCAL_OPTIONS, RunFolder
 
 JUDGED = ("validation", "test")
+
+MAPS_FILE = "maps.jpg"
 
 MARGIN_PICTURES = 200
 """Training pictures from which the margin around the face is measured: medians need no more."""
@@ -54,7 +59,8 @@ def finish(
     Args:
         config: the run.
         accelerator: of the run.
-        run: the run's folder, with the best epoch's weights; receives `checkpoint/`.
+        run: the run's folder, with the best epoch's weights; receives `checkpoint/` and, where maps are measured,
+            `maps.jpg`.
         net: the net on its device; its weights are replaced by the best epoch's.
         data: the splits.
         data_report: what is known of the data; goes into the report.
@@ -93,6 +99,8 @@ def finish(
     }
     explanations = _explanations(config, accelerator, folded, data["test"], preprocessing)
     table = score_table(data, scores)
+    if explanations:
+        _save_maps(run, loaded, data["test"], table[table["split"] == "test"])
     report = measure(
         table,
         replace(describe(loaded), decided_on=f"validation split of {', '.join(data_report.sources)}"),
@@ -121,6 +129,14 @@ def _explanations(
     except InputError as error:
         logging.getLogger(__name__).warning("maps were not measured: %s", error)
         return []
+
+
+def _save_maps(run: RunFolder, loaded: LoadedCheckpoint, split: Dataset, table: pd.DataFrame) -> None:
+    """Some test pictures of each class with their maps; beside the checkpoint, which holds no pictures of others."""
+    labels = table["label"].to_numpy()
+    rows = [int(row) for label in range(len(LABELS)) for row in np.flatnonzero(labels == label)[: SHOWN // 2]]
+    with replacing(run.folder / MAPS_FILE) as temporary:
+        draw_sheet(loaded, split.select(rows), table.iloc[rows]).save(temporary, "JPEG", quality=88)
 
 
 def _sample(split: Dataset) -> Iterator[PIL.Image.Image]:

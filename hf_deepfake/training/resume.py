@@ -44,7 +44,10 @@ class Stopped(Exception):
 
 
 class RunFolder:
-    """The files of one run: `run.json`, `state.pt`, `best.safetensors` and `checkpoint/`."""
+    """The files of one run: `run.json`, `state.pt`, `best.safetensors` and `checkpoint/`.
+
+    `audit/` and `maps.jpg` show pictures of the data, so that they stay out of `checkpoint/`, which is published.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -88,9 +91,9 @@ class RunFolder:
     def clear(self) -> None:
         """Make the folder and remove what an earlier run left in it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for item in (self.state_file, self.best_file, self.record_file):
+        for item in (self.state_file, self.best_file, self.record_file, self.folder / "maps.jpg"):
             item.unlink(missing_ok=True)
-        for folder in (self.checkpoint, self.folder / "trackers"):
+        for folder in (self.checkpoint, self.folder / "trackers", self.folder / "audit"):
             shutil.rmtree(folder, ignore_errors=True)
 
     def save_record(self) -> None:

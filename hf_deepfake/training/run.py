@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import nn
 
+from hf_deepfake.audit.render import write_audit
 from hf_deepfake.audit.run import audit
 from hf_deepfake.config import LABELS, TrainConfig
 from hf_deepfake.data.load import DataReport, prepare
@@ -83,7 +84,9 @@ def train(config: TrainConfig) -> TrainResult:
         run.clear()
     run.record["data"] = data_report.to_dict()
     if config.audit != "off" and accelerator.is_main_process and "audit" not in run.record:
-        run.record["audit"] = audit(config, level=config.audit).for_report()
+        found = audit(config, level=config.audit)
+        write_audit(found, run.folder / "audit")
+        run.record["audit"] = found.for_report()
     run.record["machine"] = _machine(accelerator)
     run.record["status"] = "running"
     if accelerator.is_main_process:

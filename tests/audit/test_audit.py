@@ -79,6 +79,8 @@ def test_the_format_tells_the_class(result):
 def test_files(result):
     assert result.files.n == 40 * 2 + 40 + 8
     assert result.files.sizes[0] == [64, 64, 60, 64]
+    assert sum(real + fake for _, _, real, fake in result.files.sides) == result.files.n
+    assert all(lower < upper for lower, upper, _, _ in result.files.sides)
     assert result.files.size_count == 3
     assert result.files.tiny == 4
     assert any("1 of 129 files do not open" in finding.what for finding in result.findings)
@@ -104,10 +106,10 @@ def test_against_a_set_of_the_same_pictures(faces, leaky):
     assert (found.pictures, found.of) == (128, 128)
 
 
-def test_basic_reads_files_only(leaky):
+def test_basic_measures_facts_of_files_only(leaky):
     found = audit(DataConfig(data=(str(leaky),)), level="basic")
     assert list(found.shortcuts) == ["facts"]
-    assert (found.shared, found.scene_count, found.sheets) == ([], None, {})
+    assert (found.shared, found.scene_count, found.sheets.keys()) == ([], None, {"real", "fake"})
     assert found.fatal
     with pytest.raises(InputError, match="a basic audit does not compare pictures"):
         audit(DataConfig(data=(str(leaky),)), against="x", level="basic")
@@ -135,6 +137,7 @@ def test_the_folder_and_its_page(result, tmp_path):
         "sheet_fake.jpg",
         "sheet_real.jpg",
         "shortcuts.png",
+        "sizes.png",
         "statistics.png",
     ]
     page = (tmp_path / "audit.html").read_text(encoding="utf-8")

@@ -27,7 +27,7 @@ def severities(changes, groups=0):
 
 def test_clean_data_has_no_findings():
     assert severities({}) == []
-    assert judge_files(Files(n=9, sizes=[], size_count=1, tiny=0, grey=0, long=0)) == []
+    assert judge_files(Files(n=9, sizes=[], size_count=1, sides=[], tiny=0, grey=0, long=0)) == []
 
 
 def test_leaks_are_held_against_the_smallest_split_that_judges():
@@ -45,7 +45,7 @@ def test_files_and_balance():
     assert severities({"counts": rare}) == ["note"]
     finding = judge_report(CLEAN | {"counts": rare}, 0)[0]
     assert finding.what == "Only 100 of 501 training pictures are real."
-    found = judge_files(Files(n=1000, sizes=[], size_count=1, tiny=2, grey=0, long=1))
+    found = judge_files(Files(n=1000, sizes=[], size_count=1, sides=[], tiny=2, grey=0, long=1))
     assert [finding.what.split()[0] for finding in found] == ["2", "1"]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from scipy.special import expit, logit
 
@@ -18,6 +19,7 @@ from hf_deepfake.cli.main import main
 from hf_deepfake.config import TrainConfig, build
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.decision import unsure_band
+from hf_deepfake.explain.errors import TILE
 from hf_deepfake.models.build import build_model
 from hf_deepfake.training.progress import Progress
 from hf_deepfake.training.resume import Stopped
@@ -49,7 +51,7 @@ def finished(faces, tmp_path_factory):
 
 def test_a_run_leaves_record_scores_and_checkpoint(finished):
     assert {path.name for path in finished.folder.iterdir()} == {
-        "run.json", "state.pt", "best.safetensors", "checkpoint",
+        "run.json", "state.pt", "best.safetensors", "checkpoint", "maps.jpg",
     }  # fmt: skip
     assert {path.name for path in finished.checkpoint.iterdir()} == {
         "config.json", "model.safetensors", "report.json", "README.md", "confusion.png", "roc.png", "reliability.png",
@@ -80,6 +82,9 @@ def test_the_report_tells_of_the_exported_folder(finished, faces):
     assert result.threshold == checkpoint.operating_point
     (explained,) = finished.report.explanations
     assert (explained.method, explained.n) == ("gradcam", 4)
+    with Image.open(finished.folder / "maps.jpg") as sheet:  # twelve pictures, each beside its map
+        assert sheet.width > 6 * TILE
+        assert sheet.height > 4 * TILE
 
 
 def test_the_decision_is_that_of_the_validation_scores(finished):
