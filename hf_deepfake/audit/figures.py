@@ -49,7 +49,7 @@ def sizes_figure(audit: Audit) -> Figure:
     """Draw how large the pictures of each class are.
 
     Args:
-        audit: with at least one file.
+        audit: with files of two sizes or more.
 
     Returns:
         The figure.

@@ -49,7 +49,7 @@ def write_audit(audit: Audit, folder: str | Path) -> None:
     """
     folder = make_folder(Path(folder))
     figures = {"counts": counts_figure(audit)}
-    if audit.files.sides:
+    if len(audit.files.sides) > 1:
         figures["sizes"] = sizes_figure(audit)
     if audit.shortcuts:
         figures["shortcuts"] = shortcuts_figure(audit)

@@ -144,7 +144,7 @@ def test_the_folder_and_its_page(result, tmp_path):
     assert "✖ Fatal" in page
     assert "http" not in page
     assert page.count("data:image/jpeg;base64,") == 2
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 5
     with Image.open(tmp_path / "sheet_real.jpg") as sheet:
         assert sheet.size == (8 * 112, 5 * 112)
         assert np.asarray(sheet).std() > 10

@@ -40,7 +40,7 @@ def test_a_shortcut_is_said_before_the_first_step_and_kept(telling, cache, tmp_p
     assert found["shortcuts"]["facts"]["auc"] > 0.99
     assert "file" in found["findings"][0]["what"]
     assert (tmp_path / "run" / "audit" / "audit.html").is_file()
-    assert {path.name for path in (tmp_path / "run" / "audit").iterdir()} >= {"sizes.png", "sheet_real.jpg"}
+    assert {path.name for path in (tmp_path / "run" / "audit").iterdir()} >= {"counts.png", "sheet_real.jpg"}
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["audit"] == found
     assert "audit" not in result.report.training
