@@ -16,6 +16,7 @@ from scipy.special import expit, logit
 
 from hf_deepfake.config import LABELS
 from hf_deepfake.data.machine import usable_cores
+from hf_deepfake.detect.backends import PLAIN, Backend, BackendName, Variant, choose, open_backend
 from hf_deepfake.detect.prepare import Prepared, prepare
 from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
 from hf_deepfake.errors import InputError, PictureError
@@ -39,16 +40,24 @@ class Detector:
         faces: "auto" finds the faces of a picture and judges each, cropped as the checkpoint's training pictures
             were; "off" takes every picture for a face crop, as transformers' pipeline does. A checkpoint that was
             not trained on face crops, or does not say how they were cropped, has pictures judged whole either way.
+        backend: what computes: "torch", "openvino", "onnx", or "auto" for the fastest that was exported and found to
+            agree (see `backends.choose`).
     """
 
     def __init__(
-        self, checkpoint: LoadedCheckpoint, device: str | None = None, faces: Literal["auto", "off"] = "auto"
+        self,
+        checkpoint: LoadedCheckpoint,
+        device: str | None = None,
+        faces: Literal["auto", "off"] = "auto",
+        backend: BackendName | Variant = "auto",
     ) -> None:
         self.checkpoint = checkpoint
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._model = checkpoint.model.to(self.device).to(memory_format=torch.channels_last)
         if faces not in ("auto", "off"):
             raise InputError(f"faces is {faces!r}; it must be auto or off")
+        start = open_backend if isinstance(backend, Variant) else choose
+        self._backend: Backend = start(backend, checkpoint, self.device.type)  # ty: ignore[invalid-argument-type]
         self._margin = checkpoint.face_margin if faces == "auto" else None
 
     @classmethod
@@ -58,6 +67,7 @@ class Detector:
         revision: str | None = None,
         device: str | None = None,
         faces: Literal["auto", "off"] = "auto",
+        backend: BackendName | Variant = "auto",
     ) -> "Detector":
         """Load a detector.
 
@@ -66,14 +76,20 @@ class Detector:
             revision: branch, tag or commit on the Hub.
             device: torch device; by default the GPU where there is one, else the CPU.
             faces: "auto" or "off"; see the class.
+            backend: see the class.
 
         Returns:
             The detector.
 
         Raises:
-            InputError: there is no such checkpoint, or it is damaged.
+            InputError: there is no such checkpoint, it is damaged, or it has no such backend.
         """
-        return cls(load_checkpoint(folder_or_repo, revision), device, faces)
+        return cls(load_checkpoint(folder_or_repo, revision), device, faces, backend)
+
+    @property
+    def backend(self) -> Variant:
+        """What computes the scores."""
+        return self._backend.variant
 
     @property
     def fingerprint(self) -> str:
@@ -148,13 +164,21 @@ class Detector:
         opened = open_picture(picture)
         prepared = self._prepare_opened(opened)
         pixels = self._batch(prepared.pixels)
-        maps = explain(self._model, pixels, method=method, fine=fine)
-        verdict = self._verdict(prepared, maps.logits.softmax(dim=1).tolist())
+        logits, planes = (None, None) if self._backend.variant == PLAIN else self._backend(pixels)
+        maps = None
+        if logits is None:  # the verdict then comes out of the map's own pass
+            maps = explain(self._model, pixels, method=method, fine=fine)
+            logits = maps.logits
+        verdict = self._verdict(prepared, logits.softmax(dim=1).tolist())
         target = LABELS.index(verdict.label)
-        if (maps.targets != target).any():
-            targets = torch.full_like(maps.targets, target)
-            maps = explain(self._model, pixels, targets=targets, method=method, fine=fine)
-        return Explanation(verdict, opened, _compose(maps.values, prepared.regions, opened.size))
+        if planes is not None and method == "gradcam" and not fine:
+            values = planes[:, target].clamp(min=0)
+        else:
+            if maps is None or (maps.targets != target).any():
+                targets = torch.full((len(pixels),), target, device=self.device)
+                maps = explain(self._model, pixels, targets=targets, method=method, fine=fine)
+            values = maps.values
+        return Explanation(verdict, opened, _compose(values, prepared.regions, opened.size))
 
     def _prepare(self, picture: Picture) -> Prepared | PictureError:
         """A picture made ready for the net, or why it cannot be."""
@@ -173,7 +197,7 @@ class Detector:
         probabilities: list[list[float]] = []
         with torch.inference_mode():
             for start in range(0, len(pixels), BATCH_SIZE):
-                logits = self._model(self._batch(pixels[start : start + BATCH_SIZE]))
+                logits, _ = self._backend(self._batch(pixels[start : start + BATCH_SIZE]))
                 probabilities += logits.softmax(dim=1).tolist()
         remaining = iter(probabilities)
         for item in batch:

@@ -166,7 +166,7 @@ def compare(candidates: Sequence[Candidate], reference: str | None = None) -> Co
             for score, candidate in zip(scores, (one, other), strict=True)
         ]
         differences += [
-            Difference(one.name, other.name, "auc", *_auc_difference(scores, labels, groups)),
+            Difference(one.name, other.name, "auc", *auc_difference(scores, labels, groups)),
             Difference(one.name, other.name, "accuracy", *_accuracy_difference(right, groups)),
         ]
     return Comparison(
@@ -225,8 +225,17 @@ def _check_same(one: Candidate, first: pd.DataFrame, other: Candidate, second: p
         )
 
 
-def _auc_difference(scores: Sequence[Floats], labels: NDArray, groups: Counts) -> tuple[Metric, float]:
-    """First minus second, and p."""
+def auc_difference(scores: Sequence[Floats], labels: NDArray, groups: Counts) -> tuple[Metric, float]:
+    """AUC of the first minus that of the second, on the same pictures.
+
+    Args:
+        scores: two of (N,) P(fake).
+        labels: (N,) integers, 0 real and 1 fake.
+        groups: (N,) of `bootstrap.index_groups`.
+
+    Returns:
+        The difference with its 95 % interval, and p as `Difference` has it.
+    """
     first, second = (Ranking(score, labels) for score in scores)
 
     def difference(weights: Counts) -> float:

@@ -105,6 +105,35 @@ class Combination:
 
 
 @dataclass(frozen=True)
+class BackendResult:
+    """How another runtime's scores differ from torch's in float32, on the same pictures.
+
+    Attributes:
+        runtime: "torch", "openvino" or "onnx".
+        precision: "fp32", "bf16" or "int8".
+        n: pictures.
+        largest: largest difference of P(fake).
+        mean: mean absolute difference of P(fake).
+        auc_difference: its AUC minus torch's.
+        changed: verdicts that differ, of pictures that neither calls unsure.
+        agrees: whether it may stand in for torch.
+        images_per_second: from files to verdicts, on `machine`.
+        machine: that measured.
+    """
+
+    runtime: str
+    precision: str
+    n: int
+    largest: float
+    mean: float
+    auc_difference: Metric
+    changed: int
+    agrees: bool
+    images_per_second: float
+    machine: str
+
+
+@dataclass(frozen=True)
 class CheckpointInfo:
     """The checkpoint that was measured.
 
@@ -147,6 +176,7 @@ class Report:
         audit: what was found wrong with the data, as `audit.findings.Audit.for_report` gives it; empty for no audit.
         training: the run record (`run.json`); empty where it is not known.
         explanations: what was measured of its maps, one result for each set and method.
+        backends: how exported nets agree with it; empty where none was exported.
         combination: what it was combined of; None for a net that was trained as it is.
         created: UTC, ISO 8601.
         hf_deepfake: version of this package.
@@ -164,6 +194,7 @@ class Report:
     audit: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     explanations: list[ExplanationResult] = field(default_factory=list)
+    backends: list[BackendResult] = field(default_factory=list)
     combination: Combination | None = None
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     hf_deepfake: str = field(default_factory=lambda: version("hf-deepfake"))

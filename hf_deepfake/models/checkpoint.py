@@ -51,6 +51,7 @@ class LoadedCheckpoint:
         criterion: what the operating point was chosen by; empty where the checkpoint does not say.
         unsure_error: largest share of each class that the band lets surely be called wrong; None where there is none.
         face_margin: how the training pictures were cropped around the face; None where that is not known.
+        folder: where it lies on this machine.
     """
 
     model: nn.Module
@@ -62,6 +63,7 @@ class LoadedCheckpoint:
     criterion: str
     unsure_error: float | None
     face_margin: Margin | None
+    folder: Path
 
 
 def export_checkpoint(
@@ -193,6 +195,7 @@ def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> 
         criterion=str(ours.get("criterion", "")),
         unsure_error=unsure_error,
         face_margin=face_margin,
+        folder=folder,
     )
 
 

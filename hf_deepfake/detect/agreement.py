@@ -1,0 +1,157 @@
+"""Export a checkpoint for faster runtimes, and measure on pictures whether they may stand in for torch."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from datasets import Dataset, Image, concatenate_datasets
+from numpy.typing import NDArray
+
+from hf_deepfake.config import LABELS, DataConfig
+from hf_deepfake.data.load import prepare
+from hf_deepfake.data.machine import BF16_FLAGS, cpu_flags, cpu_name, usable_cores
+from hf_deepfake.detect.backends import PLAIN, Variant
+from hf_deepfake.detect.detector import Detector
+from hf_deepfake.detect.verdict import Verdict
+from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.bootstrap import index_groups
+from hf_deepfake.evaluation.compare import auc_difference
+from hf_deepfake.evaluation.report import REPORT_FILE, BackendResult, Report, align
+from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
+from hf_deepfake.models.deploy import Format, export_backend
+from hf_deepfake.pictures.open import open_picture
+
+CALIBRATED_ON = 300
+"""Training pictures that set the ranges of int8; more change nothing that shows."""
+
+JUDGED_ON = 1000
+"""Pictures by which agreement is judged, at most: those of the validation split first, then of the training split."""
+
+LARGEST = {"fp32": 1e-4, "bf16": 5e-3, "int8": np.inf}
+"""Largest difference of P(fake) that a precision may make."""
+
+MEAN = 0.01
+"""Largest mean difference of P(fake)."""
+
+
+def export(checkpoint: str, config: DataConfig, form: Format, *, int8: bool = False) -> list[BackendResult]:
+    """Write a checkpoint for a runtime, and note in its report how far it agrees with torch.
+
+    float32 must agree within 1e-4 on every picture, bfloat16 within .005, and int8 within .01 on average; the change of
+    the AUC must not be shown (its interval holds 0), and no verdict may change but from or to "unsure". int8 is
+    calibrated on training pictures that are not among those judged; the test split is not looked at.
+
+    Args:
+        checkpoint: folder; receives `backends/`, and its report the results.
+        config: pictures like those that it will judge, such as its training data.
+        form: "openvino" or "onnx".
+        int8: also quantise.
+
+    Returns:
+        The results of all variants that the checkpoint has now, torch in float32 first.
+
+    Raises:
+        InputError: checkpoint, data or packages are not here, or the checkpoint has no report.
+    """
+    loaded = load_checkpoint(checkpoint)
+    if not (loaded.folder / REPORT_FILE).is_file():
+        raise InputError(f"{checkpoint} has no {REPORT_FILE} to note agreement in; export from the folder of its run")
+    report = Report.load(loaded.folder / REPORT_FILE)
+    data, _ = prepare(config)
+    train, validation = data["train"], data["validation"]
+    rows = np.random.default_rng(0).permutation(len(train))
+    if int8 and not len(train):
+        raise InputError("int8 needs training pictures for its calibration; give data with a training split")
+    side = loaded.config["pretrained_cfg"]["input_size"][-1]
+    export_backend(loaded.model, side, loaded.folder, form)
+    if int8:
+        pixels = list(_pixels(loaded, train.select(rows[:CALIBRATED_ON])))
+        export_backend(loaded.model, side, loaded.folder, form, pixels)
+    judged = concatenate_datasets([validation, train.select(rows[CALIBRATED_ON:])])
+    judged = judged.select(range(min(JUDGED_ON, len(judged))))
+    if len(set(judged["label"])) < len(LABELS):
+        raise InputError("agreement needs validation or training pictures of both classes; give data that has them")
+    bf16 = bool(cpu_flags() & BF16_FLAGS)
+    variants = [PLAIN, *([Variant("torch", "bf16")] if bf16 else []), Variant(form, "fp32")]
+    variants += [Variant(form, "bf16")] if bf16 and form == "openvino" else []
+    variants += [Variant(form, "int8")] if int8 else []
+    results = _measure(loaded, judged, variants)
+    kept = [one for one in report.backends if Variant(one.runtime, one.precision) not in variants]
+    report = replace(report, backends=[*results, *kept])
+    report.save(loaded.folder / REPORT_FILE)
+    return report.backends
+
+
+def summary(results: Sequence[BackendResult]) -> str:
+    """Lay out how variants agree.
+
+    Args:
+        results: of `export`.
+
+    Returns:
+        A text table.
+    """
+    rows = [["", "Pictures", "Largest", "Mean", "AUC changes by", "Verdicts changed", "Agrees", "Images/s"]]
+    for one in results:
+        numbers = [f"{one.n:,}", f"{one.largest:.2g}", f"{one.mean:.2g}", str(one.auc_difference), str(one.changed)]
+        name, word = str(Variant(one.runtime, one.precision)), "yes" if one.agrees else "no"
+        rows.append([name, *numbers, word, f"{one.images_per_second:.1f}"])
+    return "\n".join(align(rows))
+
+
+def _pixels(loaded: LoadedCheckpoint, pictures: Dataset) -> Iterator[NDArray[np.float32]]:
+    """Pictures as the net takes them, (1, 3, S, S) each."""
+    for picture in _encoded(pictures):
+        yield loaded.transform(open_picture(picture))[None].numpy()
+
+
+def _encoded(pictures: Dataset) -> list[bytes | str]:
+    """Files of a split."""
+    images = pictures.cast_column("image", Image(decode=False))["image"]
+    return [image["bytes"] or image["path"] for image in images]
+
+
+def _measure(loaded: LoadedCheckpoint, pictures: Dataset, variants: Sequence[Variant]) -> list[BackendResult]:
+    """Score the pictures by each variant and hold it against the first."""
+    files, labels = _encoded(pictures), np.asarray(pictures["label"])
+    groups = pictures["group"] if "group" in pictures.column_names else None
+    index = index_groups(groups, len(labels))
+    machine = f"{cpu_name()}, {usable_cores()} cores"
+    results: list[BackendResult] = []
+    plain: list[Verdict] = []
+    for variant in variants:
+        detector = Detector(loaded, "cpu", "off", variant)
+        detector(files[:2])  # the first call also compiles
+        began = time.perf_counter()
+        verdicts = [one for one in detector(files) if isinstance(one, Verdict)]
+        speed = len(files) / (time.perf_counter() - began)
+        plain = plain or verdicts
+        before, after = (np.array([one.fake_probability for one in list_]) for list_ in (plain, verdicts))
+        difference = np.abs(after - before)
+        auc, _ = auc_difference([after, before], labels, index)
+        changed = sum(
+            one.label != other.label and not (one.unsure or other.unsure)
+            for one, other in zip(plain, verdicts, strict=True)
+        )
+        agrees = (
+            float(difference.max()) <= LARGEST[variant.precision]
+            and float(difference.mean()) <= MEAN
+            and (auc.low or 0.0) <= 0 <= (auc.high or 0.0)
+            and not changed
+        )
+        results.append(
+            BackendResult(
+                variant.runtime,
+                variant.precision,
+                len(files),
+                float(difference.max()),
+                float(difference.mean()),
+                auc,
+                changed,
+                agrees,
+                speed,
+                machine,
+            )
+        )
+    return results
