@@ -29,6 +29,25 @@ def test_benchmark_of_training_runs_all_ways(faces, tmp_path):
 
 
 @pytest.mark.slow
+def test_benchmark_of_serving_runs_all_ways(faces, tmp_path):
+    words = ["--data", str(faces), "--model", "test_resnet", "--image_size", "64", "--pictures", "16", "--repeats", "1"]
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "benchmark_serving.py", *words, "--output", str(tmp_path / "figures.json")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    ours = {name for name in figures["images_per_second"] if name.startswith("Detector")}
+    assert {"Detector, openvino int8", "Detector, onnx int8", "Detector, torch fp32"} <= ours
+    assert figures["map_over_verdict"].keys() == ours
+    assert figures["images_per_second"].keys() - ours >= {"pipeline, one at a time", "timm, float32"}
+    assert figures["cold_start"].keys() == {"pipeline", "Detector"}
+    assert all(name in done.stdout for name in figures["images_per_second"])
+
+
+@pytest.mark.slow
 def test_recipes_are_compared_and_not_trained_twice(faces, tmp_path):
     words = ["--data", str(faces), "--output_dir", str(tmp_path / "runs"), "--recipes", "compact-cnn", "simple-cnn"]
     command = [sys.executable, ROOT / "scripts" / "compare_recipes.py", *words, "--pictures", "44", "--epochs", "1"]

@@ -1,5 +1,6 @@
 """What computes a detector's logits: torch, or an exported net on OpenVINO or ONNX Runtime."""
 
+import json
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,9 +14,8 @@ from torch import Tensor
 
 from hf_deepfake.data.machine import BF16_FLAGS, cpu_flags, usable_cores
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.report import REPORT_FILE, Report
 from hf_deepfake.models.checkpoint import LoadedCheckpoint
-from hf_deepfake.models.deploy import Format, backend_file
+from hf_deepfake.models.deploy import FOLDER, Format, backend_file
 
 BackendName = Literal["auto", "torch", "openvino", "onnx"]
 NAMES: tuple[BackendName, ...] = get_args(BackendName)
@@ -147,15 +147,10 @@ def choose(name: BackendName, loaded: LoadedCheckpoint, device: str) -> Backend:
     plain = TorchBackend(loaded.model)
     if name == "torch" or (name == "auto" and device != "cpu"):
         return plain
-    report = loaded.folder / REPORT_FILE
-    found = Report.load(report).backends if report.is_file() else []
     bf16 = bool(cpu_flags() & BF16_FLAGS)
-    agreeing = [
-        Variant(one.runtime, one.precision)
-        for one in sorted(found, key=lambda one: -one.images_per_second)
-        if one.agrees and name in {"auto", one.runtime} and (bf16 or one.precision != "bf16")
-    ]
-    for variant in agreeing:
+    for variant in _agreeing(loaded.folder):
+        if name not in {"auto", variant.runtime} or (variant.precision == "bf16" and not bf16):
+            continue
         try:
             return open_backend(variant, loaded, device)
         except InputError:
@@ -167,6 +162,23 @@ def choose(name: BackendName, loaded: LoadedCheckpoint, device: str) -> Backend:
         f"the checkpoint has nothing for {name} that is known to agree with torch; "
         f"run hf-deepfake export {loaded.folder} --format {name} --data SOURCE"
     )
+
+
+def _agreeing(folder: Path) -> list[Variant]:
+    """Variants that the checkpoint's report says agree, the fastest first.
+
+    The report's few fields are read as they are: to read it whole would import most of this package before the first
+    verdict.
+    """
+    report = folder / "report.json"
+    if not (folder / FOLDER).is_dir() or not report.is_file():
+        return []
+    try:
+        found = [one for one in json.loads(report.read_text(encoding="utf-8"))["backends"] if one["agrees"]]
+        found.sort(key=lambda one: -one["images_per_second"])
+        return [Variant(one["runtime"], one["precision"]) for one in found]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{report} does not say what agrees; run hf-deepfake export again") from error
 
 
 def open_backend(variant: Variant, loaded: LoadedCheckpoint, device: str) -> Backend:

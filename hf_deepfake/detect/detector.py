@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 import torch
@@ -20,10 +20,11 @@ from hf_deepfake.detect.backends import PLAIN, Backend, BackendName, Variant, ch
 from hf_deepfake.detect.prepare import Prepared, prepare
 from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
 from hf_deepfake.errors import InputError, PictureError
-from hf_deepfake.explain.cam import Method, explain
-from hf_deepfake.explain.overlay import to_heatmap
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from hf_deepfake.pictures.open import open_picture
+
+if TYPE_CHECKING:
+    from hf_deepfake.explain.cam import Method
 
 Picture = str | Path | bytes | Image | np.ndarray
 
@@ -146,7 +147,7 @@ class Detector:
         finally:  # a caller that stops early must not wait for pictures that nobody wants
             decoders.shutdown(wait=False, cancel_futures=True)
 
-    def explain(self, picture: Picture, method: Method = "gradcam", fine: bool = False) -> Explanation:
+    def explain(self, picture: Picture, method: "Method" = "gradcam", fine: bool = False) -> Explanation:
         """Judge a picture and show what speaks for the verdict.
 
         Args:
@@ -161,6 +162,8 @@ class Detector:
             PictureError: the picture cannot be opened.
             InputError: there is no such map of this net.
         """
+        from hf_deepfake.explain.cam import explain  # Captum is not needed for a verdict
+
         opened = open_picture(picture)
         prepared = self._prepare_opened(opened)
         pixels = self._batch(prepared.pixels)
@@ -207,8 +210,9 @@ class Detector:
                 yield self._verdict(item, list(islice(remaining, len(item.pixels))))
 
     def _batch(self, pixels: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Regions as one batch on the device."""
-        return torch.stack(list(pixels)).to(self.device, memory_format=torch.channels_last)
+        """Regions as one batch on the device, in the layout that the backend works in."""
+        layout = torch.channels_last if self._backend.variant.runtime == "torch" else torch.contiguous_format
+        return torch.stack(list(pixels)).to(self.device, memory_format=layout)
 
     def _verdict(self, prepared: Prepared, probabilities: Sequence[Sequence[float]]) -> Verdict:
         """The verdict from P(real) and P(fake) of each region."""
@@ -237,6 +241,8 @@ def _compose(
     values: torch.Tensor, regions: Sequence[tuple[int, int, int, int]], size: tuple[int, int]
 ) -> NDArray[np.float32]:
     """The regions' maps laid in one map of the picture; where they overlap the stronger counts."""
+    from hf_deepfake.explain.overlay import to_heatmap  # neither is matplotlib
+
     heatmap = np.zeros((size[1], size[0]), np.float32)
     for value, (left, top, right, bottom) in zip(values, regions, strict=True):
         place = heatmap[top:bottom, left:right]

@@ -7,8 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from hf_deepfake.explain.overlay import draw_overlay, shade
-
 Label = Literal["real", "fake"]
 
 
@@ -84,10 +82,14 @@ class Explanation:
     @property
     def shaded(self) -> Image:
         """The picture under its heat map: RGB, as large as the picture."""
+        from hf_deepfake.explain.overlay import shade  # matplotlib is not needed for a verdict
+
         return shade(self.picture, self.heatmap)
 
     @property
     def overlay(self) -> Image:
         """A figure to show: the shaded picture with boxes, colour bar and the verdict as caption; RGB."""
+        from hf_deepfake.explain.overlay import draw_overlay
+
         boxes = [face.box for face in self.verdict.faces]
         return draw_overlay(self.picture, self.heatmap, self.verdict.title, boxes)

@@ -25,7 +25,6 @@ from timm.data import create_transform, resolve_data_config
 from torch import Tensor, nn
 
 from hf_deepfake.config import LABELS
-from hf_deepfake.data.hub_errors import hub_errors
 from hf_deepfake.errors import InputError
 from hf_deepfake.models import ensemble  # noqa: F401 - registers the net
 from hf_deepfake.models.build import data_config
@@ -246,6 +245,8 @@ def _local_folder(folder_or_repo: str, revision: str | None) -> Path:
         return Path(folder_or_repo)
     if Path(folder_or_repo).exists() or not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", folder_or_repo):
         raise InputError(f"no checkpoint folder {folder_or_repo}; give an existing folder, or owner/name on the Hub")
+    from hf_deepfake.data.hub_errors import hub_errors  # imports datasets, of which a local folder needs nothing
+
     with hub_errors(f"{folder_or_repo} is no folder here and cannot be fetched from the Hugging Face Hub"):
         return Path(snapshot_download(folder_or_repo, revision=revision, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
 

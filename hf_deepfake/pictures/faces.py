@@ -8,12 +8,14 @@ import threading
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 Array = NDArray[np.floating]
 
@@ -144,15 +146,17 @@ def _search(picture: Image.Image, longest: int) -> Finds:
 _making = threading.Lock()
 
 
-def _session() -> onnxruntime.InferenceSession:
+def _session() -> "InferenceSession":
     """The net, read once."""
     with _making:
         return _read_net()
 
 
 @cache
-def _read_net() -> onnxruntime.InferenceSession:
+def _read_net() -> "InferenceSession":
     """The net, run by the calling thread alone: callers bring their own threads or processes, even forked ones."""
+    import onnxruntime  # a face crop needs none of it
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     path = Path(__file__).with_name("centerface.onnx")

@@ -9,7 +9,7 @@ from PIL import Image
 from hf_deepfake.audit import audit, normalise, split
 from hf_deepfake.audit.remedy import _block
 from hf_deepfake.config import DataConfig
-from hf_deepfake.data import load_images
+from hf_deepfake.data.load import load_images
 from hf_deepfake.errors import InputError
 
 

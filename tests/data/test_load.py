@@ -9,7 +9,7 @@ from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as PILImage
 
 from hf_deepfake.config import DataConfig
-from hf_deepfake.data import load_images, prepare
+from hf_deepfake.data.load import load_images, prepare
 from hf_deepfake.errors import InputError
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from hf_deepfake.config import DataConfig
-from hf_deepfake.data import prepare
+from hf_deepfake.data.load import prepare
 from hf_deepfake.data.sample import draw_sample
 
 

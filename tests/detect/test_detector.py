@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -139,3 +141,16 @@ def test_the_fingerprint_is_that_of_the_weights(detector, folder, tmp_path):
     other = export_checkpoint(lively_net(), tmp_path / "c", image_size=32)
     assert Detector.from_pretrained(other, device="cpu").fingerprint != detector.fingerprint
     assert len(detector.fingerprint) == 12
+
+
+def test_a_verdict_on_a_crop_imports_no_more_than_it_needs(folder, tmp_path):
+    Image.new("RGB", (40, 40)).save(tmp_path / "face.png")
+    heavy = "captum", "matplotlib", "datasets", "pandas", "onnxruntime", "transformers", "accelerate", "sklearn"
+    code = (
+        "import sys; from hf_deepfake import Detector; "
+        "Detector.from_pretrained(sys.argv[1], device='cpu', faces='off')(sys.argv[2]); "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, str(folder), str(tmp_path / "face.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,236 @@
+"""Measure how fast verdicts come, side by side with others' ways to serve the same checkpoint.
+
+    python scripts/benchmark_serving.py --data faces.zip --output benchmarks/serving.json
+
+A checkpoint of an untrained net is written (speed does not depend on what it learnt), exported to OpenVINO and ONNX in
+float32 and int8, and served in every way in turn, several times in one run, from files on disk to verdicts. Peers:
+`pipeline("image-classification")` as its documentation calls it, one picture at a time and in batches; and timm's own
+transform and net in plain float32, with channels_last, compiled, in bfloat16, and on ONNX Runtime. Faces are not looked
+for: no peer does. Cold start is a new process, from its imports to its first verdict.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from datasets import Image
+from PIL import Image as PILImage
+from transformers import pipeline
+
+from hf_deepfake.config import DataConfig
+from hf_deepfake.data.machine import BF16_FLAGS, cpu_flags, cpu_name, usable_cores
+from hf_deepfake.detect.backends import Variant
+from hf_deepfake.detect.detector import Detector
+from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.evaluate import load_split
+from hf_deepfake.files import write_json
+from hf_deepfake.models.build import build_model
+from hf_deepfake.models.checkpoint import LoadedCheckpoint, export_checkpoint, load_checkpoint
+from hf_deepfake.models.deploy import FORMATS, backend_file, export_backend
+
+BATCH = 16
+"""Pictures of a peer's batch; more makes none of them faster on two cores."""
+
+CALIBRATED_ON = 100
+"""Pictures that set int8's ranges here, where speed alone counts."""
+
+PIPELINE = "pipeline, one at a time"
+"""What all others are held against: a user's first try."""
+
+COLD = {
+    "pipeline": "from transformers import pipeline\n"
+    "pipeline('image-classification', model=sys.argv[1], device='cpu')(sys.argv[2])",
+    "Detector": "from hf_deepfake import Detector\n"
+    "Detector.from_pretrained(sys.argv[1], device='cpu', faces='off', backend='torch')(sys.argv[2])",
+}
+
+Serve = Callable[[Sequence[str]], Any]
+
+
+def write_checkpoint(words: argparse.Namespace, folder: Path, files: Sequence[str]) -> LoadedCheckpoint:
+    """An untrained checkpoint with all exports."""
+    torch.manual_seed(0)
+    net = build_model(words.model, image_size=words.image_size, pretrained="off").eval()
+    loaded = load_checkpoint(export_checkpoint(net, folder, image_size=words.image_size))
+    calibration = [loaded.transform(PILImage.open(file).convert("RGB"))[None].numpy() for file in files[:CALIBRATED_ON]]
+    for form in FORMATS:
+        for pictures in (None, calibration):
+            export_backend(loaded.model, words.image_size, folder, form, pictures)
+    return loaded
+
+
+def peers(loaded: LoadedCheckpoint) -> dict[str, Serve]:
+    """Others' ways."""
+    classify = pipeline("image-classification", model=str(loaded.folder), device="cpu")
+    net, last = loaded.model, deepcopy(loaded.model).to(memory_format=torch.channels_last)
+    ways: dict[str, Callable[[torch.Tensor], Any]] = {
+        "timm, float32": net,
+        "timm, channels_last": lambda x: last(x.to(memory_format=torch.channels_last)),
+    }
+    if cpu_flags() & BF16_FLAGS:
+        ways["timm, channels_last, bfloat16"] = lambda x: _in_bfloat16(last, x)
+    compiled: Any = torch.compile(last)
+    ways["timm, channels_last, compiled"] = lambda x: compiled(x.to(memory_format=torch.channels_last))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = usable_cores()
+    session = onnxruntime.InferenceSession(backend_file(loaded.folder, "onnx", False), options)
+    ways["timm's transform, ONNX Runtime"] = lambda x: torch.from_numpy(
+        np.asarray(session.run(["logits"], {"pixels": x.numpy()})[0])
+    )
+
+    def serve(call: Callable[[torch.Tensor], Any]) -> Serve:
+        """Files to probabilities in batches."""
+
+        def judge(files: Sequence[str]) -> None:
+            for start in range(0, len(files), BATCH):
+                pictures = [
+                    loaded.transform(PILImage.open(file).convert("RGB")) for file in files[start : start + BATCH]
+                ]
+                with torch.inference_mode():
+                    call(torch.stack(pictures)).softmax(dim=1).tolist()
+
+        return judge
+
+    return {
+        PIPELINE: lambda files: [classify(file) for file in files],
+        f"pipeline, batches of {BATCH}": lambda files: classify(list(files), batch_size=BATCH),
+        **{name: serve(call) for name, call in ways.items()},
+    }
+
+
+def _in_bfloat16(net: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+    """Logits under autocast."""
+    with torch.autocast("cpu", torch.bfloat16):
+        return net(pixels.to(memory_format=torch.channels_last)).float()
+
+
+def detectors(loaded: LoadedCheckpoint) -> dict[str, Detector]:
+    """This package's ways."""
+    reduced = ["bf16"] if cpu_flags() & BF16_FLAGS else []
+    found = {"torch": ["fp32", *reduced], "openvino": ["fp32", *reduced, "int8"], "onnx": ["fp32", "int8"]}
+    variants = [Variant(runtime, precision) for runtime, all_ in found.items() for precision in all_]
+    return {f"Detector, {variant}": Detector(loaded, "cpu", "off", variant) for variant in variants}
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    """How long a call takes."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def cold_starts(folder: Path, file: str, repeats: int) -> dict[str, dict[str, list[float]]]:
+    """Seconds and MB of new processes, in turn."""
+    # Not getrusage: its peak is inherited from the process that starts this one.
+    code = (
+        "import re, sys, time\nbegan = time.perf_counter()\n{}\nseconds = time.perf_counter() - began\n"
+        "print(seconds, int(re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1]) / 1024)"
+    )
+    found: dict[str, dict[str, list[float]]] = {name: {"seconds": [], "megabytes": []} for name in COLD}
+    for _ in range(repeats):
+        for name, lines in COLD.items():
+            command = [sys.executable, "-c", code.replace("{}", lines), str(folder), file]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            for kind, value in zip(("seconds", "megabytes"), done.stdout.split()[-2:], strict=True):
+                found[name][kind].append(float(value))
+    return found
+
+
+def run(words: argparse.Namespace) -> dict[str, Any]:
+    """Measure everything."""
+    pictures = load_split(DataConfig(data=(words.data,)), "train")[0]["train"]
+    if len(pictures) < words.pictures:
+        raise InputError(f"{words.data} has {len(pictures)} training pictures; {words.pictures} are needed")
+    chosen = np.random.default_rng(0).permutation(len(pictures))[: words.pictures]
+    images = pictures.select(chosen).cast_column("image", Image(decode=False))["image"]
+    files = [image["path"] for image in images]
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = write_checkpoint(words, Path(folder) / "checkpoint", files)
+        mine = detectors(loaded)
+        ways: dict[str, Serve] = {**peers(load_checkpoint(loaded.folder)), **mine}
+        throughput: dict[str, list[float]] = {name: [] for name in ways}
+        latency: dict[str, list[float]] = {name: [] for name in ways}
+        with_map: dict[str, list[float]] = {name: [] for name in mine}
+        for name, serve in ways.items():  # first calls compile
+            serve(files[:BATCH])
+            serve(files[:1])
+            print(f"ready: {name}", flush=True)
+        for repeat in range(words.repeats):
+            for name, serve in ways.items():
+                throughput[name].append(len(files) / seconds(lambda serve=serve: serve(files)))
+                single = [seconds(lambda serve=serve, file=file: serve([file])) for file in files[:20]]
+                latency[name].append(1000 * median(single))
+                if name in mine:
+                    maps = [seconds(lambda name=name, file=file: mine[name].explain(file)) for file in files[:20]]
+                    with_map[name].append(median(maps) / median(single))
+            print(f"repeat {repeat + 1} done", flush=True)
+        cold = cold_starts(loaded.folder, files[0], words.repeats)
+    return {
+        "model": words.model,
+        "image_size": words.image_size,
+        "pictures": len(files),
+        "machine": cpu_name(),
+        "cores": usable_cores(),
+        "flags": sorted(flag for flag in cpu_flags() if flag.startswith(("avx512_", "amx", "avx512f"))),
+        "torch": torch.__version__,
+        "images_per_second": throughput,
+        "single_ms": latency,
+        "map_over_verdict": with_map,
+        "cold_start": cold,
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """The figures as Markdown: medians, and in brackets least and greatest of the repeats."""
+    speed, single, maps = (result[key] for key in ("images_per_second", "single_ms", "map_over_verdict"))
+
+    def spread(values: Sequence[float], digits: int) -> str:
+        return f"{median(values):.{digits}f} [{min(values):.{digits}f}, {max(values):.{digits}f}]"
+
+    lines = ["| | images/s | over pipeline | one picture, ms | with its map, over without |", "|---|---|---|---|---|"]
+    for name, values in speed.items():
+        ratios = [mine / theirs for mine, theirs in zip(values, speed[PIPELINE], strict=True)]
+        mapped = spread(maps[name], 2) if name in maps else ""
+        lines.append(f"| {name} | {spread(values, 1)} | {spread(ratios, 1)} | {spread(single[name], 1)} | {mapped} |")
+    lines += ["", "| Cold start | seconds | MB |", "|---|---|---|"]
+    for name, one in result["cold_start"].items():
+        lines.append(f"| {name} | {spread(one['seconds'], 1)} | {spread(one['megabytes'], 0)} |")
+    head = f"{result['model']}, {result['image_size']} px, {result['pictures']} pictures, {result['machine']}"
+    return "\n".join([f"{head}, {result['cores']} cores ({', '.join(result['flags'])})", "", *lines])
+
+
+def main() -> int:
+    """Parse the command line; see the module's description."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help="any source of hf-deepfake")
+    parser.add_argument("--model", default="resnet50", help="timm backbone (default resnet50)")
+    parser.add_argument("--image_size", type=int, default=224, help="side of the input, px (default 224)")
+    parser.add_argument(
+        "--pictures", type=int, default=128, help="pictures served each time, a multiple of 16 (default 128)"
+    )
+    parser.add_argument("--repeats", type=int, default=3, help="times that all are run (default 3)")
+    parser.add_argument("--output", type=Path, help="JSON file for all figures")
+    words = parser.parse_args()
+    try:
+        result = run(words)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print("\n" + table(result))
+    if words.output:
+        write_json(words.output, result)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
