@@ -1,8 +1,9 @@
-"""Commands for the person who trains: train, recipes, data."""
+"""Commands for the person who trains: train, recipes, data, pack."""
 
 import os
 import sys
 import textwrap
+from pathlib import Path
 from typing import Any
 
 from hf_deepfake.cli.parser import add_command, add_options, text_of
@@ -27,6 +28,12 @@ DATA_EXAMPLES = """\
   hf-deepfake data faces.zip
   hf-deepfake data faces.zip more_faces/ --on_leak error"""
 
+PACK_EXAMPLES = """\
+  hf-deepfake pack faces.zip faces_packed
+  hf-deepfake train --data faces_packed --output_dir runs/faces
+
+The new folder is a source like any other, with the same splits and groups; leaks are mended first, as for training."""
+
 
 def register(commands: Any) -> None:
     """Add these commands to the parser."""
@@ -46,6 +53,11 @@ def register(commands: Any) -> None:
     )
     data.add_argument("data", nargs="+", metavar="SOURCE", help=text_of("data"))
     add_options(data, DataConfig, leave_out="data")
+    text = "write a data set as parquet files with the pictures inside"
+    pack = add_command(commands, "pack", "SOURCE OUT", text, PACK_EXAMPLES, _pack)
+    pack.add_argument("data", metavar="SOURCE", help=text_of("data"))
+    pack.add_argument("out", type=Path, metavar="OUT", help="new folder")
+    add_options(pack, DataConfig, leave_out="data")
 
 
 def _recipes(given: dict[str, Any]) -> int:
@@ -87,4 +99,14 @@ def _data(given: dict[str, Any]) -> int:
 
     _, report = prepare(config)
     print(report.summary())
+    return 0
+
+
+def _pack(given: dict[str, Any]) -> int:
+    """`hf-deepfake pack`."""
+    out = given.pop("out")
+    config = build(DataConfig, given)
+    from hf_deepfake.data.pack import pack
+
+    print(f"{pack(config, out).summary()}\n\npacked  {out}")
     return 0

@@ -4,23 +4,18 @@ from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-from datasets import Dataset, DatasetDict, DatasetInfo, SplitInfo
+from datasets import DatasetInfo
 from datasets.info import DatasetInfosDict
-from datasets.splits import SplitDict
-from datasets.table import embed_table_storage
 from huggingface_hub import DatasetCardData
 from jinja2 import Environment, StrictUndefined
 
 from hf_deepfake.config import DataConfig
 from hf_deepfake.data.load import prepare
+from hf_deepfake.data.pack import write_shards
 from hf_deepfake.data.report import DataReport
 from hf_deepfake.errors import InputError
 from hf_deepfake.hub.upload import PushResult, check_target, sizes, upload
-
-SHARD_PICTURES = 2_000
-"""Pictures of a parquet file: at 5 to 200 kB each, 10 to 400 MB."""
 
 
 def push_data(
@@ -52,14 +47,14 @@ def push_data(
     data, report = prepare(config)
     with TemporaryDirectory() as scratch:
         try:
-            shards, info = _write(data, Path(scratch))
+            shards, info = write_shards(data, Path(scratch))
         except OSError as error:
             raise InputError(
                 f"the parquet files cannot be written to {scratch} ({error.strerror or error}); make room there, or "
                 "set TMPDIR to a larger folder"
             ) from error
         card = build_data_card(report, info, repo_id=repo_id, license=license)
-        files = {"README.md": card.encode(), **shards}
+        files = {"README.md": card.encode(), **{f"data/{path.name}": path for path in shards}}
         if dry_run:
             return PushResult(sizes(files))
         message = "Push a data set by hf_deepfake"
@@ -101,31 +96,3 @@ def build_data_card(report: DataReport, info: DatasetInfo, *, repo_id: str, lice
         data=report.to_dict(),
     )
     return text.rstrip() + "\n"
-
-
-def _write(data: DatasetDict, folder: Path) -> tuple[dict[str, Path], DatasetInfo]:
-    """Parquet files by path in the repository, and what the card says of them; an empty split is left out."""
-    filled = {str(name): split for name, split in data.items() if len(split)}
-    shards: dict[str, Path] = {}
-    splits: dict[str, Any] = {}
-    for name, split in filled.items():
-        count = -(-len(split) // SHARD_PICTURES)
-        bytes_read = 0
-        for index in range(count):
-            path = folder / f"{name}-{index:05d}-of-{count:05d}.parquet"
-            bytes_read += _embedded(split.shard(count, index, contiguous=True)).to_parquet(path)
-            shards[f"data/{path.name}"] = path
-        splits[name] = SplitInfo(name=name, num_bytes=bytes_read, num_examples=len(split))
-    info = DatasetInfo(
-        features=next(iter(filled.values())).features,
-        splits=SplitDict(splits),
-        download_size=sum(path.stat().st_size for path in shards.values()),
-        dataset_size=sum(split.num_bytes for split in splits.values()),
-    )
-    return shards, info
-
-
-def _embedded(shard: Dataset) -> Dataset:
-    """The shard with the content of every picture's file in place of its path."""
-    table = shard.with_format("arrow").map(embed_table_storage, batched=True, batch_size=100, keep_in_memory=True)
-    return table.with_format(None)

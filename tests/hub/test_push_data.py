@@ -8,6 +8,7 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 
 from hf_deepfake.config import DataConfig
+from hf_deepfake.data import pack
 from hf_deepfake.data.load import prepare
 from hf_deepfake.errors import InputError
 from hf_deepfake.hub import push_data as module
@@ -16,8 +17,9 @@ from hf_deepfake.hub.push_data import push_data
 PUSH = """
 from dataclasses import asdict
 from hf_deepfake.config import DataConfig
+from hf_deepfake.data import pack
 from hf_deepfake.hub import push_data as module
-module.SHARD_PICTURES = shard_pictures
+pack.SHARD_PICTURES = shard_pictures
 result = asdict(module.push_data(DataConfig(data=(source,)), repo, license="cc-by-4.0", **options))
 """
 SHARDS = {
@@ -81,7 +83,7 @@ def test_no_token_is_said_before_anything_is_read(hub, push):
 
 
 def test_a_dry_run(faces, monkeypatch):
-    monkeypatch.setattr(module, "SHARD_PICTURES", 40)
+    monkeypatch.setattr(pack, "SHARD_PICTURES", 40)
     result = push_data(DataConfig(data=(str(faces),)), "me/faces", license="mit", dry_run=True)
     assert (set(result.files), result.commit) == (SHARDS | {"README.md"}, None)
     assert all(result.files.values())
@@ -96,7 +98,7 @@ def test_a_full_disk(faces, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "_write", full)
+    monkeypatch.setattr(module, "write_shards", full)
     with pytest.raises(InputError, match=r"No space left on device.*TMPDIR"):
         push_data(DataConfig(data=(str(faces),)), "me/x", license="mit", dry_run=True)
 
