@@ -29,7 +29,7 @@ from hf_deepfake.recipe import read_recipe, recipe_names
 LEFT_OUT = ("demo",)
 """The recipe of the drawn pictures is no system to compare."""
 
-TIMED = 200
+TIMED = 64
 """Test pictures on which serving is timed, from files to scores, in float32."""
 
 
