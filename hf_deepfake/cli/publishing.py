@@ -72,8 +72,10 @@ def _export(given: dict[str, Any]) -> int:
     checkpoint, form, int8 = (given.pop(name) for name in ("checkpoint", "format", "int8"))
     config = build(DataConfig, given)
     from hf_deepfake.detect.agreement import export, summary
+    from hf_deepfake.hub.render import render
 
     print(summary(export(checkpoint, config, form, int8=int8)))
+    render(checkpoint)
     return 0
 
 

@@ -47,8 +47,9 @@ def _upload(page, file):
 
 def _shoot(page, name):
     SHOTS.mkdir(parents=True, exist_ok=True)
-    # Both sides of the slider have to be there, decoded, before they can be seen.
-    page.wait_for_function("[...document.images].every(image => image.complete)")
+    # Both sides of the slider have to be there, decoded, before they can be seen. Looked at by the clock: a page on
+    # which nothing moves may draw no frame, and the default looks at each frame.
+    page.wait_for_function("[...document.images].every(image => image.complete)", polling=100)
     page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
 

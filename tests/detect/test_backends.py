@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from hf_deepfake.cli.main import main
 from hf_deepfake.config import DataConfig
 from hf_deepfake.detect.agreement import export, summary
 from hf_deepfake.detect.backends import PLAIN, Variant, choose
@@ -13,6 +14,7 @@ from hf_deepfake.detect.detector import Detector
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.evaluate import evaluate
 from hf_deepfake.evaluation.report import Report
+from hf_deepfake.hub.render import write
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import final_layer
@@ -25,8 +27,7 @@ def folder(faces, cache, tmp_path_factory):
     net = build_model("test_resnet", image_size=64, pretrained="off").eval()
     final_layer(net)[0].data *= 20
     folder = export_checkpoint(net, tmp_path_factory.mktemp("fast") / "net", image_size=64, unsure_band=(0.4, 0.6))
-    report, _ = evaluate(str(folder), DataConfig(data=(str(faces),)))
-    report.save(folder / "report.json")
+    write(folder, *evaluate(str(folder), DataConfig(data=(str(faces),))))
     export(str(folder), DataConfig(data=(str(faces),)), "openvino", int8=True)
     return folder
 
@@ -147,9 +148,11 @@ def test_what_cannot_be_chosen_is_refused(folder):
         choose("onnx", loaded, "cpu")
 
 
-def test_onnx_agrees_too_and_is_added(folder, faces):
-    results = export(str(folder), DataConfig(data=(str(faces),)), "onnx")
-    found = {(one.runtime, one.precision): one for one in results}
+def test_onnx_agrees_too_and_is_added_by_command(folder, faces, capsys):
+    assert main(["export", str(folder), "--data", str(faces), "--format", "onnx"]) == 0
+    assert "onnx fp32" in capsys.readouterr().out
+    found = {(one.runtime, one.precision): one for one in Report.load(folder / "report.json").backends}
+    assert "| onnx, fp32 | yes |" in (folder / "README.md").read_text()
     assert found["onnx", "fp32"].agrees
     assert ("openvino", "int8") in found
 

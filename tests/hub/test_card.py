@@ -5,7 +5,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from hf_deepfake.evaluation.errors import group_errors
-from hf_deepfake.evaluation.report import CheckpointInfo, ExplanationResult, Mean, Report
+from hf_deepfake.evaluation.report import BackendResult, CheckpointInfo, ExplanationResult, Mean, Report
 from hf_deepfake.evaluation.result import Metric, evaluate_scores
 from hf_deepfake.evaluation.robustness import ConditionResult
 from hf_deepfake.evaluation.scores import COLUMNS
@@ -65,6 +65,16 @@ def test_metadata_key_by_key(report):
     assert accuracy.dataset_args == {"pictures": 8, "groups": 4}
     assert accuracy.task_type == "image-classification"
     assert (data.base_model, data.datasets) == (None, None)
+
+
+def test_runtimes_and_how_they_agree(report):
+    assert "## Runtimes" not in build_card(report)
+    plain = BackendResult("torch", "fp32", 1000, 0.0, 0.0, Metric(0.0, 0.0, 0.0), 0, True, 10.0, "A CPU, 2 cores")
+    fast = BackendResult("openvino", "int8", 1000, 0.25, 0.02, Metric(-0.003, -0.007, 0.002), 3, False, 90.0, "A CPU")
+    card = build_card(dataclasses.replace(report, backends=[plain, fast]))
+    assert "on 1,000 pictures of the validation" in card
+    assert "| torch, fp32 | yes | 0 | 0 |" in card
+    assert "| openvino, int8 | no | 0.25 | 0.02 | -0.003 [-0.007, 0.002] | 3 | 90.0 |" in card
 
 
 def test_before_and_after_fine_tuning(report):
