@@ -47,9 +47,10 @@ def _upload(page, file):
 
 def _shoot(page, name):
     SHOTS.mkdir(parents=True, exist_ok=True)
-    # Both sides of the slider have to be there, decoded, before they can be seen. Looked at by the clock: a page on
-    # which nothing moves may draw no frame, and the default looks at each frame.
-    page.wait_for_function("[...document.images].every(image => image.complete)", polling=100)
+    # Both sides of the slider have to be there, decoded, before they can be seen. Pictures of a tab that is not shown
+    # load lazily, which may be never; and where nothing moves there may be no frame, at which the default looks.
+    shown = "[...document.images].filter(image => image.offsetParent)"
+    page.wait_for_function(f"{shown}.every(image => image.complete)", polling=100)
     page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
 
