@@ -23,7 +23,7 @@ from hf_deepfake.models.deploy import Format, export_backend
 from hf_deepfake.pictures.open import open_picture
 
 CALIBRATED_ON = 300
-"""Training pictures that set the ranges of int8; more change nothing that shows."""
+"""Training pictures that set the ranges of int8: as many as NNCF takes where it is not told."""
 
 JUDGED_ON = 1000
 """Pictures by which agreement is judged, at most: those of the validation split first, then of the training split."""

@@ -125,13 +125,13 @@ class OnnxBackend:
         return torch.from_numpy(found[0]), torch.from_numpy(found[1]) if len(found) > 1 else None
 
 
-def choose(name: BackendName, loaded: LoadedCheckpoint, device: str) -> Backend:
+def choose(name: BackendName | Variant, loaded: LoadedCheckpoint, device: str) -> Backend:
     """Start the fastest backend that was found to agree with torch in float32; see `detect.agreement`.
 
     Speeds are those of the machine that exported. bfloat16 is left out where this CPU does not compute in it.
 
     Args:
-        name: a runtime, or "auto" for any.
+        name: a runtime, or "auto" for any; or a variant, to take it whether or not it agrees.
         loaded: the checkpoint.
         device: torch device.
 
@@ -142,6 +142,8 @@ def choose(name: BackendName, loaded: LoadedCheckpoint, device: str) -> Backend:
     Raises:
         InputError: the name is unknown, or a runtime was asked for that is not here or does not agree.
     """
+    if isinstance(name, Variant):
+        return open_backend(name, loaded, device)
     if name not in NAMES:
         raise InputError(f"there is no backend {name!r}; use one of {', '.join(NAMES)}")
     plain = TorchBackend(loaded.model)

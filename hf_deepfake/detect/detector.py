@@ -16,7 +16,7 @@ from scipy.special import expit, logit
 
 from hf_deepfake.config import LABELS
 from hf_deepfake.data.machine import usable_cores
-from hf_deepfake.detect.backends import PLAIN, Backend, BackendName, Variant, choose, open_backend
+from hf_deepfake.detect.backends import PLAIN, BackendName, Variant, choose
 from hf_deepfake.detect.prepare import Prepared, prepare
 from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
 from hf_deepfake.errors import InputError, PictureError
@@ -57,8 +57,7 @@ class Detector:
         self._model = checkpoint.model.to(self.device).to(memory_format=torch.channels_last)
         if faces not in ("auto", "off"):
             raise InputError(f"faces is {faces!r}; it must be auto or off")
-        start = open_backend if isinstance(backend, Variant) else choose
-        self._backend: Backend = start(backend, checkpoint, self.device.type)  # ty: ignore[invalid-argument-type]
+        self._backend = choose(backend, checkpoint, self.device.type)
         self._margin = checkpoint.face_margin if faces == "auto" else None
 
     @classmethod

@@ -79,6 +79,21 @@ def data_config(model: nn.Module, image_size: int) -> dict[str, Any]:
     return resolve_data_config(fixed, model=model)
 
 
+def model_args(model: nn.Module, image_size: int) -> dict[str, Any]:
+    """What a net needs beyond its name, number of classes and channels to be built again.
+
+    Args:
+        model: a net of `build_model`, or an ensemble.
+        image_size: side of its square input, px.
+
+    Returns:
+        Keyword arguments of `timm.create_model`, in JSON's types.
+    """
+    net: Any = model
+    fixed_size = {"img_size": image_size} if net.pretrained_cfg.get("fixed_input_size") else {}
+    return getattr(model, "model_args", fixed_size)
+
+
 def blocks(model: nn.Module) -> list[list[str]]:
     """Parameter names by block, from the input to the classifier, as timm's `group_matcher` cuts the net.
 

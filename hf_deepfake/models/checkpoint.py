@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from hf_deepfake.config import LABELS
 from hf_deepfake.errors import InputError
 from hf_deepfake.models import ensemble  # noqa: F401 - registers the net
-from hf_deepfake.models.build import data_config
+from hf_deepfake.models.build import data_config, model_args
 from hf_deepfake.models.fold import fold
 from hf_deepfake.pictures.crop import Margin
 
@@ -226,7 +226,7 @@ def _timm_config(model: Any, image_size: int) -> dict[str, Any]:
         "num_classes": len(LABELS),
         "num_features": model.num_features,
         "label_names": list(LABELS),
-        "model_args": getattr(model, "model_args", {"img_size": image_size} if fixed_size else {}),
+        "model_args": model_args(model, image_size),
         "pretrained_cfg": {
             **preprocessing,
             "test_input_size": preprocessing["input_size"],

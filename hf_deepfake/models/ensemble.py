@@ -17,7 +17,7 @@ from torch.nn import functional
 from hf_deepfake.config import LABELS
 from hf_deepfake.errors import InputError
 from hf_deepfake.models import zoo  # noqa: F401 - members may be nets of the zoo
-from hf_deepfake.models.build import data_config
+from hf_deepfake.models.build import data_config, model_args
 
 __all__ = ["Ensemble", "average_weights", "make_ensemble"]  # timm adds each net that is registered
 
@@ -130,11 +130,10 @@ def make_ensemble(nets: Sequence[nn.Module], sides: Sequence[int], shares: Seque
     for net, side in zip(nets, sides, strict=True):
         start: Any = net.pretrained_cfg
         config = data_config(net, side)
-        fixed = {"img_size": side} if start.get("fixed_input_size") else {}
         members.append(
             {
                 "architecture": start["architecture"],
-                "model_args": getattr(net, "model_args", fixed),
+                "model_args": model_args(net, side),
                 "side": side,
                 "mean": list(config["mean"]),
                 "std": list(config["std"]),
