@@ -125,6 +125,9 @@ class TrainConfig(DecisionConfig):
     sampling: Literal["shuffle", "balanced", "paired"] = option(
         "shuffle", "order: every picture once; classes equally often; or each real beside a fake of its group"
     )
+    source_balance: float = option(
+        0.0, "of several sources: 0 shows each as often as it has pictures, 1 all equally often", 0.0, 1.0
+    )
     class_weights: tuple[float, ...] | None = option(None, "weights of real and fake in the loss, such as 1.3 1", 0.0)
     label_smoothing: float = option(0.0, "share of the target given to the other class", 0.0, 0.5)
     mixup: float = option(0.0, "alpha of mixup; 0 is off", 0.0)

@@ -84,6 +84,7 @@ class Loop:
         train = data["train"]
         self.labels = np.asarray(train["label"])
         self.groups = train["group"] if "group" in train.column_names else None
+        self.sources = train["source"] if "source" in train.column_names else None
         self.stages = plan_stages(config, len(self._order(0)))
         for stage in self.stages:  # refuses now, not after the first stage, blocks that the net does not have
             unfreeze(self.net, stage.last_blocks)
@@ -286,7 +287,9 @@ class Loop:
     def _order(self, epoch: int) -> np.ndarray:
         """Indices of the training pictures in an epoch's order, counted on from epoch to epoch."""
         config, size = self.config, len(self.labels)
-        order = epoch_order(config.sampling, self.labels, self.groups, config.seed, epoch)
+        order = epoch_order(
+            config.sampling, self.labels, self.groups, config.seed, epoch, self.sources, config.source_balance
+        )
         return blend_order(order, size, config.self_blend, config.seed, epoch) + 2 * epoch * size
 
     def _steps_done(self) -> int:

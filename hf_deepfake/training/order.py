@@ -52,7 +52,13 @@ class StepBatches:
 
 
 def epoch_order(
-    sampling: str, labels: np.ndarray, groups: Sequence[str | None] | None, seed: int, epoch: int
+    sampling: str,
+    labels: np.ndarray,
+    groups: Sequence[str | None] | None,
+    seed: int,
+    epoch: int,
+    sources: Sequence[str] | None = None,
+    source_balance: float = 0.0,
 ) -> np.ndarray:
     """Positions of pictures in the order in which an epoch shows them.
 
@@ -64,6 +70,10 @@ def epoch_order(
         groups: group of each picture or None; needed for "paired".
         seed: seed of the run.
         epoch: epoch from 0; each has another order.
+        sources: source of each picture; a real and its fake are taken from one source where it has both classes.
+        source_balance: in [0, 1]; a source of n pictures gets a share of the epoch that goes with n to the power of
+            1 - source_balance (Conneau et al. 2020, arXiv:1911.02116, section 3.1, for languages), by pictures
+            repeating or resting; 0 leaves the shares as they are, 1 makes them equal.
 
     Returns:
         int64 positions; for "balanced" and "paired" every other one is a real.
@@ -72,16 +82,21 @@ def epoch_order(
         InputError: "paired" without a group that holds both classes.
     """
     generator = np.random.default_rng([seed, epoch])
-    if sampling == "shuffle":
-        return generator.permutation(len(labels))
-    real, fake = np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)
-    if sampling == "balanced":
-        half = len(labels) // 2
-        pairs = np.stack([_cycled(real, half, generator), _cycled(fake, half, generator)], axis=1)
-    else:
-        pairs = _pairs_in_groups(labels, groups, generator)
-        generator.shuffle(pairs)
-    return pairs.reshape(-1)
+    if sampling == "paired":
+        _need_pairs(labels, groups)
+    parts = []
+    for inside in _by_source(sampling, labels, sources):
+        own = None if groups is None else [groups[position] for position in inside]
+        parts.append(inside[_rows(sampling, labels[inside], own, generator)])
+    if len(parts) > 1:
+        sizes = np.array([len(part) for part in parts])
+        shares = sizes ** (1 - source_balance)
+        counts = np.rint(sizes.sum() * shares / shares.sum()).astype(int)
+        parts = [
+            part[_cycled(np.arange(len(part)), count, generator)] for part, count in zip(parts, counts, strict=True)
+        ]
+        return generator.permutation(np.concatenate(parts)).reshape(-1)
+    return parts[0].reshape(-1)
 
 
 def blend_order(order: np.ndarray, size: int, share: float, seed: int, epoch: int) -> np.ndarray:
@@ -103,6 +118,49 @@ def blend_order(order: np.ndarray, size: int, share: float, seed: int, epoch: in
     replaced = np.random.default_rng([seed, epoch, 1]).random(len(pairs)) < share
     pairs[replaced, 1] = pairs[replaced, 0] + size
     return pairs.reshape(-1)
+
+
+def _by_source(sampling: str, labels: np.ndarray, sources: Sequence[str] | None) -> list[np.ndarray]:
+    """Positions of each source's pictures; sources that lack a class the sampling needs are taken together."""
+    names, codes = np.unique(np.zeros(len(labels)) if sources is None else np.asarray(sources), return_inverse=True)
+    found = [np.flatnonzero(codes == code) for code in range(len(names))]
+    if sampling == "shuffle":
+        return found
+    both = [inside for inside in found if len(np.unique(labels[inside])) == 2]
+    rest = [inside for inside in found if len(np.unique(labels[inside])) < 2]
+    together = [np.sort(np.concatenate(rest))] if rest else []
+    # A lone class has no partner among its own kind: it joins the last source that has both.
+    if together and len(np.unique(labels[together[0]])) < 2 and both:
+        return [*both[:-1], np.sort(np.concatenate([both[-1], together[0]]))]
+    return [*both, *together]
+
+
+def _rows(
+    sampling: str, labels: np.ndarray, groups: Sequence[str | None] | None, generator: np.random.Generator
+) -> np.ndarray:
+    """What is shown together, in random order: (N, 1) positions, or (P, 2) of a real and a fake."""
+    if sampling == "shuffle":
+        return generator.permutation(len(labels))[:, None]
+    if sampling == "balanced":
+        half = len(labels) // 2
+        sides = (np.flatnonzero(labels == label) for label in (0, 1))
+        return np.stack([_cycled(side, half, generator) for side in sides], axis=1)
+    pairs = _pairs_in_groups(labels, groups, generator)
+    generator.shuffle(pairs)
+    return pairs
+
+
+def _need_pairs(labels: np.ndarray, groups: Sequence[str | None] | None) -> None:
+    """Refuse data in which no group holds both classes."""
+    real, fake = (
+        {group for group, own in zip(groups or [], labels, strict=False) if own == label and group is not None}
+        for label in (0, 1)
+    )
+    if not real & fake:
+        raise InputError(
+            "sampling paired needs groups that hold a real and a fake, and this data has none; "
+            "add a groups.csv or use --sampling balanced"
+        )
 
 
 def _cycled(positions: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
@@ -129,11 +187,6 @@ def _pairs_in_groups(
         else:
             alone[0].extend(real)
             alone[1].extend(fake)
-    if not pairs:
-        raise InputError(
-            "sampling paired needs groups that hold a real and a fake, and this data has none; "
-            "add a groups.csv or use --sampling balanced"
-        )
     if alone[0] and alone[1]:
         count = max(map(len, alone))
         pairs.append(np.stack([_cycled(np.array(side), count, generator) for side in alone], axis=1))

@@ -37,6 +37,41 @@ def test_paired_needs_a_group_with_both_classes():
         epoch_order("paired", np.array([0, 1]), None, seed=0, epoch=0)
 
 
+SOURCES = ["a"] * 8 + ["b"] * 2
+TWO = np.array([0, 0, 0, 0, 1, 1, 1, 1, 0, 1])
+
+
+@pytest.mark.parametrize("sampling", ["balanced", "paired"])
+def test_partners_are_of_one_source(sampling):
+    groups = ["g"] * 8 + [None, None]
+    pairs = epoch_order(sampling, TWO, groups, 0, 0, SOURCES).reshape(-1, 2)
+    assert TWO[pairs].tolist() == [[0, 1]] * 5
+    assert ((pairs >= 8).sum(1) % 2 == 0).all()
+    assert (pairs[:, 0] == 8).sum() == 1
+
+
+@pytest.mark.parametrize(("balance", "shown"), [(0.0, (8, 2)), (0.5, (7, 3)), (1.0, (5, 5))])
+def test_a_small_source_is_shown_more_often(balance, shown):
+    # Shares go with sqrt(8) : sqrt(2) = 2 : 1 at .5, so 6.7 and 3.3 of 10 pictures.
+    order = epoch_order("shuffle", TWO, None, 0, 0, SOURCES, balance)
+    assert ((order < 8).sum(), (order >= 8).sum()) == shown
+    assert len(set(order[order < 8])) == min(8, shown[0])
+    assert set(order[order >= 8]) == {8, 9}
+
+
+def test_pictures_that_rest_are_others_in_each_epoch():
+    resting = {frozenset(set(range(8)) - set(epoch_order("shuffle", TWO, None, 0, e, SOURCES, 1.0))) for e in range(5)}
+    assert len(resting) > 1
+
+
+def test_sources_of_one_class_find_partners_elsewhere():
+    labels = np.array([0, 0, 1, 1, 1, 1])
+    pairs = epoch_order("balanced", labels, None, 0, 0, ["a", "a", "b", "b", "c", "c"]).reshape(-1, 2)
+    assert labels[pairs].tolist() == [[0, 1]] * 3
+    pairs = epoch_order("balanced", labels, None, 0, 0, ["a", "a", "a", "a", "c", "c"]).reshape(-1, 2)
+    assert labels[pairs].tolist() == [[0, 1]] * 3
+
+
 @pytest.mark.parametrize(("rounds", "processes"), [(1, 1), (2, 1), (1, 2), (2, 2)])
 def test_shares_of_a_step_are_the_step(rounds, processes):
     order = np.arange(20)
