@@ -13,9 +13,14 @@ PREDICT_EXAMPLES = """\
   hf-deepfake predict photo.jpg --checkpoint runs/faces/checkpoint
   hf-deepfake predict inbox/ "more/**/*.png" --checkpoint owner/name --csv --out verdicts.csv
   hf-deepfake predict photo.jpg --checkpoint runs/faces/checkpoint --explain maps
+  accelerate launch --multi_gpu --num_processes 4 scripts/predict.py packed/ --checkpoint owner/name --json --out OUT
 
 The exit code is 0 whatever the verdicts; a file that does not open has its error in its place. With --out, the same
-command goes on from where it was stopped."""
+command goes on from where it was stopped, with any number of processes. A data set of the Hub, or parquet files with
+pictures inside, are read as they are judged."""
+
+LAUNCH = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 1}
+"""What `accelerate launch` tells each process in its environment, and what holds without a launch."""
 
 
 INSPECT_EXAMPLES = """\
@@ -42,9 +47,11 @@ Run it in a clone, where the page is; gradio's extra (pip install "hf-deepfake[s
 def register(commands: Any) -> None:
     """Add these commands to the parser."""
     predict = add_command(
-        commands, "predict", "FILE...", "judge pictures: files, folders and patterns", PREDICT_EXAMPLES, _predict
+        commands, "predict", "FILE...", "judge pictures: files, folders, data sets", PREDICT_EXAMPLES, _predict
     )
-    predict.add_argument("files", nargs="+", metavar="FILE", help="a picture, a folder of pictures, or a pattern")
+    predict.add_argument(
+        "files", nargs="+", metavar="FILE", help="a picture, a folder, a pattern, parquet, or OWNER/NAME"
+    )
     _add_checkpoint(predict)
     form = predict.add_mutually_exclusive_group()
     form.add_argument(
@@ -93,12 +100,23 @@ def _predict(given: dict[str, Any]) -> int:
     """`hf-deepfake predict`."""
     if not given["checkpoint"]:
         raise InputError("no checkpoint given; add --checkpoint with a folder or owner/name on the Hub")
-    from hf_deepfake.detect.detector import Detector
-    from hf_deepfake.detect.predict import find_pictures, predict
+    from torch import cuda
 
-    files = find_pictures(given["files"])
-    detector = Detector.from_pretrained(given["checkpoint"], device=given["device"], faces=given["faces"])
-    for line in predict(detector, files, form=given["form"], out=given["out"], explanations=given["explain"]):
+    from hf_deepfake.data.machine import take_cores
+    from hf_deepfake.detect.detector import Detector
+    from hf_deepfake.detect.predict import predict
+    from hf_deepfake.detect.units import find_units
+
+    launch = {name: int(os.environ.get(name, str(alone))) for name, alone in LAUNCH.items()}
+    device = given["device"]
+    if launch["LOCAL_WORLD_SIZE"] > 1 and device is None and cuda.is_available():
+        device = f"cuda:{launch['LOCAL_RANK'] % cuda.device_count()}"
+    elif not cuda.is_available():
+        take_cores(launch["LOCAL_WORLD_SIZE"], launch["LOCAL_RANK"])
+    units = find_units(given["files"])
+    detector = Detector.from_pretrained(given["checkpoint"], device=device, faces=given["faces"])
+    options = {"form": given["form"], "out": given["out"], "explanations": given["explain"]}
+    for line in predict(detector, units, **options, process=launch["RANK"], processes=launch["WORLD_SIZE"]):
         print(line)
     return 0
 

@@ -2,8 +2,10 @@
 
 import re
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Image, Value, concatenate_datasets, load_dataset
@@ -153,11 +155,7 @@ def _from_parts(name: str, parts: DatasetDict, classes: dict[str, int]) -> Sourc
     except ValueError as error:
         raise InputError(f"the splits of {name} have different columns ({_reason(error)}); make them equal") from error
     features = table.features
-    pictures = [column for column, feature in features.items() if isinstance(feature, Image)]
-    if "image" in pictures:
-        pictures = ["image"]
-    if len(pictures) != 1:
-        raise InputError(f"{name} has {len(pictures)} picture columns; one is needed among {', '.join(features)}")
+    picture = picture_column(name, features)
     target = next((column for column in _LABEL_COLUMNS if column in features), None)
     if target is None:
         raise InputError(f"{name} has no label column; it has {', '.join(features)}, so rename one to label")
@@ -168,11 +166,32 @@ def _from_parts(name: str, parts: DatasetDict, classes: dict[str, int]) -> Sourc
     ]
     return Source(
         name,
-        table.select_columns(pictures).rename_columns({pictures[0]: "image"}).cast_column("image", Image()),
+        table.select_columns([picture]).rename_columns({picture: "image"}).cast_column("image", Image()),
         _labels(name, table, target, classes),
         splits,
         {column: [None if value is None else str(value) for value in table[column]] for column in others},
     )
+
+
+def picture_column(name: str, features: Mapping[str, Any]) -> str:
+    """The column of a data set that holds its pictures.
+
+    Args:
+        name: of the data set, for the error.
+        features: of its columns, as `datasets` gives them.
+
+    Returns:
+        "image" where it holds pictures, else the only column that does.
+
+    Raises:
+        InputError: there is none, or several and none is "image".
+    """
+    pictures = [column for column, feature in features.items() if isinstance(feature, Image)]
+    if "image" in pictures:
+        return "image"
+    if len(pictures) != 1:
+        raise InputError(f"{name} has {len(pictures)} picture columns; one is needed among {', '.join(features)}")
+    return pictures[0]
 
 
 def _labels(name: str, table: Dataset, column: str, classes: dict[str, int]) -> NDArray[np.int8]:

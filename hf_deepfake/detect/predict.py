@@ -1,21 +1,25 @@
-"""Score files, folders and globs by the thousand, in an order that does not change, so that a run can go on."""
+"""Judge any number of pictures by any number of processes, in an order that does not change, going on after a stop."""
 
 import csv
-import glob
+import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shutil
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence, Set
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from filelock import FileLock
 from tqdm import tqdm
 
-from hf_deepfake.data.index import PICTURE_SUFFIXES
-from hf_deepfake.detect.detector import Detector
+from hf_deepfake.detect.detector import Detector, Picture
+from hf_deepfake.detect.units import Item, Unit, cut
 from hf_deepfake.detect.verdict import Verdict
 from hf_deepfake.errors import InputError, PictureError
-from hf_deepfake.files import replacing
+from hf_deepfake.files import make_folder, replacing
 
 Form = Literal["text", "json", "csv"]
 
@@ -23,95 +27,145 @@ COLUMNS = ("file", "label", "score", "fake_probability", "unsure", "faces", "rea
 """Of a CSV row; `faces` is their number, reasons are joined by spaces."""
 
 
-def find_pictures(words: Sequence[str]) -> list[str]:
-    """Find the pictures that files, folders and globs name.
-
-    Args:
-        words: paths of files, taken whatever their names; of folders, searched at any depth for names that pictures
-            have; or patterns with `*`, `?`, `[...]` and `**`.
-
-    Returns:
-        Paths without repetition, in the order of `words`, sorted within each.
-
-    Raises:
-        InputError: a word names nothing.
-    """
-    found: dict[str, None] = {}
-    for word in words:
-        matches = [word] if os.path.exists(word) else sorted(glob.glob(word, recursive=True))  # noqa: PTH110, PTH207
-        files = [file for match in matches for file in _files(Path(match))]
-        if not files:
-            raise InputError(f"{word} names no picture; give files, folders with pictures, or a pattern in quotes")
-        found |= dict.fromkeys(files)
-    return list(found)
-
-
 def predict(
     detector: Detector,
-    files: Sequence[str],
+    units: Sequence[Unit],
     *,
     form: Form = "text",
     out: Path | None = None,
     explanations: Path | None = None,
+    process: int = 0,
+    processes: int = 1,
 ) -> Iterator[str]:
-    """Judge files and lay out a line for each; a file that does not open has its error in its place.
+    """Judge pictures and lay out a line for each; a file that does not open has its error in its place.
 
-    With `out`, lines are added to that file as they come, and files that it already has lines of are left out: a run
-    that was stopped goes on when called again.
+    With `out`, each unit's lines are kept in a folder beside it as they come, and whoever finishes the last unit joins
+    them. Processes never speak to each other: each takes every `processes`th unit, on one machine or on several that
+    share a file system. However many there were, and however often they were stopped and started, `out` holds the same
+    lines in the same order; pictures that it already has lines of are left out.
 
     Args:
         detector: judges.
-        files: paths.
+        units: the pictures, from `find_units`.
         form: "text" for people, "json" for one object a line, "csv" for rows with the columns `COLUMNS`.
         out: file that receives the lines, for "json" and "csv".
         explanations: folder that receives the overlay of each picture, in the folders that the pictures have
             relative to each other.
+        process: which process this is, from 0.
+        processes: how many there are.
 
     Yields:
         Lines without their end; with `out` none.
 
     Raises:
-        InputError: `out` holds something else, or verdicts of another checkpoint.
+        InputError: `out` holds something else, or verdicts of another checkpoint, or is needed and not given.
     """
-    checkpoint = detector.fingerprint
-    overlays = {} if explanations is None else _overlays(files, explanations)
+    overlays = None if explanations is None else _Overlays(units, explanations)
     if out is None:
+        if processes > 1:
+            raise InputError(f"{processes} processes need a place to join their verdicts; add --out FILE")
         if form == "csv":
             yield _csv(COLUMNS)
-        yield from _lines(detector, files, form, checkpoint, overlays)
+        yield from _Lines(detector, form, overlays, units)(item for unit in units for item in unit)
         return
     if form == "text":
         raise InputError(f"{out} would hold text that no run can go on from; add --json or --csv")
-    done = _done(out, form, checkpoint)
-    with out.open("a", encoding="utf-8", newline="") as file:
-        if form == "csv" and file.tell() == 0:
-            file.write(_csv(COLUMNS) + "\n")
-        for line in _lines(detector, [name for name in files if name not in done], form, checkpoint, overlays):
+    done = _done(out, form, detector.fingerprint)
+    if done:
+        files = [file for unit in units for file in unit.files if file not in done]
+        units = cut(files) + [unit for unit in units if not unit.files]
+    parts = out.with_name(out.name + ".parts")
+    lines = _Lines(detector, form, overlays, units[process::processes], quiet=process > 0)
+    places = [parts / f"{number:06d}-{lines.key(unit)}" for number, unit in enumerate(units)]
+    make_folder(parts)
+    for unit, place in list(zip(units, places, strict=True))[process::processes]:
+        if not place.exists():
+            _score_unit(lines, unit, place, done)
+    _join(out, parts, places, _csv(COLUMNS) + "\n" if form == "csv" else "")
+
+
+class _Lines:
+    """Lays out lines of pictures, in one form, with overlays where they are wanted."""
+
+    def __init__(
+        self, detector: Detector, form: Form, overlays: "_Overlays | None", units: Sequence[Unit], quiet: bool = False
+    ) -> None:
+        self.detector, self.form, self.overlays = detector, form, overlays
+        self.checkpoint = detector.fingerprint
+        total = sum(len(unit.files) for unit in units) if all(unit.files for unit in units) else None
+        self.progress = tqdm(total=total, unit=" pictures", disable=quiet or None)
+
+    def key(self, unit: Unit) -> str:
+        """Sixteen hexadecimal digits of what decides a unit's lines."""
+        text = "\0".join([self.checkpoint, self.form, unit.name, *unit.files])
+        return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).hexdigest()
+
+    def __call__(self, items: Iterable[Item]) -> Iterator[str]:
+        """A line for each picture."""
+        names: deque[str] = deque()
+        noted = _noting(items, names)
+        if self.overlays is None:
+            results = self.detector.stream(picture for _, picture in noted)
+        else:
+            results = (self.overlays.explained(self.detector, *item) for item in noted)
+        for result in results:
+            self.progress.update()
+            yield self._line(names.popleft(), result)
+
+    def _line(self, name: str, result: Verdict | PictureError) -> str:
+        """One line."""
+        if self.form == "text":
+            return f"{_said(result)}  {name}"
+        record: dict[str, Any] = {"file": name}
+        record |= {"error": str(result)} if isinstance(result, PictureError) else result.to_dict()
+        record["checkpoint"] = self.checkpoint
+        return json.dumps(record, ensure_ascii=False) if self.form == "json" else _row(record)
+
+
+def _noting(items: Iterable[Item], names: deque[str]) -> Iterator[Item]:
+    """The items, whose names are noted."""
+    for item in items:
+        names.append(item[0])
+        yield item
+
+
+def _score_unit(lines: _Lines, unit: Unit, place: Path, done: Set[str]) -> None:
+    """Write a unit's lines to `place`, going on from a run that was killed."""
+    started = place.with_name(place.name + ".started")
+    begun = _whole_lines(started)
+    fresh = (item for item in unit if item[0] not in done)
+    with started.open("a", encoding="utf-8", newline="") as file:
+        for line in lines(islice(fresh, begun, None)):
             file.write(line + "\n")
             file.flush()  # a run that is killed has lost nothing but the batch in hand
+    started.replace(place)
 
 
-def _files(path: Path) -> list[str]:
-    """The file itself, or the pictures in a folder, sorted."""
-    if not path.is_dir():
-        return [str(path)]
-    walked = (Path(folder) / name for folder, _, names in os.walk(path) for name in names if not name.startswith("."))
-    return sorted(str(file) for file in walked if file.suffix.lower() in PICTURE_SUFFIXES)
+def _whole_lines(file: Path) -> int:
+    """Number of lines in a file, of which a last one that was cut off is taken away; 0 where there is no file."""
+    if not file.exists():
+        return 0
+    content = file.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if whole != content:
+        with file.open("r+b") as handle:
+            handle.truncate(len(whole))
+    return whole.count(b"\n")
 
 
-def _lines(
-    detector: Detector, files: Sequence[str], form: Form, checkpoint: str, overlays: Mapping[str, Path]
-) -> Iterator[str]:
-    """A line for each file, and its overlay where one is wanted."""
-    results = _explained(detector, files, overlays) if overlays else detector.stream(files)
-    for file, result in zip(files, tqdm(results, total=len(files), unit=" pictures", disable=None), strict=True):
-        if form == "text":
-            yield f"{_said(result)}  {file}"
-            continue
-        record: dict[str, Any] = {"file": file}
-        record |= {"error": str(result)} if isinstance(result, PictureError) else result.to_dict()
-        record["checkpoint"] = checkpoint
-        yield json.dumps(record, ensure_ascii=False) if form == "json" else _row(record)
+def _join(out: Path, parts: Path, places: Sequence[Path], header: str) -> None:
+    """Add the parts to `out` and remove them, once all are there and no other process has done it."""
+    lock = out.with_name(f".{out.name}.lock")
+    with FileLock(lock):
+        if parts.is_dir() and all(place.exists() for place in places):
+            with replacing(out) as temporary, temporary.open("wb") as whole:
+                whole.write(out.read_bytes() if out.exists() else header.encode())
+                for place in places:
+                    with place.open("rb") as part:
+                        shutil.copyfileobj(part, whole)
+            shutil.rmtree(parts)
+        if not parts.is_dir():
+            lock.unlink()  # who waits for it finds no parts, and leaves no lock either
 
 
 def _said(result: Verdict | PictureError) -> str:
@@ -119,30 +173,27 @@ def _said(result: Verdict | PictureError) -> str:
     return f"error: {result}" if isinstance(result, PictureError) else " ".join([result.title, *result.reasons])
 
 
-def _overlays(files: Sequence[str], folder: Path) -> dict[str, Path]:
-    """Where each file's overlay goes: the same place in `folder` as the file has below the folder common to all."""
-    places = [Path(file).absolute() for file in files]
-    common = Path(os.path.commonpath([place.parent for place in places])) if places else Path()
-    return {
-        file: folder / place.relative_to(common).with_name(f"{place.name}.png")
-        for file, place in zip(files, places, strict=True)
-    }
+class _Overlays:
+    """Saves overlays: each in the place in `folder` that its picture has below the folder common to all files."""
 
+    def __init__(self, units: Sequence[Unit], folder: Path) -> None:
+        self.folder = folder
+        places = [Path(file).absolute().parent for unit in units for file in unit.files]
+        self.common = Path(os.path.commonpath(places)) if places else Path()
 
-def _explained(
-    detector: Detector, files: Sequence[str], overlays: Mapping[str, Path]
-) -> Iterator[Verdict | PictureError]:
-    """Judge one file after the other and save its overlay."""
-    for file in files:
+    def explained(self, detector: Detector, name: str, picture: Picture) -> Verdict | PictureError:
+        """Judge a picture and save its overlay."""
         try:
-            explanation = detector.explain(file)
+            explanation = detector.explain(picture)
         except PictureError as error:
-            yield error
-            continue
-        overlays[file].parent.mkdir(parents=True, exist_ok=True)
-        with replacing(overlays[file]) as temporary:
+            return error
+        # A picture of a shard has no path of its own: its name says where it lies among the others.
+        place = Path(name).absolute().relative_to(self.common) if picture == name else Path(name.lstrip("/"))
+        place = self.folder / place.with_name(f"{place.name}.png")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(place) as temporary:
             explanation.overlay.save(temporary, format="PNG")
-        yield explanation.verdict
+        return explanation.verdict
 
 
 def _row(record: dict[str, Any]) -> str:
@@ -160,24 +211,19 @@ def _csv(values: Iterable[Any]) -> str:
 
 
 def _done(out: Path, form: Form, checkpoint: str) -> set[str]:
-    """Files that `out` has whole lines of; a last line that was cut off is taken away."""
+    """Pictures that `out` has lines of."""
     if not out.exists():
-        out.parent.mkdir(parents=True, exist_ok=True)
         return set()
     content = out.read_text(encoding="utf-8")
-    whole = content[: content.rfind("\n") + 1]
     try:
         rows = (
-            list(csv.DictReader(io.StringIO(whole)))
+            list(csv.DictReader(io.StringIO(content)))
             if form == "csv"
-            else [json.loads(line) for line in whole.split("\n")[:-1]]
+            else [json.loads(line) for line in content.split("\n")[:-1]]
         )
         done, checkpoints = {row["file"] for row in rows}, {row["checkpoint"] for row in rows}
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{out} holds no verdicts as {form}; choose another --out file") from error
     if checkpoints - {checkpoint}:
         raise InputError(f"{out} holds verdicts of another checkpoint; choose another --out file")
-    if whole != content:
-        with out.open("r+b") as file:
-            file.truncate(len(whole.encode()))
     return done

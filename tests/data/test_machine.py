@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from hf_deepfake.data.machine import best_precision, cpu_flags, cpu_name, default_workers, usable_cores
@@ -26,3 +30,21 @@ def test_bf16_on_a_cpu_only_where_its_flags_say_so(flags, precision):
 def test_workers_share_the_cores():
     assert default_workers(1) == min(8, usable_cores())
     assert default_workers(10_000) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not bind processes to cores")
+def test_processes_take_different_cores_while_there_are_enough():
+    code = """
+import os, sys, torch
+from hf_deepfake.data.machine import take_cores
+take_cores(2, int(sys.argv[1]))
+print(*sorted(os.sched_getaffinity(0)))
+assert torch.get_num_threads() == len(os.sched_getaffinity(0))
+"""
+    shares = []
+    for process in "01":
+        done = subprocess.run([sys.executable, "-c", code, process], check=True, capture_output=True, text=True)
+        shares.append(set(done.stdout.split()))
+    cores = {str(core) for core in os.sched_getaffinity(0)}
+    assert shares[0] | shares[1] == cores
+    assert len(cores) == 1 or not shares[0] & shares[1]

@@ -1,18 +1,27 @@
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from datasets import Dataset, Features, Value
+from datasets import Image as Feature
 from PIL import Image
 
 from hf_deepfake.cli.main import main
+from hf_deepfake.detect import units
 from hf_deepfake.detect.detector import Detector
-from hf_deepfake.detect.predict import COLUMNS, find_pictures, predict
+from hf_deepfake.detect.predict import COLUMNS, predict
+from hf_deepfake.detect.units import cut, find_pictures, find_units
 from hf_deepfake.errors import InputError
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
+
+ROOT = Path(__file__).parents[2]
 
 
 def checkpoint(folder: Path, seed: int = 0) -> Path:
@@ -62,7 +71,7 @@ def test_a_pattern_in_a_file_name_is_the_file(tmp_path):
 
 def test_json_lines(detector, inbox):
     files = find_pictures([str(inbox)])
-    records = [json.loads(line) for line in predict(detector, files, form="json")]
+    records = [json.loads(line) for line in predict(detector, cut(files), form="json")]
     assert [record["file"] for record in records] == files
     assert [record["checkpoint"] for record in records] == [detector.fingerprint] * 4
     expected = detector(files[0])
@@ -74,7 +83,7 @@ def test_json_lines(detector, inbox):
 
 def test_csv_rows(detector, inbox):
     files = find_pictures([str(inbox)])
-    rows = list(csv.DictReader(predict(detector, files, form="csv")))
+    rows = list(csv.DictReader(predict(detector, cut(files), form="csv")))
     assert tuple(rows[0]) == COLUMNS
     assert [row["file"] for row in rows] == files
     assert {rows[0]["unsure"], rows[0]["faces"]} == {"False", "0"}
@@ -84,41 +93,114 @@ def test_csv_rows(detector, inbox):
 
 def test_text_says_the_verdict_and_the_file(detector, inbox):
     files = find_pictures([str(inbox)])
-    lines = list(predict(detector, files))
+    lines = list(predict(detector, cut(files)))
     assert lines[0] == f"{detector(files[0]).title}  {files[0]}"
     assert lines[2].startswith("error: ")
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])
-def test_a_stopped_run_goes_on(form, detector, inbox, tmp_path):
-    files = find_pictures([str(inbox)])
-    whole, stopped = tmp_path / "new" / "whole", tmp_path / "stopped"
-    assert list(predict(detector, files, form=form, out=whole)) == []
+def test_any_number_of_processes_write_the_same_file(form, detector, inbox, tmp_path, monkeypatch):
+    monkeypatch.setattr(units, "UNIT_FILES", 1)
+    found = find_units([str(inbox)])
+    whole, shared = tmp_path / "new" / "whole", tmp_path / "shared"
+    assert list(predict(detector, found, form=form, out=whole)) == []
+    assert len(whole.read_text().splitlines()) == 4 + (form == "csv")
+    for process in (2, 0, 1):
+        assert not shared.exists()
+        assert list(predict(detector, found, form=form, out=shared, process=process, processes=3)) == []
+    assert shared.read_text() == whole.read_text()
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "shared", "inbox"}
+    list(predict(detector, found, form=form, out=shared, process=1, processes=2))
+    assert shared.read_text() == whole.read_text()
+
+
+def test_pictures_that_came_later_are_added(detector, inbox, tmp_path):
+    out = tmp_path / "out"
+    list(predict(detector, find_units([str(inbox)]), form="csv", out=out))
+    before = out.read_text()
+    Image.new("RGB", (40, 40)).save(inbox / "aa.png")
+    list(predict(detector, find_units([str(inbox)]), form="csv", out=out))
+    assert out.read_text().startswith(before)
+    assert [row["file"] for row in csv.DictReader(out.open())][4:] == [str(inbox / "aa.png")]
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_a_killed_run_goes_on(form, detector, inbox, tmp_path, monkeypatch):
+    found, whole, killed = find_units([str(inbox)]), tmp_path / "whole", tmp_path / "killed"
+    list(predict(detector, found, form=form, out=whole))
     content = whole.read_text()
-    stopped.write_text(content[: content.index(files[2]) + 3])  # killed while it wrote the third line
-    list(predict(detector, files, form=form, out=stopped))
-    assert stopped.read_text() == content
-    list(predict(detector, files, form=form, out=stopped))
-    assert stopped.read_text() == content
+    judged = []
+    stream = detector.stream
+
+    def killed_at_the_third(pictures):
+        for result in stream(pictures):
+            if len(judged) == 2:
+                raise KeyboardInterrupt
+            judged.append(result)
+            yield result
+
+    monkeypatch.setattr(detector, "stream", killed_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        list(predict(detector, found, form=form, out=killed))
+    (started,) = (tmp_path / "killed.parts").iterdir()
+    assert len(started.read_text().splitlines()) == 2
+    started.write_text(started.read_text() + content[-20:-1])  # and a line that was cut off
+    monkeypatch.setattr(detector, "stream", stream)
+    list(predict(detector, found, form=form, out=killed))
+    assert killed.read_text() == content
+
+
+def test_several_processes_need_a_file(detector, inbox):
+    with pytest.raises(InputError, match="3 processes need a place"):
+        list(predict(detector, find_units([str(inbox)]), form="json", processes=3))
+
+
+def test_shards_are_read_as_they_are_judged(detector, inbox, tmp_path):
+    """Two shards of two pictures, one of them without a name of its own."""
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    files = [inbox / name for name in ("a.jpg", "b.png", "d.jpg", "more/c.PNG")]
+    for shard in range(2):
+        rows = [{"path": file.name, "bytes": file.read_bytes()} for file in files[2 * shard : 2 * shard + 2]]
+        rows[0]["path"] = None if shard else rows[0]["path"]
+        table = Dataset.from_dict({"image": rows, "label": [0, 1]}, Features(image=Feature(), label=Value("int8")))
+        table.to_parquet(packed / f"train-{shard:05d}-of-00002.parquet")
+    found = find_units([str(packed)])
+    records = [json.loads(line) for line in predict(detector, found, form="json", explanations=tmp_path / "maps")]
+    expected = [json.loads(line) for line in predict(detector, cut(map(str, files)), form="json")]
+    assert [record["file"] for record in records] == [
+        f"{packed}/all-00000/00000/a.jpg",
+        f"{packed}/all-00000/00001/b.png",
+        f"{packed}/all-00001/00000",
+        f"{packed}/all-00001/00001/c.PNG",
+    ]
+    assert [record.get("score") for record in records] == [
+        score and pytest.approx(score, abs=1e-6) for score in [record.get("score") for record in expected]
+    ]
+    assert "is not a picture" in records[2]["error"]
+    assert len(list((tmp_path / "maps").rglob("*.png"))) == 3
+    assert [unit.name for unit in find_units([str(packed / "train-00001-of-00002.parquet")])] == [
+        f"{packed}/train-00001-of-00002.parquet/all-00000"
+    ]
 
 
 def test_what_is_no_run_of_this_checkpoint_is_left_alone(detector, inbox, tmp_path):
     files, out = find_pictures([str(inbox)]), tmp_path / "out"
-    list(predict(detector, files, form="json", out=out))
+    list(predict(detector, cut(files), form="json", out=out))
     other = Detector.from_pretrained(checkpoint(tmp_path / "other", seed=1), device="cpu")
     before = out.read_text()
     with pytest.raises(InputError, match="verdicts of another checkpoint"):
-        list(predict(other, files, form="json", out=out))
+        list(predict(other, cut(files), form="json", out=out))
     with pytest.raises(InputError, match="holds no verdicts as csv"):
-        list(predict(detector, files, form="csv", out=out))
+        list(predict(detector, cut(files), form="csv", out=out))
     with pytest.raises(InputError, match="add --json or --csv"):
-        list(predict(detector, files, out=out))
+        list(predict(detector, cut(files), out=out))
     assert out.read_text() == before
 
 
 def test_overlays_keep_the_folders(detector, inbox, tmp_path):
     files = find_pictures([str(inbox)])
-    lines = list(predict(detector, files, form="json", explanations=tmp_path / "maps"))
+    lines = list(predict(detector, cut(files), form="json", explanations=tmp_path / "maps"))
     assert len(lines) == 4
     saved = sorted(str(path.relative_to(tmp_path / "maps")) for path in (tmp_path / "maps").rglob("*.*"))
     assert saved == ["a.jpg.png", "b.png.png", "more/c.PNG.png"]
@@ -140,3 +222,17 @@ def test_the_command_needs_a_checkpoint(inbox, monkeypatch, capsys):
     monkeypatch.delenv("HF_DEEPFAKE_CHECKPOINT", raising=False)
     assert main(["predict", str(inbox)]) == 2
     assert capsys.readouterr().err.startswith("error: no checkpoint given; add --checkpoint")
+
+
+@pytest.mark.slow
+def test_launched_processes_write_what_one_writes(inbox, tmp_path):
+    folder = checkpoint(tmp_path / "c")
+    for number in range(1100):
+        os.link(inbox / "a.jpg", inbox / f"{number:04d}.jpg")
+    command = ["scripts/predict.py", inbox, "--checkpoint", folder, "--json", "--device", "cpu", "--out"]
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    plain = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    subprocess.run([sys.executable, *command, tmp_path / "one"], check=True, cwd=ROOT)
+    subprocess.run([*launcher, *plain, *command, tmp_path / "two"], check=True, cwd=ROOT)
+    assert (tmp_path / "two").read_text() == (tmp_path / "one").read_text()
+    assert len((tmp_path / "two").read_text().splitlines()) == 1104

@@ -188,3 +188,27 @@ def test_what_cannot_be_loaded(ours, pushed, hub):
         hub.failures.clear()
     hub.add("model", "me/empty", {"README.md": b""})
     refused("me/empty", r"holds no checkpoint|has no config\.json")
+
+
+@pytest.mark.slow
+def test_a_data_set_is_judged_as_a_stream(server, pushed, faces, tmp_path):
+    code = """
+import json, os
+from pathlib import Path
+from hf_deepfake import Detector
+from hf_deepfake.detect.predict import predict
+from hf_deepfake.detect.units import find_units
+units = find_units(["me/faces"])
+lines = list(predict(Detector.from_pretrained(folder), units, form="json"))
+result = [[unit.name for unit in units], [json.loads(line) for line in lines]]
+stored = sorted(Path(os.environ["HF_HOME"]).rglob("*.parquet"))
+result.append([str(path) for path in stored if path.resolve().stat().st_size])
+"""
+    with Client(server.endpoint, tmp_path) as fresh:
+        names, records, stored = fresh(code, folder=str(pushed.main))
+    assert names == ["me/faces/train-00000", "me/faces/validation-00000", "me/faces/test-00000"]
+    detector = Detector.from_pretrained(pushed.main)
+    expected = sorted(detector(file).fake_probability for file in map(str, faces.rglob("*.jpg")))
+    assert sorted(record["fake_probability"] for record in records) == pytest.approx(expected, abs=1e-6)
+    assert len({record["file"] for record in records}) == 120
+    assert stored == []
