@@ -115,6 +115,9 @@ class TrainConfig(DecisionConfig):
     lr: float = option(3e-4, "learning rate of the main stage at its peak", 0.0)
     last_blocks: int | None = option(None, "train only this many last blocks in the main stage; default all", 1)
     layer_decay: float | None = option(None, "a block's learning rate is this times the next block's", 0.1, 1.0)
+    first_size: int | None = option(
+        None, "side of the input in the main stage's first epoch, px; it grows to image_size in the last", 32, 1024
+    )
     freeze_batchnorm: bool = option(
         False, "keep every BatchNorm at its stored statistics (those of frozen blocks always are)"
     )
@@ -207,6 +210,8 @@ class TrainConfig(DecisionConfig):
             raise InputError("push_to_hub needs a licence; add --hub_license, such as cc-by-nc-4.0")
         if not self.push_to_hub and (self.hub_license or self.hub_private or self.push_every):
             raise InputError("nothing is pushed without a repository; add --push_to_hub OWNER/NAME")
+        if self.first_size is not None and self.first_size > self.image_size:
+            raise InputError(f"first_size {self.first_size} is more than image_size {self.image_size}; swap them")
         if self.batch_size % self.accumulation:
             raise InputError(f"batch_size {self.batch_size} does not divide by accumulation {self.accumulation}")
 

@@ -17,6 +17,7 @@ from accelerate.utils import broadcast_object_list, reduce
 from datasets import DatasetDict
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hf_deepfake.config import TrainConfig
 from hf_deepfake.data.batch import Augment, Batch, Normalise, Pictures, make_loader
@@ -34,6 +35,7 @@ from hf_deepfake.training.stages import (
     Stage,
     epochs_without_gain,
     make_optimizer,
+    picture_size,
     plan_stages,
     plateau_factor,
     set_rate,
@@ -88,6 +90,8 @@ class Loop:
         self.stages = plan_stages(config, len(self._order(0)))
         for stage in self.stages:  # refuses now, not after the first stage, blocks that the net does not have
             unfreeze(self.net, stage.last_blocks)
+        if config.first_size is not None:
+            _check_size(self.net, config, self.device)
         normalise = Normalise(data_config, self.device)
         self.augment = Augment(config, normalise)
         self.class_weights = torch.tensor(config.class_weights or (1.0, 1.0), device=self.device)
@@ -185,9 +189,12 @@ class Loop:
         drawn = self.augment.draw(self.config.batch_size, torch.Generator().manual_seed(seed))
         torch.manual_seed(seed + self.accelerator.process_index)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
+        side = picture_size(self.config, self.position.epoch)
         for round_ in range(self.share.rounds):
             batch: Batch = next(batches)
             pictures = self.augment(batch.pictures.to(self.device, non_blocking=True), drawn[self.share.rows(round_)])
+            if pictures.shape[-1] > side:
+                pictures = functional.interpolate(pictures, side, mode="bilinear", antialias=True)
             pictures, targets = self.targets(pictures, batch.labels.to(self.device, non_blocking=True), seed + round_)
             waits = round_ + 1 < self.share.rounds
             with self.accelerator.no_sync(model) if waits else contextlib.nullcontext():
@@ -303,6 +310,18 @@ class Loop:
             self.config.patience is not None
             and epochs_without_gain(self.config.monitor, values) >= self.config.patience
         )
+
+
+def _check_size(net: nn.Module, config: TrainConfig, device: torch.device) -> None:
+    """Refuse a net that takes pictures of one size only."""
+    try:
+        with torch.inference_mode():
+            net.eval()(torch.zeros(1, 3, config.first_size or 0, config.first_size or 0, device=device))
+    except (AssertionError, RuntimeError) as error:
+        raise InputError(
+            f"{config.model} does not take pictures of {config.first_size} px beside {config.image_size} px; "
+            "leave out first_size or choose a convolutional net"
+        ) from error
 
 
 def _check_share(share: Share, config: TrainConfig) -> None:

@@ -41,6 +41,29 @@ class Stage:
         return self.lr * lowered
 
 
+SIZE_STEP = 16
+"""Sides of growing pictures are multiples of this, px: nets halve their pictures four or five times."""
+
+
+def picture_size(config: TrainConfig, epoch: int) -> int:
+    """Side of the input in an epoch, px: small pictures first make early epochs cheap.
+
+    Progressive resizing (Tan and Le 2021, "EfficientNetV2", section 4), without its growing regularisation.
+
+    Args:
+        config: the run.
+        epoch: from 0, counted over both stages.
+
+    Returns:
+        `image_size`, or in the main stage what lies on the line from `first_size` to it.
+    """
+    done = epoch - config.head_epochs
+    if config.first_size is None or done < 0 or done >= config.epochs - 1:
+        return config.image_size
+    side = config.first_size + (config.image_size - config.first_size) * done / (config.epochs - 1)
+    return max(config.first_size, round(side / SIZE_STEP) * SIZE_STEP)
+
+
 def plan_stages(config: TrainConfig, pictures: int) -> list[Stage]:
     """The stages of a run.
 

@@ -126,6 +126,7 @@ def stop_at(monkeypatch, step, number=signal.SIGTERM):
         (2, {}),
         (4, {"workers": 2, "degrade": True}),
         (3, {"ema": 0.9, "mixup": 0.2, "cutmix": 0.5, "model": "test_resnet"}),
+        (2, {"first_size": 32, "model": "test_resnet"}),
         (
             5,
             {
@@ -153,6 +154,20 @@ def test_a_resumed_run_ends_with_the_same_weights(faces, tmp_path, monkeypatch, 
             assert torch.equal(whole[key][name], parts[key][name]), name
     losses = [[entry["train_loss"] for entry in found["position"]["history"]] for found in (whole, parts)]
     assert losses[0] == losses[1]
+
+
+def test_the_net_gets_pictures_that_grow(faces, tmp_path, monkeypatch):
+    sides = []
+    net = build_model("test_resnet", image_size=64, pretrained="off")
+    net.register_forward_pre_hook(lambda net, given: sides.append(given[0].shape[-1]) if net.training else None)
+    monkeypatch.setattr("hf_deepfake.training.run.build_model", lambda *_, **__: net)
+    train(config(faces, tmp_path / "run", model="test_resnet", first_size=32, epochs=3, steps_per_epoch=2))
+    assert sides == [32, 32, 48, 48, 64, 64]
+
+
+def test_a_net_of_one_size_is_refused(faces, tmp_path):
+    with pytest.raises(InputError, match="vit_tiny_patch16_224 does not take pictures of 32 px beside 64 px"):
+        train(config(faces, tmp_path / "run", model="vit_tiny_patch16_224", first_size=32))
 
 
 def test_a_stopped_command_says_how_to_go_on(faces, tmp_path, monkeypatch, capsys):

@@ -8,6 +8,7 @@ from hf_deepfake.training.stages import (
     Stage,
     epochs_without_gain,
     make_optimizer,
+    picture_size,
     plan_stages,
     plateau_factor,
     set_rate,
@@ -76,3 +77,13 @@ def test_optimisers_and_their_weight_decay(name, decay):
     optimizer = make_optimizer(net, stage, config(optimizer=name))
     decays = {group["weight_decay"] for group in optimizer.param_groups}
     assert max(decays) == decay
+
+
+def test_pictures_grow_from_the_first_epoch_of_the_main_stage_to_its_last():
+    growing = config(head_epochs=1, epochs=4, image_size=160, first_size=96)
+    # 96, 117.3 and 138.7 by the line, in multiples of 16, and the whole at the end; the first stage sees the whole.
+    assert [picture_size(growing, epoch) for epoch in range(5)] == [160, 96, 112, 144, 160]
+    assert [picture_size(config(epochs=1, image_size=160, first_size=96), 0)] == [160]
+    assert {picture_size(config(epochs=4, image_size=160), epoch) for epoch in range(4)} == {160}
+    with pytest.raises(InputError, match="first_size 192 is more than image_size 160"):
+        config(image_size=160, first_size=192)
