@@ -1,30 +1,29 @@
-"""Measure speed side by side: `benchmark.py train` times our training against the plain transformers example's way.
+"""Measure speed side by side: `benchmark.py train` times our training against others' ways, which are in peers.py.
 
 All train the same net from the same files with the same number of decoding workers, in turn, several times in one
-run; a pass of each goes before what is counted. Ours is timed with `degrade`, too. The plain way is that of the
-example script run_image_classification_no_trainer.py: PIL transforms in the loader, NCHW, AdamW through Accelerate,
-and float32 on a CPU. Figures are whole steps, from files on disk to the optimiser's update.
+run; a pass of each goes before what is counted. Ours is timed with `degrade`, too, and fed from memory. Figures are
+whole steps, from files on disk to the optimiser's update.
 """
 
 import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-import timm
 import torch
-from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from datasets import Dataset, DatasetDict
-from torch.nn import functional
-from torch.utils.data import DataLoader
-from torchvision.transforms import Compose, Normalize, RandomHorizontalFlip, RandomResizedCrop, ToTensor
+from datasets import DatasetDict
+from peers import timm_script, transformers_example
+from torch import nn
 
 from hf_deepfake.config import LABELS, DataConfig, TrainConfig
+from hf_deepfake.data.batch import Batch
 from hf_deepfake.data.load import prepare
 from hf_deepfake.data.machine import BF16_FLAGS, cpu_flags, cpu_name, default_workers, usable_cores
 from hf_deepfake.errors import InputError
@@ -46,52 +45,44 @@ def ours(config: TrainConfig, data: DatasetDict) -> float:
     return loop.position.history[-1]["images_per_second"]
 
 
-def plain(config: TrainConfig, train: Dataset, workers: int) -> float:
-    """Images a second of the second of two passes written as the transformers example is."""
-    accelerator = Accelerator(mixed_precision="no", cpu=not torch.cuda.is_available())
-    net = timm.create_model(config.model, num_classes=len(LABELS))
-    preprocessing = data_config(net, config.image_size)
-    transform = Compose(
-        [
-            RandomResizedCrop(config.image_size),
-            RandomHorizontalFlip(),
-            ToTensor(),
-            Normalize(preprocessing["mean"], preprocessing["std"]),
-        ]
-    )
-    examples = train.select_columns(["image", "label"]).with_transform(
-        lambda rows: {
-            "pixel_values": [transform(image.convert("RGB")) for image in rows["image"]],
-            "labels": rows["label"],
-        }
-    )
-    loader = DataLoader(
-        examples,
-        batch_size=config.batch_size,
-        shuffle=True,
-        drop_last=True,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-    )
-    optimizer = torch.optim.AdamW(net.parameters(), lr=config.lr)
-    net, optimizer, loader = accelerator.prepare(net, optimizer, loader)
-    net.train()
-    seconds = 0.0
-    for _ in range(2):
-        began = time.perf_counter()
-        for _step, batch in zip(range(config.steps_per_epoch or 0), loader, strict=False):
-            loss = functional.cross_entropy(net(batch["pixel_values"]), batch["labels"])
-            accelerator.backward(loss)
-            optimizer.step()
-            optimizer.zero_grad()
-        loss.item()
-        seconds = time.perf_counter() - began
-    accelerator.free_memory()
-    return (config.steps_per_epoch or 0) * config.batch_size / seconds
+def from_memory(config: TrainConfig, data: DatasetDict) -> float:
+    """Images a second of our steps where nothing is read or decoded: one batch, again and again."""
+    run = RunFolder.open(config)
+    run.clear()
+    net = build_model(config.model, image_size=config.image_size, pretrained="off")
+    loop = Loop(config, make_accelerator(config), run, net, data, data_config(net, config.image_size))
+    model, optimizer = loop._prepare(loop.stages[0])
+    pixels = torch.zeros(config.batch_size, 3, config.image_size, config.image_size, dtype=torch.uint8)
+    labels = torch.arange(config.batch_size) % len(LABELS)
+    batch = Batch(pixels.contiguous(memory_format=torch.channels_last), labels, labels)
+    number = config.steps_per_epoch or 0
+    for _step in range(number):
+        loop._step(model, optimizer, repeat(batch))
+    began = time.perf_counter()
+    losses = [loop._step(model, optimizer, repeat(batch)) for _step in range(number)]
+    losses[-1].item()
+    return number * config.batch_size / (time.perf_counter() - began)
+
+
+def reduced_precision(config: TrainConfig) -> bool:
+    """Whether ours computes in bf16 here."""
+    return make_accelerator(config).mixed_precision == "bf16"
+
+
+def theirs(steps: Iterator[nn.Module], config: TrainConfig) -> float:
+    """Images a second of the second of two passes of another way to train."""
+    number = config.steps_per_epoch or 0
+    for _step in range(number):
+        next(steps)
+    began = time.perf_counter()
+    for _step in range(number):
+        net = next(steps)
+    next(net.parameters()).sum().item()  # waits for a device that works behind
+    return number * config.batch_size / (time.perf_counter() - began)
 
 
 def benchmark_training(words: argparse.Namespace) -> None:
-    """Run both ways in turn, print and save the figures."""
+    """Run all ways in turn, print and save the figures."""
     data, _ = prepare(DataConfig(data=(words.data,)))
     pictures = words.steps * words.batch_size
     if len(data["train"]) < pictures:
@@ -102,7 +93,7 @@ def benchmark_training(words: argparse.Namespace) -> None:
     few["train"] = data["train"].select(chosen)
     few["validation"] = data["validation"].select([labels.index(0), labels.index(1)])  # the loop wants some
     workers = default_workers(1)
-    figures: dict[str, list[float]] = {"ours": [], "degraded": [], "plain": []}
+    figures: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         config = TrainConfig(
             data=(words.data,),
@@ -117,19 +108,27 @@ def benchmark_training(words: argparse.Namespace) -> None:
             workers=workers,
             mixed_precision=words.mixed_precision,
         )
-        for repeat in range(words.repeats):
-            AcceleratorState._reset_state(reset_partial_state=True)  # the two differ in precision
-            figures["plain"].append(plain(config, few["train"], workers))
-            for name, degrade in (("ours", False), ("degraded", True)):
-                AcceleratorState._reset_state(reset_partial_state=True)
-                figures[name].append(ours(replace(config, degrade=degrade), few))
+        train = few["train"]
+        ways: dict[str, Callable[[], float]] = {
+            "ours": lambda: ours(config, few),
+            "ours, degraded": lambda: ours(replace(config, degrade=True), few),
+            "ours, from memory": lambda: from_memory(config, few),
+            "transformers": lambda: theirs(transformers_example(config, train, workers, 2 * words.steps), config),
+            "timm": lambda: theirs(timm_script(config, train, workers, reduced=False), config),
+        }
+        if reduced_precision(config):
+            ways["timm, bf16"] = lambda: theirs(timm_script(config, train, workers, reduced=True), config)
+        for turn in range(words.repeats):
+            for name, way in ways.items():
+                AcceleratorState._reset_state(reset_partial_state=True)  # they differ in precision
+                figures.setdefault(name, []).append(way())
             latest = ", ".join(f"{name} {values[-1]:.2f}" for name, values in figures.items())
-            print(f"{repeat + 1}: {latest} images/s", flush=True)
+            print(f"{turn + 1}: {latest} images/s", flush=True)
+    pairs = [("ours", name) for name in figures if not name.startswith("ours")]
+    pairs += [("ours, degraded", "ours"), ("ours", "ours, from memory")]
     ratios = {
-        "ours / plain": [mine / theirs for mine, theirs in zip(figures["ours"], figures["plain"], strict=True)],
-        "degraded / ours": [slow / fast for slow, fast in zip(figures["degraded"], figures["ours"], strict=True)],
+        f"{one} / {other}": [a / b for a, b in zip(figures[one], figures[other], strict=True)] for one, other in pairs
     }
-    precision = make_accelerator(config).mixed_precision
     on_gpu = torch.cuda.is_available()
     result = {
         "model": words.model,
@@ -139,7 +138,7 @@ def benchmark_training(words: argparse.Namespace) -> None:
         "machine": torch.cuda.get_device_name() if on_gpu else cpu_name(),
         "cores": usable_cores(),
         "bf16_flags": sorted(cpu_flags() & BF16_FLAGS),
-        "our_precision": precision,
+        "our_precision": "bf16" if reduced_precision(config) else "no",
         "torch": torch.__version__,
         "images_per_second": figures,
         "ratios": ratios,
@@ -149,7 +148,7 @@ def benchmark_training(words: argparse.Namespace) -> None:
         f"on {result['machine']} ({usable_cores()} cores)"
     )
     for name, values in (figures | ratios).items():
-        print(f"{name:>15}  median {median(values):.2f}  [{min(values):.2f}, {max(values):.2f}]")
+        print(f"{name:>24}  median {median(values):.2f}  [{min(values):.2f}, {max(values):.2f}]")
     if words.output:
         write_json(words.output, result)
 
@@ -164,7 +163,7 @@ def main() -> int:
     train.add_argument("--image_size", type=int, default=224, help="side of the input, px (default 224)")
     train.add_argument("--batch_size", type=int, default=32, help="pictures a step (default 32)")
     train.add_argument("--steps", type=int, default=6, help="steps that are timed, each time (default 6)")
-    train.add_argument("--repeats", type=int, default=3, help="times that both are run (default 3)")
+    train.add_argument("--repeats", type=int, default=3, help="times that all are run (default 3)")
     train.add_argument("--mixed_precision", default="auto", help="precision of ours (default auto)")
     train.add_argument("--output", type=Path, help="JSON file for all figures")
     train.set_defaults(run=benchmark_training)

@@ -21,6 +21,7 @@ from torch.nn import functional
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import make_folder
 from hf_deepfake.models.fold import final_layer
+from hf_deepfake.models.quantise import quantise_onnx, quantise_openvino
 
 Format = Literal["openvino", "onnx"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -88,8 +89,8 @@ def export_backend(
 ) -> Path:
     """Write a net for another runtime.
 
-    Weights stay float32 unless pictures for calibration are given; then the net is quantised to int8 after training
-    (NNCF: weights per channel, activations by their range on these pictures).
+    Weights stay float32 unless pictures for calibration are given; then the net is quantised to int8, see
+    `models.quantise`.
 
     Args:
         model: a timm net of two logits, on the CPU in eval mode.
@@ -112,7 +113,8 @@ def export_backend(
         with _quiet():
             written = _to_openvino(net, example) if form == "openvino" else _to_onnx(net, example)
             if calibration is not None:
-                written = _quantised(written, form, calibration)
+                quantise = quantise_openvino if form == "openvino" else quantise_onnx
+                written = quantise(written, calibration)
             _save(written, form, file)
     except ImportError as error:
         packages = {"openvino": "openvino and nncf", "onnx": "onnx, onnxscript and nncf"}[form]
@@ -151,17 +153,6 @@ def _to_onnx(net: OnePass, example: Tensor) -> Any:
     )
     assert program is not None
     return program.model_proto
-
-
-def _quantised(model: Any, form: Format, calibration: Sequence[NDArray[np.float32]]) -> Any:
-    """The model in int8."""
-    import nncf
-
-    def to_input(pixels: NDArray[np.float32]) -> Any:
-        """As the runtime takes it."""
-        return pixels if form == "openvino" else {"pixels": pixels}
-
-    return nncf.quantize(model, nncf.Dataset(calibration, to_input), subset_size=len(calibration))
 
 
 def _save(model: Any, form: Format, file: Path) -> None:
