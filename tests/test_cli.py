@@ -1,37 +1,45 @@
+import ast
 import subprocess
 import sys
 
 import pytest
 from PIL import Image
 
-from hf_deepfake.cli.main import main
+from hf_deepfake.cli.main import _parser, main
 from hf_deepfake.data.sample import draw_sample
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
 
-COMMANDS = (
-    "train",
-    "recipes",
-    "data",
-    "audit",
-    "split",
-    "normalise",
-    "inspect",
-    "predict",
-    "crop",
-    "serve",
-    "push",
-    "push-space",
-    "push-data",
-)
+HEAVY = {"torch", "transformers", "datasets", "timm", "accelerate", "pandas", "matplotlib", "scipy", "sklearn", "PIL"}
 
 
-@pytest.mark.parametrize("words", [["--help"], *([command, "--help"] for command in COMMANDS)])
+def commands() -> list[str]:
+    (actions,) = (action.choices for action in _parser()._actions if isinstance(action.choices, dict))
+    return list(actions)
+
+
+@pytest.mark.parametrize("words", [["--help"], *([command, "--help"] for command in commands())])
 def test_help_reads_and_exits_with_0(words, capsys):
     with pytest.raises(SystemExit) as caught:
         main(words)
     assert caught.value.code == 0
     assert "usage: hf-deepfake" in capsys.readouterr().out
+
+
+def test_help_imports_nothing_heavy():
+    code = """
+import sys
+from hf_deepfake.cli.main import main
+for command in sys.argv[1:]:
+    try:
+        main([command, "--help"])
+    except SystemExit:
+        pass
+print(sorted(name for name in sys.modules if "." not in name), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code, *commands()], capture_output=True, text=True, check=True)
+    assert done.stdout.count("usage: hf-deepfake") == len(commands()) > 15
+    assert not HEAVY & set(ast.literal_eval(done.stderr))
 
 
 @pytest.mark.parametrize(

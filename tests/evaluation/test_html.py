@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from hf_deepfake.evaluation.html import build_page
-from hf_deepfake.evaluation.report import CheckpointInfo, Report
+from hf_deepfake.evaluation.report import BackendResult, CheckpointInfo, Report
 from hf_deepfake.evaluation.result import Metric, evaluate_scores
 from hf_deepfake.evaluation.robustness import ConditionResult
 from hf_deepfake.evaluation.subsets import OwnThreshold
@@ -52,6 +52,20 @@ def test_a_plain_report_has_no_empty_sections():
     assert str(RESULT.metrics["auc"].low)[:5] in page.text
     for word in ("None", "N/A", "unsure", "undefined"):
         assert word not in page.text
+
+
+def test_how_runtimes_agree_is_shown():
+    none, change = Metric(0.0, 0.0, 0.0), Metric(-0.003, -0.007, 0.001)
+    backends = [
+        BackendResult("torch", "fp32", 1000, 0.0, 0.0, none, 0, True, 16.4, "a machine"),
+        BackendResult("openvino", "int8", 1000, 0.34, 0.052, change, 2, False, 91.6, "a machine"),
+    ]
+    page = Reader(build_page(replace(PLAIN, backends=backends), {}))
+    assert set(page.headings) == WORDS | {"Runtimes"}
+    assert "on 1,000 pictures of the validation" in page.text
+    assert "openvino, int8✖ no0.340.052-0.003 [-0.007, 0.001]291.6" in page.text
+    assert page.text.count("✔ yes") == 1
+    assert page.open == ["html"]
 
 
 def test_everything_that_is_known_is_shown():
