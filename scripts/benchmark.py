@@ -21,6 +21,7 @@ from accelerate.state import AcceleratorState
 from datasets import DatasetDict
 from peers import timm_script, transformers_example
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from hf_deepfake.config import LABELS, DataConfig, TrainConfig
 from hf_deepfake.data.batch import Batch
@@ -67,6 +68,31 @@ def from_memory(config: TrainConfig, data: DatasetDict) -> float:
 def reduced_precision(config: TrainConfig) -> bool:
     """Whether ours computes in bf16 here."""
     return make_accelerator(config).mixed_precision == "bf16"
+
+
+def bound(config: TrainConfig) -> dict[str, float]:
+    """What the device's arithmetic allows: floating-point operations of a picture's step, and of a second.
+
+    The ceiling is the fastest of some large matrix products in the precision that ours computes in.
+    """
+    accelerator = make_accelerator(config)
+    device, kind = accelerator.device, torch.bfloat16 if reduced_precision(config) else torch.float32
+    net = build_model(config.model, image_size=config.image_size, pretrained="off")
+    with FlopCounterMode(display=False) as counter:
+        net(torch.zeros(2, 3, config.image_size, config.image_size)).sum().backward()
+    side = 8192 if device.type == "cuda" else 2048
+    left, right = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
+    rates = []
+    for _ in range(8):
+        began = time.perf_counter()
+        (left @ right)[0, 0].item()
+        rates.append(2 * side**3 / (time.perf_counter() - began))
+    operations = counter.get_total_flops() / 2
+    return {
+        "gflop_a_picture": operations / 1e9,
+        "ceiling_gflop_a_second": max(rates) / 1e9,
+        "images_per_second": max(rates) / operations,
+    }
 
 
 def theirs(steps: Iterator[nn.Module], config: TrainConfig) -> float:
@@ -142,6 +168,7 @@ def benchmark_training(words: argparse.Namespace) -> None:
         "torch": torch.__version__,
         "images_per_second": figures,
         "ratios": ratios,
+        "bound": bound(config),
     }
     print(
         f"\n{words.model}, {words.image_size} px, batches of {words.batch_size}, {words.repeats} repeats "
@@ -149,6 +176,11 @@ def benchmark_training(words: argparse.Namespace) -> None:
     )
     for name, values in (figures | ratios).items():
         print(f"{name:>24}  median {median(values):.2f}  [{min(values):.2f}, {max(values):.2f}]")
+    limit = result["bound"]
+    print(
+        f"\na step takes {limit['gflop_a_picture']:.1f} GFLOP a picture; at the {limit['ceiling_gflop_a_second']:.0f} "
+        f"GFLOP/s of large matrix products that is {limit['images_per_second']:.1f} images/s"
+    )
     if words.output:
         write_json(words.output, result)
 

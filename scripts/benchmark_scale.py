@@ -110,14 +110,15 @@ def slopes(sizes: Sequence[int], values: Sequence[float]) -> list[float]:
 
 
 def draw(sizes: Sequence[int], figures: dict[str, dict[str, list[float]]]) -> Figure:
-    """Time and memory over the number of pictures, both axes logarithmic."""
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    """Time and memory over the number of pictures, all axes logarithmic."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
     for axis, quantity, unit in zip(axes, ("seconds", "megabytes"), ("seconds", "MB"), strict=True):
         for marker, (name, values) in zip("os^Dv", figures.items(), strict=True):
             axis.plot(sizes, values[quantity], marker=marker, label=f"{name}, slope {values[quantity + '_slopes'][-1]}")
         axis.set(xscale="log", yscale="log", xlabel="pictures", ylabel=unit)
-        axis.legend(frameon=False, fontsize=8)
+        axis.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
         axis.spines[["top", "right"]].set_visible(False)
+    axes[1].set_ylim(100, 10_000)
     return figure
 
 

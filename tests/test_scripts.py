@@ -1,6 +1,7 @@
 """The scripts as a user starts them."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -113,4 +114,22 @@ def test_ways_are_held_against_the_example_s_best(faces, tmp_path):
     assert 0 < theirs["seconds_to_target"] <= theirs["curve"][-1][0]
     assert "transformers' example: AUC" in done.stdout
     with Image.open(tmp_path / "all.png") as figure:
+        assert figure.width > 600
+
+
+@pytest.mark.slow
+def test_growth_with_the_number_of_pictures_is_measured(tmp_path):
+    words = ["--folder", tmp_path / "trees", "--sizes", "30", "60", "--output", tmp_path / "figures.json"]
+    script = ROOT / "scripts" / "benchmark_scale.py"
+    command = [sys.executable, script, *words, "--figure", tmp_path / "figure.png"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "figures.json").read_text())["commands"]
+    assert set(figures) == {"index", "audit, basic", "audit, full", "predict", "evaluate"}
+    for name, values in figures.items():
+        slope = math.log(values["seconds"][1] / values["seconds"][0]) / math.log(2)
+        assert values["seconds_slopes"] == [pytest.approx(slope, abs=0.01)], name
+        assert min(values["megabytes"]) > 50
+    assert len(list((tmp_path / "trees" / "60").rglob("*.jpg"))) == 60
+    with Image.open(tmp_path / "figure.png") as figure:
         assert figure.width > 600
