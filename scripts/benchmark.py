@@ -118,7 +118,8 @@ def benchmark_training(words: argparse.Namespace) -> None:
     few = DatasetDict()
     few["train"] = data["train"].select(chosen)
     few["validation"] = data["validation"].select([labels.index(0), labels.index(1)])  # the loop wants some
-    workers = default_workers(1)
+    workers = default_workers(1) if words.workers is None else words.workers
+    on_gpu = torch.cuda.is_available()
     figures: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         config = TrainConfig(
@@ -144,10 +145,17 @@ def benchmark_training(words: argparse.Namespace) -> None:
         }
         if reduced_precision(config):
             ways["timm, bf16"] = lambda: theirs(timm_script(config, train, workers, reduced=True), config)
+        if on_gpu:
+            ways["ours, compiled"] = lambda: ours(replace(config, compile=True), few)
+        memory: dict[str, float] = {}
         for turn in range(words.repeats):
             for name, way in ways.items():
                 AcceleratorState._reset_state(reset_partial_state=True)  # they differ in precision
+                if on_gpu:
+                    torch.cuda.reset_peak_memory_stats()
                 figures.setdefault(name, []).append(way())
+                if on_gpu:
+                    memory[name] = torch.cuda.max_memory_allocated() / 1e9
             latest = ", ".join(f"{name} {values[-1]:.2f}" for name, values in figures.items())
             print(f"{turn + 1}: {latest} images/s", flush=True)
     pairs = [("ours", name) for name in figures if not name.startswith("ours")]
@@ -155,7 +163,6 @@ def benchmark_training(words: argparse.Namespace) -> None:
     ratios = {
         f"{one} / {other}": [a / b for a, b in zip(figures[one], figures[other], strict=True)] for one, other in pairs
     }
-    on_gpu = torch.cuda.is_available()
     result = {
         "model": words.model,
         "image_size": words.image_size,
@@ -163,10 +170,12 @@ def benchmark_training(words: argparse.Namespace) -> None:
         "steps": words.steps,
         "machine": torch.cuda.get_device_name() if on_gpu else cpu_name(),
         "cores": usable_cores(),
+        "workers": workers,
         "bf16_flags": sorted(cpu_flags() & BF16_FLAGS),
         "our_precision": "bf16" if reduced_precision(config) else "no",
         "torch": torch.__version__,
         "images_per_second": figures,
+        "gpu_memory_gb": memory,
         "ratios": ratios,
         "bound": bound(config),
     }
@@ -197,6 +206,7 @@ def main() -> int:
     train.add_argument("--steps", type=int, default=6, help="steps that are timed, each time (default 6)")
     train.add_argument("--repeats", type=int, default=3, help="times that all are run (default 3)")
     train.add_argument("--mixed_precision", default="auto", help="precision of ours (default auto)")
+    train.add_argument("--workers", type=int, help="decoding processes of each way (default as in training)")
     train.add_argument("--output", type=Path, help="JSON file for all figures")
     train.set_defaults(run=benchmark_training)
     words = parser.parse_args()
