@@ -7,7 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
+
+from hf_deepfake.models.build import build_model
+from hf_deepfake.models.checkpoint import export_checkpoint
 
 ROOT = Path(__file__).parents[1]
 
@@ -133,3 +138,30 @@ def test_growth_with_the_number_of_pictures_is_measured(tmp_path):
     assert len(list((tmp_path / "trees" / "60").rglob("*.jpg"))) == 60
     with Image.open(tmp_path / "figure.png") as figure:
         assert figure.width > 600
+
+
+@pytest.mark.slow
+def test_a_net_learns_another_s_features_and_goes_on_after_a_stop(faces, tmp_path):
+    torch.manual_seed(0)
+    teacher = build_model("test_efficientnet", image_size=64, pretrained="off").eval()
+    export_checkpoint(teacher, tmp_path / "teacher", image_size=64)
+    script = [sys.executable, ROOT / "scripts" / "pretrain.py", "--data", faces, "--teacher", tmp_path / "teacher"]
+    script += ["--model", "test_resnet", "--image_size", "64", "--batch_size", "16", "--workers", "0", "--lr", "0.01"]
+
+    def pretrain(steps, folder):
+        command = [*script, "--steps", str(steps), "--output_dir", tmp_path / folder]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    said = pretrain(300, "start")
+    losses = [float(line.split("loss ")[1].split(",")[0]) for line in said.splitlines() if "loss" in line]
+    assert len(losses) == 3
+    assert losses[2] < losses[0] < 1.2
+    assert losses[2] < 0.9
+    assert said.splitlines()[-1] == str(tmp_path / "start" / "start.safetensors")
+    first = (tmp_path / "start" / "start.safetensors").read_bytes()
+    assert len(pretrain(300, "start").splitlines()) == 1  # nothing was left to do
+    assert (tmp_path / "start" / "start.safetensors").read_bytes() == first
+    net = build_model("test_resnet", image_size=64, pretrained=str(tmp_path / "start" / "start.safetensors"))
+    found = load_file(tmp_path / "start" / "start.safetensors")
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, found[name]), name
