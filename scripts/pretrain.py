@@ -94,8 +94,8 @@ def pretrain(config: TrainConfig) -> Path:
     net = build_model(config.model, image_size=config.image_size, pretrained="off")
     loaded = load_checkpoint(config.teacher)
     preprocessing = data_config(net, config.image_size)
-    model = Matching(net, loaded.model, config.image_size).to(device, memory_format=torch.channels_last)
-    teacher = loaded.model.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    model = Matching(net, loaded.model, config.image_size).to(memory_format=torch.channels_last).to(device)
+    teacher = loaded.model.to(memory_format=torch.channels_last).to(device).eval().requires_grad_(False)
     own = Normalise(preprocessing, device)
     theirs = Normalise(loaded.config["pretrained_cfg"], device)
     train = prepare(config)[0]["train"]
