@@ -214,16 +214,14 @@ def _done(out: Path, form: Form, checkpoint: str) -> set[str]:
     """Pictures that `out` has lines of."""
     if not out.exists():
         return set()
-    content = out.read_text(encoding="utf-8")
-    try:
-        rows = (
-            list(csv.DictReader(io.StringIO(content)))
-            if form == "csv"
-            else [json.loads(line) for line in content.split("\n")[:-1]]
-        )
-        done, checkpoints = {row["file"] for row in rows}, {row["checkpoint"] for row in rows}
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{out} holds no verdicts as {form}; choose another --out file") from error
+    done, checkpoints = set(), set()
+    with out.open(encoding="utf-8", newline="") as file:
+        try:
+            for row in csv.DictReader(file) if form == "csv" else map(json.loads, file):
+                done.add(row["file"])
+                checkpoints.add(row["checkpoint"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{out} holds no verdicts as {form}; choose another --out file") from error
     if checkpoints - {checkpoint}:
         raise InputError(f"{out} holds verdicts of another checkpoint; choose another --out file")
     return done
