@@ -150,6 +150,28 @@ def test_a_killed_run_goes_on(form, detector, inbox, tmp_path, monkeypatch):
     assert killed.read_text() == content
 
 
+def test_a_name_of_two_lines_is_not_counted_twice(detector, tmp_path, monkeypatch):
+    files = [str(tmp_path / name) for name in ("a\nb.png", "c.png", "d.png")]
+    for number, file in enumerate(files):
+        Image.new("RGB", (40, 40), (80 * number, 0, 0)).save(file)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    list(predict(detector, cut(files), form="csv", out=whole))
+    with whole.open(newline="") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == files
+    stream = detector.stream
+
+    def killed_at_the_second(pictures):
+        yield next(stream(pictures))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(detector, "stream", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        list(predict(detector, cut(files), form="csv", out=killed))
+    monkeypatch.setattr(detector, "stream", stream)
+    list(predict(detector, cut(files), form="csv", out=killed))
+    assert killed.read_text() == whole.read_text()
+
+
 def test_several_processes_need_a_file(detector, inbox):
     with pytest.raises(InputError, match="3 processes need a place"):
         list(predict(detector, find_units([str(inbox)]), form="json", processes=3))
