@@ -35,12 +35,17 @@ from hf_deepfake.training.loop import Loop
 from hf_deepfake.training.resume import RunFolder
 
 
-def ours(config: TrainConfig, data: DatasetDict) -> float:
-    """Images a second of the second of two epochs of the package's own loop."""
+def make_loop(config: TrainConfig, data: DatasetDict) -> Loop:
+    """The package's own loop, at its start, with an untrained net."""
     run = RunFolder.open(config)
     run.clear()
     net = build_model(config.model, image_size=config.image_size, pretrained="off")
-    loop = Loop(config, make_accelerator(config), run, net, data, data_config(net, config.image_size))
+    return Loop(config, make_accelerator(config), run, net, data, data_config(net, config.image_size))
+
+
+def ours(config: TrainConfig, data: DatasetDict) -> float:
+    """Images a second of the second of two epochs of the package's own loop."""
+    loop = make_loop(config, data)
     loop.progress.shown = False
     loop.fit()
     return loop.position.history[-1]["images_per_second"]
@@ -48,10 +53,7 @@ def ours(config: TrainConfig, data: DatasetDict) -> float:
 
 def from_memory(config: TrainConfig, data: DatasetDict) -> float:
     """Images a second of our steps where nothing is read or decoded: one batch, again and again."""
-    run = RunFolder.open(config)
-    run.clear()
-    net = build_model(config.model, image_size=config.image_size, pretrained="off")
-    loop = Loop(config, make_accelerator(config), run, net, data, data_config(net, config.image_size))
+    loop = make_loop(config, data)
     model, optimizer = loop._prepare(loop.stages[0])
     pixels = torch.zeros(config.batch_size, 3, config.image_size, config.image_size, dtype=torch.uint8)
     labels = torch.arange(config.batch_size) % len(LABELS)

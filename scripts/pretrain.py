@@ -22,7 +22,7 @@ from timm.optim import create_optimizer_v2
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hf_deepfake.config import DataConfig, TrainConfig, build
+from hf_deepfake.config import TrainConfig, build
 from hf_deepfake.data.batch import Augment, Normalise, Pictures, make_loader
 from hf_deepfake.data.load import prepare
 from hf_deepfake.data.machine import default_workers
@@ -33,7 +33,7 @@ from hf_deepfake.models.checkpoint import load_checkpoint
 from hf_deepfake.pictures.degrade import Degrade
 from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.order import Share, StepBatches, epoch_order
-from hf_deepfake.training.stages import plan_stages
+from hf_deepfake.training.stages import Stage, plan_stages
 
 SAVE_EVERY = 200
 """Steps between saved states: a killed run loses minutes."""
@@ -78,11 +78,12 @@ class Matching(nn.Module):
         return torch.stack(losses).mean()
 
 
-def pretrain(config: TrainConfig) -> Path:
+def pretrain(config: TrainConfig, steps: int) -> Path:
     """Train to the end, from the saved state if there is one.
 
     Args:
-        config: `teacher`, `model`, `image_size`, `epochs`, `steps_per_epoch`, `batch_size`, `lr` and augmentation.
+        config: `data`, `teacher`, `model`, `image_size`, `batch_size`, `lr` and augmentation.
+        steps: of the optimiser.
 
     Returns:
         The file of start weights.
@@ -105,7 +106,8 @@ def pretrain(config: TrainConfig) -> Path:
     workers = default_workers(1) if config.workers is None else config.workers
     pictures = Pictures(train, preprocessing, reduced=True, change=change)
     loader = make_loader(pictures, batches, workers, pin_memory=device.type == "cuda")
-    (stage,) = plan_stages(config, len(train))
+    per_epoch = plan_stages(config, len(train))[0].steps_per_epoch
+    stage = Stage("pretraining", 0, 1, steps, config.lr, None, config.schedule, min(config.warmup_steps, steps // 10))
     optimizer = create_optimizer_v2(model, opt="adamw", lr=config.lr, weight_decay=0.05)
     progress, state_file = Progress(), folder / "state.pt"
     if state_file.exists():
@@ -114,10 +116,10 @@ def pretrain(config: TrainConfig) -> Path:
         optimizer.load_state_dict(state["optimizer"])
         progress = Progress(**state["progress"])
     began, first, total = time.perf_counter(), progress.step, 0.0
-    while progress.step < stage.steps:
-        epoch, done = divmod(progress.step, stage.steps_per_epoch)
+    while progress.step < steps:
+        epoch, done = divmod(progress.step, per_epoch)
         order = epoch_order("shuffle", np.asarray(train["label"]), None, config.seed, epoch, train["source"], 0.0)
-        batches.set_epoch(order + epoch * len(train), done, stage.steps_per_epoch)
+        batches.set_epoch(order + epoch * len(train), done, min(per_epoch, done + steps - progress.step))
         for batch in loader:
             for group in optimizer.param_groups:
                 group["lr"] = stage.rate(progress.step)
@@ -137,9 +139,9 @@ def pretrain(config: TrainConfig) -> Path:
             if progress.step % 100 == 0:
                 progress.losses.append(total / 100)
                 speed = (progress.step - first) * config.batch_size / (time.perf_counter() - began)
-                print(f"step {progress.step}/{stage.steps}, loss {total / 100:.4f}, {speed:.1f} images/s", flush=True)
+                print(f"step {progress.step}/{steps}, loss {total / 100:.4f}, {speed:.1f} images/s", flush=True)
                 total = 0.0
-            if progress.step % SAVE_EVERY == 0 or progress.step == stage.steps:
+            if progress.step % SAVE_EVERY == 0 or progress.step == steps:
                 with replacing(state_file) as temporary:
                     torch.save(
                         {
@@ -171,10 +173,7 @@ def main() -> int:
     words = vars(parser.parse_args())
     steps = words.pop("steps")
     try:
-        count = len(prepare(build(DataConfig, {"data": words["data"]}))[0]["train"]) // words["batch_size"]
-        epochs = max(1, -(-steps // max(1, count)))
-        config = build(TrainConfig, words, {"epochs": epochs, "steps_per_epoch": max(1, steps // epochs)})
-        print(pretrain(config))
+        print(pretrain(build(TrainConfig, words), steps))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

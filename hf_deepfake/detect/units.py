@@ -53,7 +53,7 @@ def find_units(words: Sequence[str]) -> list[Unit]:
             data set on the Hub. The latter are read as they are judged: no shard is stored, and each is a unit.
 
     Returns:
-        Units, in the order of `words`.
+        Units: the files of all words in their order, then the shards.
 
     Raises:
         InputError: a word names nothing, or a data set that cannot be read.
