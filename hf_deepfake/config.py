@@ -32,7 +32,7 @@ GROUPS = {
     "flip": "augmentation of training pictures",
     "monitor": "the epoch that is kept",
     "explained": "the maps of where the net looks",
-    "data_license": "publishing",
+    "half": "publishing",
     "mixed_precision": "machine",
 }
 """Headings of the options, by the first option of each group."""
@@ -175,6 +175,9 @@ class TrainConfig(DecisionConfig):
         32, "test pictures, half of each class, on which maps are measured: a pass over 60 times as many; 0 is off", 0
     )
 
+    half: bool = option(
+        False, "store the weights in float16, half the size; all figures are then those of the rounded weights"
+    )
     data_license: str = option("", "licence of the pictures, stated in the card")
     push_to_hub: str = option("", "push the finished checkpoint to this OWNER/NAME on the Hub")
     hub_license: str = option("", "the Hub's name of the licence of what is pushed; nobody can choose it for you")

@@ -77,6 +77,7 @@ def export_checkpoint(
     unsure_error: float | None = None,
     face_margin: Margin | None = None,
     data_fingerprint: str | None = None,
+    half: bool = False,
 ) -> Path:
     """Write a net as a checkpoint folder, whole or not at all.
 
@@ -94,12 +95,14 @@ def export_checkpoint(
         unsure_error: largest share of each class that the band lets surely be called wrong, stated in the checkpoint.
         face_margin: how the training pictures were cropped around the face, stated in the checkpoint.
         data_fingerprint: digest of the training data, stated in the checkpoint.
+        half: store the weights in float16; readers calculate in float32 all the same.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: the classifier cannot be folded, or the folder cannot be written (a full disk, for example).
+        InputError: the classifier cannot be folded, a weight is too large for float16, or the folder cannot be
+            written (a full disk, for example).
     """
     folder = Path(folder)
     folded = deepcopy(model).cpu()
@@ -119,6 +122,10 @@ def export_checkpoint(
     weights = {
         name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in folded.state_dict().items()
     }
+    if half:
+        weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+        if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+            raise InputError(f"a weight is larger than float16 holds; export {folder} in float32, without --half")
     written = folder.with_name(f".{folder.name}.{os.getpid()}.new")
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     try:
@@ -227,6 +234,7 @@ def _timm_config(model: Any, image_size: int) -> dict[str, Any]:
         "num_features": model.num_features,
         "label_names": list(LABELS),
         "model_args": model_args(model, image_size),
+        "dtype": "float32",  # transformers would calculate in the precision that the file has
         "pretrained_cfg": {
             **preprocessing,
             "test_input_size": preprocessing["input_size"],

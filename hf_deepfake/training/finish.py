@@ -85,6 +85,7 @@ def finish(
             **asdict(decision),
             face_margin=measure_margin(_sample(data["train"])),
             data_fingerprint=data_report.fingerprint,
+            half=config.half,
         )
         run.record["test_looks"] += 1
         run.save_record()
@@ -97,6 +98,9 @@ def finish(
         )
         for name in JUDGED
     }
+    if config.half:
+        exact = fake_probability(logits / decision.temperature)
+        run.record["rounding"] = _rounding(exact, scores["validation"], decision.operating_point)
     explanations = _explanations(config, accelerator, folded, data["test"], preprocessing)
     table = score_table(data, scores)
     if explanations:
@@ -144,6 +148,12 @@ def _sample(split: Dataset) -> Iterator[PIL.Image.Image]:
     rows = np.linspace(0, len(split) - 1, min(MARGIN_PICTURES, len(split)), dtype=int)
     for image in split.select(rows).cast_column("image", Image(decode=False))["image"]:
         yield open_picture(image["bytes"] or image["path"])
+
+
+def _rounding(exact: np.ndarray, rounded: np.ndarray, operating_point: float) -> dict[str, Any]:
+    """What float16 weights do to P(fake) of validation pictures, (N,) each."""
+    changed = (exact >= operating_point) != (rounded >= operating_point)
+    return {"largest": float(np.abs(exact - rounded).max()), "verdicts": int(changed.sum()), "pictures": len(exact)}
 
 
 def _for_others(record: dict[str, Any]) -> dict[str, Any]:

@@ -85,6 +85,24 @@ def test_unfolded_checkpoint_is_the_net_that_was_exported(model, tmp_path):
         torch.testing.assert_close(loaded.model.state_dict()[name], value, rtol=1e-6, atol=1e-6)
 
 
+def test_half_the_bytes_are_read_in_full_precision(model, folder, tmp_path):
+    half = export_checkpoint(model, tmp_path / "half", image_size=48, half=True)
+    sizes = [(one / "model.safetensors").stat().st_size for one in (folder, half)]
+    assert sizes[1] < 0.52 * sizes[0]
+    for name, value in load_checkpoint(half).model.state_dict().items():
+        assert value.dtype == model.state_dict()[name].dtype
+        torch.testing.assert_close(value, model.state_dict()[name].half().to(value.dtype), rtol=0, atol=0)
+
+
+def test_weights_beyond_float16_are_refused(model, folder):
+    before = (folder / "model.safetensors").read_bytes()
+    with torch.no_grad():
+        model.head.bias[0] = 70_000  # float16 ends at 65,504
+    with pytest.raises(InputError, match=r"larger than float16 holds; export .* in float32"):
+        export_checkpoint(model, folder, image_size=48, half=True)
+    assert (folder / "model.safetensors").read_bytes() == before
+
+
 def test_transform_shows_the_whole_picture(folder):
     picture = Image.new("RGB", (100, 50), "black")
     picture.paste("white", (0, 0, 50, 50))

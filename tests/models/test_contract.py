@@ -15,7 +15,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification, pi
 from hf_deepfake import config
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.models.build import build_model, data_config
-from hf_deepfake.models.checkpoint import export_checkpoint
+from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import final_layer
 
 TEMPERATURE, OPERATING_POINT = 1.7, 0.3
@@ -79,7 +79,7 @@ def verdicts_by_hand(model: nn.Module, pictures: torch.Tensor) -> list[tuple[str
     return [("fake", p) if p > 0.5 else ("real", 1 - p) for p in fake]
 
 
-def check_contract(name: str, image_size: int, folder) -> None:
+def check_contract(name: str, image_size: int, folder, half: bool = False) -> None:
     images = drawn_pictures()
     plain = build_model(name, image_size=image_size, pretrained="off")
     pixels = torch.stack([create_transform(**data_config(plain, image_size))(image) for image in images])
@@ -87,18 +87,26 @@ def check_contract(name: str, image_size: int, folder) -> None:
     expected = verdicts_by_hand(model, pixels)
     assert {label for label, _ in expected} == set(config.LABELS)
 
-    export_checkpoint(model, folder, image_size=image_size, temperature=TEMPERATURE, operating_point=OPERATING_POINT)
+    export_checkpoint(
+        model, folder, image_size=image_size, temperature=TEMPERATURE, operating_point=OPERATING_POINT, half=half
+    )
     assert verdicts_by_hand(model, pixels) == expected, "the export changed the net that it was given"
 
-    def agrees(verdicts: list[tuple[str, float]]) -> None:
+    def agrees(verdicts: list[tuple[str, float]], tolerance: float = 1e-5) -> None:
         assert [label for label, _ in verdicts] == [label for label, _ in expected]
         np.testing.assert_allclose(
-            [score for _, score in verdicts], [score for _, score in expected], rtol=0, atol=1e-5
+            [score for _, score in verdicts], [score for _, score in expected], rtol=0, atol=tolerance
         )
 
     def top(logits: torch.Tensor) -> list[tuple[str, float]]:
         scores, indices = logits.softmax(dim=1).max(dim=1)
         return [(config.LABELS[index], float(score)) for index, score in zip(indices, scores, strict=True)]
+
+    if half:
+        with torch.no_grad():
+            rounded = top(load_checkpoint(folder).model(pixels))
+        agrees(rounded, 0.02)
+        expected = rounded
 
     classify = pipeline("image-classification", model=str(folder), device="cpu")
     agrees([(answer[0]["label"], answer[0]["score"]) for answer in classify(images)])
@@ -121,6 +129,11 @@ def check_contract(name: str, image_size: int, folder) -> None:
 @pytest.mark.parametrize(("name", "image_size"), FAST)
 def test_readers_agree_on_tiny_nets(name, image_size, tmp_path):
     check_contract(name, image_size, tmp_path / "checkpoint")
+
+
+@pytest.mark.parametrize(("name", "image_size"), FAST)
+def test_readers_agree_on_weights_in_half_the_bytes(name, image_size, tmp_path):
+    check_contract(name, image_size, tmp_path / "checkpoint", half=True)
 
 
 @pytest.mark.slow

@@ -99,6 +99,21 @@ def test_the_decision_is_that_of_the_validation_scores(finished):
     assert checkpoint.unsure_band == pytest.approx(expected, abs=1e-5)
 
 
+def test_figures_are_of_the_rounded_weights(faces, tmp_path):
+    done = train(config(faces, tmp_path / "half", model="test_resnet", half=True))
+    scores = pd.read_parquet(done.checkpoint / "scores.parquet")
+    from hf_deepfake.detect.detector import Detector
+
+    pictures = scores[scores["split"] == "validation"]
+    verdicts = Detector.from_pretrained(done.checkpoint)([faces / file for file in pictures["file"]])
+    folded = expit(logit(pictures["score"]) - logit(done.report.checkpoint.operating_point))
+    assert [verdict.fake_probability for verdict in verdicts] == pytest.approx(list(folded), abs=1e-5)
+    rounding = done.report.training["rounding"]
+    assert rounding["pictures"] == len(pictures)
+    assert 0 < rounding["largest"] < 0.01
+    assert f"On {len(pictures)} validation pictures this moves" in (done.checkpoint / "README.md").read_text()
+
+
 def test_a_finished_run_is_not_repeated(finished):
     before = {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*") if path.is_file()}
     again = train(
