@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 import torch
@@ -96,6 +97,7 @@ def test_without_out_nothing_is_written(checkpoint, faces, capsys):
         (["recalibrate", "{checkpoint}", "{faces}", "--criterion", "best", "--out", "x"], "unknown criterion 'best'"),
         (["recalibrate", "{checkpoint}", "{faces}"], "required: --out"),
         (["report", "{faces}"], "cannot read"),
+        (["report", "{checkpoint}", "--notes", "{faces}/none.md"], "cannot be read"),
     ],
 )
 def test_errors_are_one_sentence(checkpoint, faces, capsys, words, message):
@@ -103,6 +105,22 @@ def test_errors_are_one_sentence(checkpoint, faces, capsys, words, message):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_notes_stand_in_the_card(checkpoint, faces, tmp_path):
+    out = tmp_path / "evaluation"
+    assert run("evaluate", checkpoint, faces, "--out", out) == 0
+    for name in ("report.json", "scores.parquet"):
+        shutil.copy(out / name, checkpoint / name)
+    (tmp_path / "notes.md").write_text("### What it cost\n\nTwo hours.\n")
+    assert run("report", checkpoint, "--notes", tmp_path / "notes.md") == 0
+    assert run("report", checkpoint) == 0  # which leaves the notes as they are
+    assert Report.load(checkpoint / "report.json").notes == "### What it cost\n\nTwo hours."
+    card = (checkpoint / "README.md").read_text()
+    assert "\n## Notes\n\n### What it cost\n\nTwo hours.\n\n## Limits\n" in card
+    (tmp_path / "notes.md").write_text("")
+    assert run("report", checkpoint, "--notes", tmp_path / "notes.md") == 0
+    assert "## Notes" not in (checkpoint / "README.md").read_text()
 
 
 def test_a_damaged_report(checkpoint, tmp_path, capsys):

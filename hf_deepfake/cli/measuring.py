@@ -39,7 +39,7 @@ RECALIBRATE_EXAMPLES = """\
 
 REPORT_EXAMPLES = """\
   hf-deepfake report evaluations/faces
-  hf-deepfake report runs/faces/checkpoint"""
+  hf-deepfake report runs/faces/checkpoint --notes what_it_cost.md"""
 
 
 def register(commands: Any) -> None:
@@ -116,6 +116,12 @@ def register(commands: Any) -> None:
         commands, "report", "DIR", "draw figures, page and card again, without pictures", REPORT_EXAMPLES, _report
     )
     report.add_argument("folder", metavar="DIR", type=Path, help="folder with report.json and scores.parquet")
+    report.add_argument(
+        "--notes",
+        metavar="FILE",
+        type=Path,
+        help="Markdown for the card in place of its notes; an empty file ends them",
+    )
 
 
 def _add_places(command: Parser) -> None:
@@ -209,5 +215,10 @@ def _report(given: dict[str, Any]) -> int:
     """`hf-deepfake report`."""
     from hf_deepfake.hub.render import render
 
-    print(render(given["folder"]).summary())
+    file = given["notes"]
+    try:
+        notes = None if file is None else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the notes {file} cannot be read ({error}); give a Markdown file in UTF-8") from error
+    print(render(given["folder"], notes).summary())
     return 0

@@ -178,6 +178,7 @@ class Report:
         explanations: what was measured of its maps, one result for each set and method.
         backends: how exported nets agree with it; empty where none was exported.
         combination: what it was combined of; None for a net that was trained as it is.
+        notes: what its author adds for the card, in Markdown.
         created: UTC, ISO 8601.
         hf_deepfake: version of this package.
         format_version: of the JSON file.
@@ -196,6 +197,7 @@ class Report:
     explanations: list[ExplanationResult] = field(default_factory=list)
     backends: list[BackendResult] = field(default_factory=list)
     combination: Combination | None = None
+    notes: str = ""
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     hf_deepfake: str = field(default_factory=lambda: version("hf-deepfake"))
     format_version: int = FORMAT_VERSION

@@ -1,5 +1,6 @@
 """Make figures, page and card of a report folder anew, from its report and its scores alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,11 +14,12 @@ from hf_deepfake.hub.card import CARD_FILE, build_card
 from hf_deepfake.models.checkpoint import CONFIG_FILE
 
 
-def render(folder: str | Path) -> Report:
+def render(folder: str | Path, notes: str | None = None) -> Report:
     """Draw the figures of a report, write its page and, where it lies in a checkpoint's folder, its card.
 
     Args:
         folder: holds report.json and scores.parquet.
+        notes: Markdown that takes the place of the report's notes; None leaves them as they are.
 
     Returns:
         The report.
@@ -27,6 +29,9 @@ def render(folder: str | Path) -> Report:
     """
     folder = Path(folder)
     report = Report.load(folder / REPORT_FILE)
+    if notes is not None:
+        report = replace(report, notes=notes.strip())
+        report.save(folder / REPORT_FILE)
     figures = draw_figures(report, load_scores(folder / SCORES_FILE), folder)
     with replacing(folder / PAGE_FILE) as temporary:
         page = build_page(report, {name: (folder / name).read_bytes() for name in figures})
