@@ -96,6 +96,8 @@ def pretrain(config: TrainConfig, steps: int) -> Path:
     loaded = load_checkpoint(config.teacher)
     preprocessing = data_config(net, config.image_size)
     model = Matching(net, loaded.model, config.image_size).to(memory_format=torch.channels_last).to(device)
+    if config.compile:
+        model.compile()
     teacher = loaded.model.to(memory_format=torch.channels_last).to(device).eval().requires_grad_(False)
     own = Normalise(preprocessing, device)
     theirs = Normalise(loaded.config["pretrained_cfg"], device)
@@ -168,6 +170,7 @@ def main() -> int:
     parser.add_argument("--batch_size", type=int, default=32, help="pictures a step (default 32)")
     parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate (default .001)")
     parser.add_argument("--degrade", action="store_true", help="degrade the pictures, alike for both nets")
+    parser.add_argument("--compile", action="store_true", help="compile the net: minutes at the start, faster after")
     parser.add_argument("--workers", type=int, help="decoding processes")
     parser.add_argument("--output_dir", required=True, help="folder for start.safetensors and the state")
     words = vars(parser.parse_args())

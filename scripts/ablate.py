@@ -1,0 +1,132 @@
+"""Change one thing of a recipe at a time, with a small net in the place of its own, and say what each change does.
+
+    python scripts/ablate.py --recipe resnet50-robust --data data/ablation/dfdc data/ablation/ciplab \
+        --pretrained efficientnet-lite0-57934424.pth --teacher runs/teacher/checkpoint --output_dir runs/ablation
+
+The test split of the data decides, so give sets of `flagship_data.py`'s folder `ablation`, in which it holds validation
+pictures. Each run is a process of its own; the same command goes on from where it was stopped.
+"""
+
+import argparse
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hf_deepfake.config import DecisionConfig, TrainConfig, build
+from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.combine import METHODS, combine
+from hf_deepfake.evaluation.compare import Comparison, compare, load_candidates
+from hf_deepfake.evaluation.report import REPORT_FILE
+from hf_deepfake.files import make_folder, replacing, write_json
+from hf_deepfake.recipe import read_recipe
+
+BASE = "the recipe"
+
+STAND_IN = {
+    "model": "tf_efficientnet_lite0",
+    "image_size": 96,
+    "first_size": None,
+    "epochs": 2,
+    "steps_per_epoch": 100,
+    "batch_size": 32,
+    "lr": 7e-4,
+    "half": False,
+    "explained": 0,
+    "audit": "off",
+}
+"""What makes a run short enough for ten of them on a CPU; none of it is what is asked."""
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "another seed": {"seed": 1},
+    "pictures shuffled, not in pairs": {"sampling": "shuffle"},
+    "no degradations": {"degrade": False},
+    "no averaged weights (EMA)": {"ema": None},
+    "sources as large as they are": {"source_balance": 0.0},
+    "sources equally often": {"source_balance": 1.0},
+    "a quarter of the fakes self-blended": {"self_blend": 0.25},
+    "pictures that grow from 64 px": {"first_size": 64},
+    "BatchNorm as it was stored": {"freeze_batchnorm": True},
+}
+"""Single changes, by what the table calls them."""
+
+
+def train(folder: Path, options: dict[str, Any]) -> None:
+    """Train in a process of its own, or go on with it."""
+    build(TrainConfig, options)
+    recipe = folder.with_suffix(".yaml")
+    with replacing(recipe) as temporary:
+        temporary.write_text(yaml.safe_dump(options), encoding="utf-8")
+    command = [sys.executable, "-m", "hf_deepfake.cli.main", "train", "--recipe", str(recipe)]
+    command += ["--resume"] if (folder / "run.json").exists() else []
+    done = subprocess.run(command, check=False)
+    if done.returncode:
+        raise InputError(f"{folder} stopped with exit code {done.returncode}; mend it and give the same command again")
+
+
+def table(comparison: Comparison) -> str:
+    """What each change does to the AUC on all pictures and on each source, as Markdown."""
+    sources = sorted(comparison.matrix[BASE])
+    head = ["change", "AUC", *(f"on {source}" for source in sources), "AUC minus the recipe's", "p, corrected"]
+    cells = [head, ["---"] * len(head)]
+    differences = {one.second: one for one in comparison.differences if one.metric == "auc"}
+    for name, result in comparison.results.items():
+        row = [name, str(result.metrics["auc"]), *(str(comparison.matrix[name][source]) for source in sources)]
+        if name == BASE:
+            cells.append([*row, "", ""])
+            continue
+        value = differences[name].value
+        low, high = sorted((-(value.low or 0.0), -(value.high or 0.0)))
+        cells.append([*row, f"{-(value.value or 0.0):.3f} [{low:.3f}, {high:.3f}]", f"{differences[name].p_holm:.2g}"])
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
+
+
+def main() -> int:
+    """Parse the command line; see the module's description."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", required=True, help="what is taken apart")
+    parser.add_argument("--data", required=True, nargs="+", help="sets whose test split holds validation pictures")
+    parser.add_argument("--pretrained", required=True, help="start weights of the net that stands in")
+    parser.add_argument("--teacher", required=True, metavar="CHECKPOINT", help="for the change that adds one")
+    parser.add_argument("--output_dir", required=True, type=Path, help="folder for the runs and the table")
+    words = parser.parse_args()
+    given = {"data": words.data, "pretrained": words.pretrained}
+    try:
+        base = read_recipe(words.recipe).options | STAND_IN | given
+        runs = {BASE: {}} | CHANGES | {"a teacher's opinion for half of each target": {"teacher": words.teacher}}
+        folders = {name: make_folder(words.output_dir) / str(place) for place, name in enumerate(runs)}
+        for name, change in runs.items():
+            if not (folders[name] / "checkpoint" / REPORT_FILE).exists():
+                print(f"\n{name}", flush=True)
+                train(folders[name], base | change | {"output_dir": str(folders[name])})
+        checkpoints = {name: folder / "checkpoint" for name, folder in folders.items()}
+        decision = build(DecisionConfig, {"data": words.data})
+        log_odds, weights = METHODS
+        combined = {
+            "mirrored pictures judged too": ([BASE], log_odds, True),
+            "weights of two seeds averaged": ([BASE, "another seed"], weights, False),
+        }
+        for name, (parts, method, flip) in combined.items():
+            checkpoints[name] = words.output_dir / name.replace(" ", "_")
+            if not (checkpoints[name] / REPORT_FILE).exists():
+                combine(
+                    [str(checkpoints[part]) for part in parts], decision, checkpoints[name], method=method, flip=flip
+                )
+        found = load_candidates(list(checkpoints.values()))
+        comparison = compare([replace(one, name=name) for one, name in zip(found, checkpoints, strict=True)], BASE)
+        text = table(comparison)
+        with replacing(words.output_dir / "table.md") as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+        write_json(words.output_dir / "ablation.json", comparison.to_dict())
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print("\n" + text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
