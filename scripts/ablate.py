@@ -48,6 +48,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "sources as large as they are": {"source_balance": 0.0},
     "sources equally often": {"source_balance": 1.0},
     "a quarter of the fakes self-blended": {"self_blend": 0.25},
+    "all fakes self-blended": {"self_blend": 1.0},
     "pictures that grow from 64 px": {"first_size": 64},
     "BatchNorm as it was stored": {"freeze_batchnorm": True},
 }

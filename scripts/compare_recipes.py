@@ -1,36 +1,49 @@
-"""Train recipes on the same pictures for the same number of epochs, and compare what comes out.
+"""Train recipes on the same data with the same budget, and compare what comes out.
 
     python scripts/compare_recipes.py --data dfdc-faces.zip --output_dir runs/recipes --pictures 1600 --epochs 2
+    python scripts/compare_recipes.py --data dfdc/ ciplab/ --output_dir runs/recipes --minutes 5 --also runs/mine
     python scripts/compare_recipes.py ... --recipes compact-cnn resnet50-frozen --weights resnet50=resnet50.pth
 
 Each recipe keeps its net, picture size, batches, augmentation, rates and weights of classes; what is the same for all
-is the data, the pictures of an epoch and the number of epochs. A recipe that trains its classifier alone does so all
-the time, and one with two stages for one epoch. Without --weights a net starts from random weights, since those of
+is the data, the number of epochs, and the pictures of an epoch or the time of training. A recipe that trains its
+classifier alone does so all the time, and one with two stages for one epoch. --also puts runs beside them that were
+trained on the same data otherwise. Without --weights a net starts from random weights, since those of
 ImageNet come from the Hub. The same command goes on from where it was stopped.
 """
 
 import argparse
+import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hf_deepfake.config import DataConfig, TrainConfig, build
+import torch
+from torch.nn import functional
+
+from hf_deepfake.config import LABELS, DataConfig, TrainConfig, build
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.compare import Comparison, compare, load_candidates
 from hf_deepfake.evaluation.evaluate import load_split, score
 from hf_deepfake.evaluation.figures import comparison_figure, save_figure
 from hf_deepfake.evaluation.report import REPORT_FILE, Report
 from hf_deepfake.files import make_folder, replacing, write_json
-from hf_deepfake.models.checkpoint import load_checkpoint
+from hf_deepfake.models.build import build_model, freeze_statistics, unfreeze
+from hf_deepfake.models.checkpoint import checkpoint_name, load_checkpoint
 from hf_deepfake.recipe import read_recipe, recipe_names
+from hf_deepfake.training.device import make_accelerator
+from hf_deepfake.training.stages import make_optimizer, plan_stages
 
 LEFT_OUT = ("demo",)
 """The recipe of the drawn pictures is no system to compare."""
 
 TIMED = 64
 """Test pictures on which serving is timed, from files to scores, in float32."""
+
+PROBE_STEPS = 4
+"""Steps on noise from which a recipe's speed is known; the fastest counts."""
 
 
 def shared_budget(options: dict[str, Any], epochs: int, pictures: int) -> dict[str, int]:
@@ -51,12 +64,52 @@ def shared_budget(options: dict[str, Any], epochs: int, pictures: int) -> dict[s
     return {"head_epochs": head, "epochs": epochs - head, "steps_per_epoch": max(steps, 1)}
 
 
+def pictures_in(config: TrainConfig, minutes: float) -> int:
+    """Pictures that an epoch can have so that a run's steps take some minutes, from steps on noise.
+
+    Args:
+        config: the run, with the epochs that it shall have.
+        minutes: of all epochs together, without validation.
+
+    Returns:
+        How many; what decoding costs beside the net is not counted, so that runs last a little longer.
+    """
+    accelerator = make_accelerator(config)
+    net = build_model(config.model, image_size=config.image_size, drop_rate=config.drop_rate, pretrained="off")
+    net = net.to(accelerator.device, memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
+    pixels = torch.randn(config.batch_size, 3, config.image_size, config.image_size, device=accelerator.device)
+    pixels = pixels.contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(config.batch_size, device=accelerator.device) % len(LABELS)
+    seconds = 0.0
+    for stage in plan_stages(replace(config, steps_per_epoch=1), config.batch_size):
+        unfreeze(net, stage.last_blocks)
+        model, optimizer = accelerator.prepare(net, make_optimizer(net, stage, config))
+        times = []
+        for _ in range(PROBE_STEPS):
+            began = time.perf_counter()
+            model.train()
+            freeze_statistics(net, config.freeze_batchnorm)
+            accelerator.backward(functional.cross_entropy(model(pixels).float(), labels))
+            optimizer.step()
+            optimizer.zero_grad()
+            times.append(time.perf_counter() - began)
+        seconds += stage.epochs * min(times) / config.batch_size
+        accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+        accelerator.free_memory()
+    return int(60 * minutes / seconds)
+
+
 def train(name: str, folder: Path, words: argparse.Namespace) -> None:
     """Train a recipe in a process of its own, or go on with it."""
     options = read_recipe(name).options
-    options |= shared_budget(options, words.epochs, words.pictures)
-    options |= {"data": [words.data], "output_dir": str(folder), "explained": 0, "audit": "off"}
+    options |= {"data": words.data, "output_dir": str(folder), "explained": 0, "audit": "off"}
     options["pretrained"] = words.weights.get(options["model"], "off")
+    options |= shared_budget(options, words.epochs, words.pictures)
+    record = folder / "run.json"
+    if record.exists():
+        options["steps_per_epoch"] = json.loads(record.read_text(encoding="utf-8"))["options"]["steps_per_epoch"]
+    elif words.minutes:
+        options |= shared_budget(options, words.epochs, pictures_in(build(TrainConfig, options), words.minutes))
     build(TrainConfig, options)
     command = [sys.executable, "-m", "hf_deepfake.cli.main", "train"]
     for key, value in options.items():
@@ -64,15 +117,15 @@ def train(name: str, folder: Path, words: argparse.Namespace) -> None:
             command += [f"--{key}"] if value else []
         else:
             command += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
-    command += ["--resume"] if (folder / "run.json").exists() else []
+    command += ["--resume"] if record.exists() else []
     done = subprocess.run(command, check=False)
     if done.returncode:
         raise InputError(f"{name} stopped with exit code {done.returncode}; mend it and give the same command again")
 
 
-def serving_speed(checkpoint: Path, data: str) -> float:
+def serving_speed(checkpoint: Path, data: list[str]) -> float:
     """Images a second from files to scores, the second of two passes."""
-    pictures = load_split(DataConfig(data=(data,)), "test")[0]["test"]
+    pictures = load_split(DataConfig(data=tuple(data)), "test")[0]["test"]
     pictures = pictures.select(range(min(TIMED, len(pictures))))
     loaded = load_checkpoint(checkpoint)
     seconds = 0.0
@@ -94,6 +147,7 @@ def describe(name: str, checkpoint: Path, speed: float) -> dict[str, Any]:
         "parameters": report.checkpoint.parameters,
         "megabytes": (checkpoint / "model.safetensors").stat().st_size / 1e6,
         "training_images_per_second": epochs[-1]["images_per_second"],
+        "training_minutes": sum(epoch["seconds"] for epoch in epochs) / 60,
         "serving_images_per_second": speed,
     }
 
@@ -101,7 +155,8 @@ def describe(name: str, checkpoint: Path, speed: float) -> dict[str, Any]:
 def table(rows: list[dict[str, Any]], comparison: Comparison, best: str) -> str:
     """The recipes by AUC, as Markdown, and what can be said of each against the best."""
     rows = sorted(rows, key=lambda row: -(comparison.results[row["recipe"]].metrics["auc"].value or 0))
-    head = ["recipe", "AUC", "accuracy", "AUC below the best", "start", "px", "M weights", "MB", "training", "serving"]
+    head = ["recipe", "AUC", "accuracy", "AUC below the best", "start", "px", "M weights", "MB", "minutes"]
+    head += ["training", "serving"]
     cells = [head, ["---"] * len(head)]
     for row in rows:
         name, metrics = row["recipe"], comparison.results[row["recipe"]].metrics
@@ -115,6 +170,7 @@ def table(rows: list[dict[str, Any]], comparison: Comparison, best: str) -> str:
                 str(row["image_size"]),
                 f"{row['parameters'] / 1e6:.1f}",
                 f"{row['megabytes']:.0f}",
+                f"{row['training_minutes']:.1f}",
                 f"{row['training_images_per_second']:.1f}",
                 f"{row['serving_images_per_second']:.1f}",
             ]
@@ -135,10 +191,14 @@ def main() -> int:
     """Parse the command line; see the module's description."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     known = [name for name in recipe_names() if name not in LEFT_OUT]
-    parser.add_argument("--data", required=True, help="any source of hf-deepfake")
+    parser.add_argument("--data", required=True, nargs="+", help="any sources of hf-deepfake")
     parser.add_argument("--output_dir", required=True, type=Path, help="folder for the runs and the table")
     parser.add_argument("--recipes", nargs="+", default=known, metavar="NAME", help="default: all systems")
     parser.add_argument("--pictures", type=int, default=1600, help="pictures of an epoch (default 1600)")
+    parser.add_argument("--minutes", type=float, help="of training steps, in place of a number of pictures")
+    parser.add_argument(
+        "--also", nargs="+", default=[], type=Path, metavar="DIR", help="checkpoints to put beside them"
+    )
     parser.add_argument("--epochs", type=int, default=2, help="epochs of both stages together (default 2)")
     parser.add_argument("--weights", nargs="+", default=[], metavar="MODEL=FILE", help="start weights by timm name")
     words = parser.parse_args()
@@ -152,8 +212,10 @@ def main() -> int:
             if not (checkpoint / REPORT_FILE).exists():
                 print(f"\n{name}", flush=True)
                 train(name, folder, words)
-            rows.append(describe(name, checkpoint, serving_speed(checkpoint, words.data)))
             folders.append(checkpoint)
+        folders += [run / "checkpoint" for run in words.also]
+        for checkpoint in folders:
+            rows.append(describe(checkpoint_name(checkpoint), checkpoint, serving_speed(checkpoint, words.data)))
         candidates = load_candidates(folders)
         best = max(candidates, key=lambda one: one.result.metrics["auc"].value or 0).name
         comparison = compare(candidates, best)

