@@ -6,9 +6,8 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/python scripts/demo.py
 
-card: demo
-	cp runs/demo/checkpoint/report.json docs/demo_report.json
-	$(BIN)/python -c "from hf_deepfake import *; print(build_card(Report.load('docs/demo_report.json')), end='')" > model_card.md
+card: .venv/installed
+	$(BIN)/python scripts/show_flagship.py
 
 test: .venv/installed
 	$(BIN)/python -m pytest
@@ -20,7 +19,6 @@ lint: .venv/installed
 	$(BIN)/pydoclint examples hf_deepfake scripts space
 
 serve: .venv/installed
-	@test -n "$$HF_DEEPFAKE_CHECKPOINT" -o -d runs/demo/checkpoint || $(MAKE) demo
 	$(BIN)/python space/app.py
 
 .venv/installed: pyproject.toml constraints.txt

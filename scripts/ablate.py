@@ -29,7 +29,6 @@ BASE = "the recipe"
 STAND_IN = {
     "model": "tf_efficientnet_lite0",
     "image_size": 96,
-    "first_size": None,
     "epochs": 2,
     "steps_per_epoch": 100,
     "batch_size": 32,
@@ -46,11 +45,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "no degradations": {"degrade": False},
     "no averaged weights (EMA)": {"ema": None},
     "sources as large as they are": {"source_balance": 0.0},
-    "sources equally often": {"source_balance": 1.0},
-    "a quarter of the fakes self-blended": {"self_blend": 0.25},
     "all fakes self-blended": {"self_blend": 1.0},
-    "pictures that grow from 64 px": {"first_size": 64},
-    "BatchNorm as it was stored": {"freeze_batchnorm": True},
 }
 """Single changes, by what the table calls them."""
 

@@ -38,7 +38,8 @@ python scripts/pretrain.py --data "$OUT/data/dfdc" "$OUT/data/ciplab" --teacher 
 
 # 5. The flagship.
 train flagship --recipe resnet50-robust --data "$OUT/data/dfdc" "$OUT/data/ciplab" \
-    --pretrained "$OUT/runs/start/start.safetensors" --teacher "$OUT/runs/teacher/checkpoint"
+    --pretrained "$OUT/runs/start/start.safetensors" --teacher "$OUT/runs/teacher/checkpoint" --compile \
+    --data_license "research and non-commercial use (DFDC, CIPLAB), and so are these weights: CC BY-NC 4.0"
 
 # 6. What it is worth: degraded, where it errs, and on sets it never saw.
 checkpoint="$OUT/runs/flagship/checkpoint"

@@ -16,7 +16,7 @@ from hf_deepfake import Detector, InputError
 from hf_deepfake.pictures.open import MAX_BYTES
 
 HERE = Path(__file__).parent
-CHECKPOINT = HERE / "checkpoint" if (HERE / "checkpoint").is_dir() else Path("runs/demo/checkpoint")
+CHECKPOINT = HERE / "checkpoint"
 
 KEPT = 60
 """Age in seconds at which uploads and maps are deleted, by a sweep that comes as often."""
