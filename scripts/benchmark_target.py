@@ -95,7 +95,7 @@ def measure(words: argparse.Namespace) -> dict[str, Any]:
 
 
 def reached(curve: Curve, target: float) -> float | None:
-    """Seconds at which the AUC is reached, on the line between two looks; None if it never is."""
+    """Seconds at which the AUC is reached, on the line between two looks; None if it never is, 0 for chance or less."""
     for (before, low), (after, high) in pairwise([(0.0, 0.5), *curve]):
         if high >= target:
             return before + (after - before) * max(0.0, target - low) / (high - low)
@@ -124,7 +124,8 @@ def compare(words: argparse.Namespace) -> dict[str, Any]:
     for run in runs:
         run["seconds_to_target"] = reached(run["curve"], target)
         seconds = run["seconds_to_target"]
-        said = "never" if seconds is None else f"{seconds:.0f} s, {seconds / slowest:.2f} of the example's time"
+        share = f", {seconds / slowest:.2f} of the example's time" if seconds is not None and slowest else ""
+        said = "never" if seconds is None else f"{seconds:.0f} s{share}"
         print(f"{run['name']}: AUC {target:.3f} after {said}; best {max(value for _, value in run['curve']):.3f}")
     if words.figure:
         save_figure(draw(runs, target), words.figure)
