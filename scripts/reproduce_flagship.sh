@@ -31,6 +31,12 @@ train teacher --data "$OUT/data/blind/dfdc" "$OUT/data/blind/ciplab" --model tf_
 # 3. Single changes of the recipe, on validation pictures.
 python scripts/ablate.py --recipe resnet50-robust --data "$OUT/data/ablation/dfdc" "$OUT/data/ablation/ciplab" \
     --pretrained "$LITE0" --teacher "$OUT/runs/teacher/checkpoint" --output_dir "$OUT/runs/ablation"
+# The recipe (0) against its change to self-blended fakes alone (6), on sets that neither saw.
+for run in 0 6; do
+    hf-deepfake evaluate "$OUT/runs/ablation/$run/checkpoint" "$SETS/gan-vs-photo.zip" "$SETS/format-shortcut.zip" \
+        --split all --out "$OUT/evaluations/unseen/$run"
+done
+hf-deepfake compare "$OUT/evaluations/unseen/0" "$OUT/evaluations/unseen/6"
 
 # 4. A start for the ResNet50, of which no ImageNet weights could be had: the teacher's features.
 python scripts/pretrain.py --data "$OUT/data/dfdc" "$OUT/data/ciplab" --teacher "$OUT/runs/teacher/checkpoint" \
@@ -47,3 +53,8 @@ hf-deepfake evaluate "$checkpoint" "$OUT/data/dfdc" "$OUT/data/ciplab" --robustn
     --out "$OUT/evaluations/flagship"
 hf-deepfake evaluate "$checkpoint" "$SETS/gan-vs-photo.zip" "$SETS/format-shortcut.zip" --split all --into_card \
     --out "$OUT/evaluations/flagship-unseen"
+
+# 7. Ship it, with what its author has to say.
+cp -r "$checkpoint" space/checkpoint
+hf-deepfake report space/checkpoint --notes docs/flagship_notes.md
+make card

@@ -75,7 +75,7 @@ def draw(report: Report, table: pd.DataFrame) -> Figure:
         mild.plot(one.auc.value, place, "o", color=colour, markersize=5)
     names = [f"{one.family.replace('_', ' ')} {one.strength:g}" if one.severity else "clean" for one in conditions]
     mild.set_yticks(range(len(names)), reversed(names))
-    mild.set_xlabel("AUC on all test pictures, 95 % intervals")
+    mild.set(xlim=(0.5, 1), xlabel="AUC on all test pictures, 95 % intervals")
     test = table[table["split"] == "test"]
     for label, (name, colour) in enumerate({"real": REAL, "fake": FAKE}.items()):
         counts, edges = np.histogram(test["score"][test["label"] == label], bins=30, range=(0, 1))
@@ -85,7 +85,7 @@ def draw(report: Report, table: pd.DataFrame) -> Figure:
         scores.axvspan(*report.checkpoint.unsure_band, color=PALE, alpha=0.25, linewidth=0, zorder=0, label="unsure")
     scores.axvline(report.checkpoint.operating_point, color=INK, linewidth=1, linestyle="--", label="threshold")
     scores.set(xlim=(0, 1), xlabel="Score P(fake)", ylabel="Share of the class")
-    scores.legend(loc="upper center", ncols=2, fontsize=9, frameon=False)
+    scores.legend(loc="upper center", ncols=2, fontsize=9, facecolor=GROUND, edgecolor=GROUND, framealpha=1)
     scores.set_ylim(top=1.25 * scores.get_ylim()[1])
     scores.yaxis.set_major_formatter(PercentFormatter(1))
     titles = ("What it finds, by kind of fake", "After a messenger", "What its scores look like")
