@@ -55,6 +55,7 @@ hf-deepfake evaluate "$checkpoint" "$SETS/gan-vs-photo.zip" "$SETS/format-shortc
     --out "$OUT/evaluations/flagship-unseen"
 
 # 7. Ship it, with what its author has to say.
+rm -rf space/checkpoint
 cp -r "$checkpoint" space/checkpoint
 hf-deepfake report space/checkpoint --notes docs/flagship_notes.md
 make card
