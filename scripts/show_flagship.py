@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import roc_curve
 
 from hf_deepfake.evaluation.bootstrap import roc_band
-from hf_deepfake.evaluation.figures import FAKE, GROUND, INK, MARK, PALE, REAL, save_figure
+from hf_deepfake.evaluation.figures import FAKE, GROUND, INK, MARK, PALE, REAL, dress, save_figure
 from hf_deepfake.evaluation.report import REPORT_FILE, Report
 from hf_deepfake.evaluation.scores import SCORES_FILE, groups_of, load_scores
 from hf_deepfake.files import replacing
@@ -58,6 +58,9 @@ def draw(report: Report, table: pd.DataFrame) -> Figure:
     """
     figure = Figure(figsize=(15.5, 5.2), facecolor=GROUND, layout="constrained")
     roc, mild, scores = figure.subplots(1, 3)
+    dress(roc, "What it finds, by kind of fake", "False alarms: real pictures called fake", "Fakes found")
+    dress(mild, "After a messenger", "AUC on all test pictures, 95 % intervals", "")
+    dress(scores, "What its scores look like", "Score P(fake)", "Share of the class")
     for name, (source, manipulations, colour) in KINDS.items():
         kind = kind_of(table, source, manipulations)
         false, true, _ = roc_curve(kind["label"], kind["score"])
@@ -66,7 +69,7 @@ def draw(report: Report, table: pd.DataFrame) -> Figure:
         label = f"{name}: AUC {np.trapezoid(true, false):.3f}"
         roc.plot(false, true, color=colour, linewidth=1.8, label=label, clip_on=False)
     roc.plot([0, 1], [0, 1], color=PALE, linewidth=1, linestyle="--")
-    roc.set(xlim=(0, 1), ylim=(0, 1), xlabel="False alarms: real pictures called fake", ylabel="Fakes found")
+    roc.set(xlim=(0, 1), ylim=(0, 1))
     roc.legend(loc="lower right", fontsize=9, frameon=False)
     conditions = [one for one in report.robustness if one.mild or not one.severity]
     for place, one in enumerate(reversed(conditions)):
@@ -75,7 +78,7 @@ def draw(report: Report, table: pd.DataFrame) -> Figure:
         mild.plot(one.auc.value, place, "o", color=colour, markersize=5)
     names = [f"{one.family.replace('_', ' ')} {one.strength:g}" if one.severity else "clean" for one in conditions]
     mild.set_yticks(range(len(names)), reversed(names))
-    mild.set(xlim=(0.5, 1), xlabel="AUC on all test pictures, 95 % intervals")
+    mild.set_xlim(0.5, 1)
     test = table[table["split"] == "test"]
     for label, (name, colour) in enumerate({"real": REAL, "fake": FAKE}.items()):
         counts, edges = np.histogram(test["score"][test["label"] == label], bins=30, range=(0, 1))
@@ -84,19 +87,10 @@ def draw(report: Report, table: pd.DataFrame) -> Figure:
     if report.checkpoint.unsure_band:
         scores.axvspan(*report.checkpoint.unsure_band, color=PALE, alpha=0.25, linewidth=0, zorder=0, label="unsure")
     scores.axvline(report.checkpoint.operating_point, color=INK, linewidth=1, linestyle="--", label="threshold")
-    scores.set(xlim=(0, 1), xlabel="Score P(fake)", ylabel="Share of the class")
+    scores.set_xlim(0, 1)
     scores.legend(loc="upper center", ncols=2, fontsize=9, facecolor=GROUND, edgecolor=GROUND, framealpha=1)
     scores.set_ylim(top=1.25 * scores.get_ylim()[1])
     scores.yaxis.set_major_formatter(PercentFormatter(1))
-    titles = ("What it finds, by kind of fake", "After a messenger", "What its scores look like")
-    for axes, title in zip((roc, mild, scores), titles, strict=True):
-        axes.set_facecolor(GROUND)
-        axes.set_title(title, fontsize=12, color=INK, loc="left", pad=10)
-        axes.tick_params(colors=INK, labelsize=9)
-        axes.grid(color="#E4E4DE", linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(PALE)
     return figure
 
 

@@ -201,8 +201,8 @@ def learning_curves_figure(history: Sequence[Mapping[str, Any]], monitor: str, b
     stages = itertools.groupby(history, key=lambda row: row["stage"])
     spans = {name: [row["epoch"] for row in rows] for name, rows in stages}
     x_label = "Epoch (" + ", ".join(f"{name} from {span[0]}" for name, span in spans.items()) + ")"
-    _dress(losses, "Loss", x_label, "Cross-entropy")
-    _dress(metric, f"{title} on validation", x_label, title)
+    dress(losses, "Loss", x_label, "Cross-entropy")
+    dress(metric, f"{title} on validation", x_label, title)
     epochs = [row["epoch"] for row in history]
     curves = [
         (losses, "train_loss", PALE, "train loss"),
@@ -274,7 +274,7 @@ def comparison_figure(results: Mapping[str, SplitResult]) -> Figure:
     figure = _sheet((8.2, 1.7 + 0.3 * len(names)))
     panels = figure.subplots(1, 2, sharey=True)
     for axes, metric, colour in zip(panels, ("auc", "accuracy"), (REAL, FAKE), strict=True):
-        _dress(axes, MAIN_METRICS[metric], "", "")
+        dress(axes, MAIN_METRICS[metric], "", "")
         axes.axvline(0.5, color=PALE, linewidth=1, linestyle="--")
         for place, name in enumerate(names):
             one = results[name].metrics[metric]
@@ -298,11 +298,11 @@ def _panel(size: tuple[float, float], title: str, x_label: str = "", y_label: st
     """A figure of one panel."""
     figure = _sheet(size)
     axes = figure.subplots()
-    _dress(axes, title, x_label, y_label)
+    dress(axes, title, x_label, y_label)
     return figure, axes
 
 
-def _dress(axes: Axes, title: str, x_label: str, y_label: str) -> None:
+def dress(axes: Axes, title: str, x_label: str, y_label: str) -> None:
     """Give a panel the common look."""
     axes.set_facecolor(GROUND)
     axes.set_title(title, fontsize=12, color=INK, loc="left", pad=10)
