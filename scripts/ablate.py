@@ -8,21 +8,19 @@ pictures. Each run is a process of its own; the same command goes on from where 
 """
 
 import argparse
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from hf_deepfake.config import DecisionConfig, TrainConfig, build
+from hf_deepfake.config import DecisionConfig, build
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.combine import METHODS, combine
 from hf_deepfake.evaluation.compare import Comparison, compare, load_candidates
 from hf_deepfake.evaluation.report import REPORT_FILE
 from hf_deepfake.files import make_folder, replacing, write_json
 from hf_deepfake.recipe import read_recipe
+from hf_deepfake.training.apart import train_apart
 
 BASE = "the recipe"
 
@@ -48,19 +46,6 @@ CHANGES: dict[str, dict[str, Any]] = {
     "all fakes self-blended": {"self_blend": 1.0},
 }
 """Single changes, by what the table calls them."""
-
-
-def train(folder: Path, options: dict[str, Any]) -> None:
-    """Train in a process of its own, or go on with it."""
-    build(TrainConfig, options)
-    recipe = folder.with_suffix(".yaml")
-    with replacing(recipe) as temporary:
-        temporary.write_text(yaml.safe_dump(options), encoding="utf-8")
-    command = [sys.executable, "-m", "hf_deepfake.cli.main", "train", "--recipe", str(recipe)]
-    command += ["--resume"] if (folder / "run.json").exists() else []
-    done = subprocess.run(command, check=False)
-    if done.returncode:
-        raise InputError(f"{folder} stopped with exit code {done.returncode}; mend it and give the same command again")
 
 
 def table(comparison: Comparison) -> str:
@@ -97,7 +82,7 @@ def main() -> int:
         for name, change in runs.items():
             if not (folders[name] / "checkpoint" / REPORT_FILE).exists():
                 print(f"\n{name}", flush=True)
-                train(folders[name], base | change | {"output_dir": str(folders[name])})
+                train_apart(base | change | {"output_dir": str(folders[name])})
         checkpoints = {name: folder / "checkpoint" for name, folder in folders.items()}
         decision = build(DecisionConfig, {"data": words.data})
         log_odds, weights = METHODS

@@ -13,7 +13,6 @@ ImageNet come from the Hub. The same command goes on from where it was stopped.
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -33,6 +32,7 @@ from hf_deepfake.files import make_folder, replacing, write_json
 from hf_deepfake.models.build import build_model, freeze_statistics, unfreeze
 from hf_deepfake.models.checkpoint import checkpoint_name, load_checkpoint
 from hf_deepfake.recipe import read_recipe, recipe_names
+from hf_deepfake.training.apart import train_apart
 from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.stages import make_optimizer, plan_stages
 
@@ -110,17 +110,7 @@ def train(name: str, folder: Path, words: argparse.Namespace) -> None:
         options["steps_per_epoch"] = json.loads(record.read_text(encoding="utf-8"))["options"]["steps_per_epoch"]
     elif words.minutes:
         options |= shared_budget(options, words.epochs, pictures_in(build(TrainConfig, options), words.minutes))
-    build(TrainConfig, options)
-    command = [sys.executable, "-m", "hf_deepfake.cli.main", "train"]
-    for key, value in options.items():
-        if isinstance(value, bool):
-            command += [f"--{key}"] if value else []
-        else:
-            command += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
-    command += ["--resume"] if record.exists() else []
-    done = subprocess.run(command, check=False)
-    if done.returncode:
-        raise InputError(f"{name} stopped with exit code {done.returncode}; mend it and give the same command again")
+    train_apart(options)
 
 
 def serving_speed(checkpoint: Path, data: list[str]) -> float:
