@@ -130,12 +130,14 @@ def describe(name: str, checkpoint: Path, speed: float) -> dict[str, Any]:
     """What the table says of a recipe."""
     report = Report.load(checkpoint / REPORT_FILE)
     epochs, options = report.training["epochs"], report.training["options"]
+    batches = sum(round(one["seconds"] * one["images_per_second"] / options["batch_size"]) for one in epochs)
     return {
         "recipe": name,
         "start": "random" if options["pretrained"] == "off" else options["pretrained"],
         "image_size": report.checkpoint.image_size,
         "parameters": report.checkpoint.parameters,
         "megabytes": (checkpoint / "model.safetensors").stat().st_size / 1e6,
+        "pictures": batches * options["batch_size"],
         "training_images_per_second": epochs[-1]["images_per_second"],
         "training_minutes": sum(epoch["seconds"] for epoch in epochs) / 60,
         "serving_images_per_second": speed,
@@ -145,8 +147,11 @@ def describe(name: str, checkpoint: Path, speed: float) -> dict[str, Any]:
 def table(rows: list[dict[str, Any]], comparison: Comparison, best: str) -> str:
     """The recipes by AUC, as Markdown, and what can be said of each against the best."""
     rows = sorted(rows, key=lambda row: -(comparison.results[row["recipe"]].metrics["auc"].value or 0))
-    head = ["recipe", "AUC", "accuracy", "AUC below the best", "start", "px", "M weights", "MB", "minutes"]
-    head += ["training", "serving"]
+    cells_of = {row["recipe"]: comparison.matrix[row["recipe"]] for row in rows}
+    sources = sorted(set.intersection(*map(set, cells_of.values())))
+    sources = sources if len(sources) > 1 else []  # of one source, its AUC is said already
+    head = ["recipe", "AUC", *(f"on {source}" for source in sources), "accuracy", "AUC below the best", "start", "px"]
+    head += ["M weights", "MB", "pictures", "minutes", "training", "serving"]
     cells = [head, ["---"] * len(head)]
     for row in rows:
         name, metrics = row["recipe"], comparison.results[row["recipe"]].metrics
@@ -154,12 +159,14 @@ def table(rows: list[dict[str, Any]], comparison: Comparison, best: str) -> str:
             [
                 name,
                 str(metrics["auc"]),
+                *(str(cells_of[name][source]) for source in sources),
                 str(metrics["accuracy"]),
                 "" if name == best else _below(comparison, best, name),
                 row["start"],
                 str(row["image_size"]),
                 f"{row['parameters'] / 1e6:.1f}",
                 f"{row['megabytes']:.0f}",
+                f"{row['pictures']:,}",
                 f"{row['training_minutes']:.1f}",
                 f"{row['training_images_per_second']:.1f}",
                 f"{row['serving_images_per_second']:.1f}",

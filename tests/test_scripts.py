@@ -65,7 +65,7 @@ def test_recipes_are_compared_and_not_trained_twice(faces, tmp_path):
     assert table in done.stdout
     assert len(table.splitlines()) == 4
     assert "| compact-cnn |" in table
-    assert "| 128 | 8.4 | 34 | 0." in table
+    assert "| 128 | 8.4 | 34 | 32 | 0." in table
     comparison = json.loads((tmp_path / "runs" / "comparison.json").read_text())
     assert {row["recipe"] for row in comparison["recipes"]} == {"compact-cnn", "simple-cnn"}
     weights = tmp_path / "runs" / "simple-cnn" / "checkpoint" / "model.safetensors"
