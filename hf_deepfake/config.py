@@ -155,8 +155,11 @@ class TrainConfig(DecisionConfig):
     rotate: float = option(0.0, "largest rotation, degrees", 0.0, 180.0)
     colour: float = option(0.2, "largest change of brightness, contrast and saturation, as a share; 0 is off", 0.0, 1.0)
 
-    degrade: bool = option(
-        False, "degrade training pictures: none to three of 31 kinds (JPEG, blur, noise, weather ...), any severity"
+    degrade: float = option(
+        0.0,
+        "share of training pictures degraded: one to three of 31 kinds (JPEG, blur, noise, weather ...), any severity",
+        0.0,
+        1.0,
     )
 
     self_blend: float = option(

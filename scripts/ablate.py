@@ -40,7 +40,7 @@ STAND_IN = {
 CHANGES: dict[str, dict[str, Any]] = {
     "another seed": {"seed": 1},
     "pictures shuffled, not in pairs": {"sampling": "shuffle"},
-    "no degradations": {"degrade": False},
+    "no degradations": {"degrade": 0},
     "no averaged weights (EMA)": {"ema": None},
     "sources as large as they are": {"source_balance": 0.0},
     "all fakes self-blended": {"self_blend": 1.0},

@@ -140,7 +140,7 @@ def benchmark_training(words: argparse.Namespace) -> None:
         train = few["train"]
         ways: dict[str, Callable[[], float]] = {
             "ours": lambda: ours(config, few),
-            "ours, degraded": lambda: ours(replace(config, degrade=True), few),
+            "ours, degraded": lambda: ours(replace(config, degrade=0.75), few),
             "ours, from memory": lambda: from_memory(config, few),
             "transformers": lambda: theirs(transformers_example(config, train, workers, 2 * words.steps), config),
             "timm": lambda: theirs(timm_script(config, train, workers, reduced=False), config),

@@ -104,7 +104,7 @@ def pretrain(config: TrainConfig, steps: int) -> Path:
     train = prepare(config)[0]["train"]
     augment = Augment(config, own)
     batches = StepBatches(Share(config.batch_size))
-    change = Degrade(config.seed) if config.degrade else None
+    change = Degrade(config.seed, share=config.degrade) if config.degrade else None
     workers = default_workers(1) if config.workers is None else config.workers
     pictures = Pictures(train, preprocessing, reduced=True, change=change)
     loader = make_loader(pictures, batches, workers, pin_memory=device.type == "cuda")
@@ -169,7 +169,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=3000, help="optimiser steps (default 3000)")
     parser.add_argument("--batch_size", type=int, default=32, help="pictures a step (default 32)")
     parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate (default .001)")
-    parser.add_argument("--degrade", action="store_true", help="degrade the pictures, alike for both nets")
+    parser.add_argument("--degrade", type=float, default=0.0, help="share of pictures degraded, alike for both nets")
     parser.add_argument("--compile", action="store_true", help="compile the net: minutes at the start, faster after")
     parser.add_argument("--workers", type=int, help="decoding processes")
     parser.add_argument("--output_dir", required=True, help="folder for start.safetensors and the state")

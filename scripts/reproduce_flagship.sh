@@ -26,7 +26,7 @@ train() { # NAME OPTIONS...: start a run, or go on with it
 # 2. The teacher: a small net with ImageNet weights. It never sees the test pictures, nor does anything before step 5.
 train teacher --data "$OUT/data/blind/dfdc" "$OUT/data/blind/ciplab" --model tf_efficientnet_lite0 \
     --pretrained "$LITE0" --image_size 128 --drop_rate .2 --epochs 4 --steps_per_epoch 425 --lr 7e-4 \
-    --sampling paired --source_balance .5 --degrade --ema .998 --explained 0 --audit off --compile
+    --sampling paired --source_balance .5 --degrade .75 --ema .998 --explained 0 --audit off --compile
 
 # 3. Single changes of the recipe, on validation pictures.
 python scripts/ablate.py --recipe resnet50-robust --data "$OUT/data/ablation/dfdc" "$OUT/data/ablation/ciplab" \
@@ -51,7 +51,7 @@ hf-deepfake compare "$OUT/evaluations/one-out/0" "$OUT/evaluations/one-out/dfdc-
 
 # 4. A start for the ResNet50, of which no ImageNet weights could be had: the teacher's features.
 python scripts/pretrain.py --data "$OUT/data/dfdc" "$OUT/data/ciplab" --teacher "$OUT/runs/teacher/checkpoint" \
-    --image_size 112 --batch_size 64 --steps 850 --lr 1.4e-3 --degrade --compile --output_dir "$OUT/runs/start"
+    --image_size 112 --batch_size 64 --steps 850 --lr 1.4e-3 --degrade .75 --compile --output_dir "$OUT/runs/start"
 
 # 5. The flagship; and the same once more from where it ended, which is not shipped (docs/flagship.md).
 recipe() { # NAME START OPTIONS...

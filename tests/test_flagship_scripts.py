@@ -127,7 +127,7 @@ def test_changes_are_held_against_the_recipe(faces, tmp_path, monkeypatch):
     module = script("ablate")
     tiny = {"model": "test_resnet", "image_size": 64, "epochs": 1, "steps_per_epoch": 2, "batch_size": 8, "workers": 0}
     monkeypatch.setattr(module, "STAND_IN", module.STAND_IN | tiny)
-    monkeypatch.setattr(module, "CHANGES", {"another seed": {"seed": 1}, "no degradations": {"degrade": False}})
+    monkeypatch.setattr(module, "CHANGES", {"another seed": {"seed": 1}, "no degradations": {"degrade": 0}})
     words = ["--recipe", "resnet50-robust", "--data", str(faces), "--pretrained", "off"]
     words += ["--output_dir", str(tmp_path / "runs")]
     build_teacher(faces, tmp_path / "teacher")

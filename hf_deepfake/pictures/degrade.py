@@ -97,7 +97,7 @@ def degrade(image: Image.Image, family: str, severity: int, seed: int | tuple[in
 
 
 def degrade_at_random(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Degrade a training picture: none to three different families in any order, each of any severity.
+    """Degrade a training picture: one to three different families in any order, each of any severity.
 
     Args:
         image: RGB.
@@ -107,7 +107,7 @@ def degrade_at_random(image: Image.Image, rng: np.random.Generator) -> Image.Ima
         RGB, of the same size.
     """
     names = list(FAMILIES)
-    for place in rng.permutation(len(names))[: rng.integers(MOST + 1)]:
+    for place in rng.permutation(len(names))[: rng.integers(1, MOST + 1)]:
         kind = FAMILIES[names[place]]
         image = kind.apply(image, kind.strengths[rng.integers(len(SEVERITIES))], rng)
     return image
@@ -121,15 +121,18 @@ class Degrade:
         seed: of the run; with a picture's index it seeds all that is drawn, so that neither the class of a picture
             nor the order of pictures has a say.
         condition: a family and a severity; None draws for each picture.
+        share: of pictures that are degraded, 0 to 1.
     """
 
     seed: int
     condition: tuple[str, int] | None = None
+    share: float = 1.0
 
     def __call__(self, image: Image.Image, index: int) -> Image.Image:
         """Degrade a picture by its index."""
         if self.condition is None:
-            return degrade_at_random(image, np.random.default_rng((self.seed, index)))
+            rng = np.random.default_rng((self.seed, index))
+            return degrade_at_random(image, rng) if rng.random() < self.share else image
         return degrade(image, *self.condition, seed=(self.seed, index))
 
 

@@ -102,7 +102,7 @@ class Loop:
             train,
             data_config,
             reduced=True,
-            change=Degrade(config.seed) if config.degrade else None,
+            change=Degrade(config.seed, share=config.degrade) if config.degrade else None,
             blend_seed=config.seed if config.self_blend else None,
         )
         self.loader = make_loader(pictures, self.batches, self.workers, pin_memory=self.device.type == "cuda")

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.stats import chi2_contingency
+from scipy.stats import binomtest, chi2_contingency
 
 from hf_deepfake.errors import InputError
 from hf_deepfake.pictures import degradations as changes
@@ -133,7 +133,7 @@ def test_both_classes_are_degraded_alike(monkeypatch, of_a_class):
         for name, kind in FAMILIES.items()
     }
     monkeypatch.setattr("hf_deepfake.pictures.degrade.FAMILIES", families)
-    change = Degrade(seed=0)
+    change = Degrade(seed=0, share=0.75)
     for index in range(6000):
         drawn.clear()
         change(FLAT, index)
@@ -145,7 +145,7 @@ def test_both_classes_are_degraded_alike(monkeypatch, of_a_class):
     assert chi2_contingency(counts).pvalue > 0.01
 
 
-def test_training_pictures_get_none_to_three_of_all_families(monkeypatch):
+def test_training_pictures_get_one_to_three_of_all_families(monkeypatch):
     calls = []
     families = {
         name: type(kind)(lambda image, strength, rng, name=name: calls[-1].append(name) or image, kind.strengths, "")
@@ -157,13 +157,22 @@ def test_training_pictures_get_none_to_three_of_all_families(monkeypatch):
         degrade_at_random(FLAT, np.random.default_rng(seed))
     counts = np.bincount([len(names) for names in calls])
     assert len(counts) == 4
-    assert counts.min() > 900
+    assert counts[0] == 0
+    assert counts[1:].min() > 1200
     assert all(len(set(names)) == len(names) for names in calls)
     drawn = [name for names in calls for name in names]
     assert set(drawn) == set(FAMILIES)
     first = np.array([[names[0] == name for name in FAMILIES] for names in calls if names]).sum(axis=0)
     last = np.array([[names[-1] == name for name in FAMILIES] for names in calls if names]).sum(axis=0)
     assert chi2_contingency([first, last]).pvalue > 0.01  # the order is random too
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_a_share_of_pictures_is_degraded(share, monkeypatch):
+    monkeypatch.setattr("hf_deepfake.pictures.degrade.degrade_at_random", lambda image, rng: None)
+    change = Degrade(seed=0, share=share)
+    kept = sum(change(FLAT, index) is FLAT for index in range(4000))
+    assert binomtest(kept, 4000, 1 - share).pvalue > 0.01
 
 
 def test_an_index_decides_and_nothing_else(picture):

@@ -9,7 +9,7 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.training.apart import train_apart
 
 TINY = {"model": "test_resnet", "pretrained": "off", "image_size": 64, "epochs": 1, "steps_per_epoch": 2}
-TINY |= {"batch_size": 8, "workers": 0, "explained": 0, "audit": "off", "degrade": False}
+TINY |= {"batch_size": 8, "workers": 0, "explained": 0, "audit": "off", "degrade": 0.0}
 
 
 def test_a_wrong_option_starts_nothing(tmp_path):
@@ -31,6 +31,6 @@ def test_a_run_is_kept_with_its_options(faces, tmp_path):
     train_apart(options)
     assert yaml.safe_load((tmp_path / "run.1.yaml").read_text()) == options
     record = json.loads((tmp_path / "run.1" / "run.json").read_text())
-    assert record["options"]["degrade"] is False
+    assert record["options"]["degrade"] == 0
     assert len(record["epochs"]) == 1
     assert (tmp_path / "run.1" / "checkpoint" / "report.json").exists()

@@ -139,7 +139,7 @@ def stop_at(monkeypatch, step, number=signal.SIGTERM):
     ("step", "changes"),
     [
         (2, {}),
-        (4, {"workers": 2, "degrade": True}),
+        (4, {"workers": 2, "degrade": 0.5}),
         (3, {"ema": 0.9, "mixup": 0.2, "cutmix": 0.5, "model": "test_resnet"}),
         (2, {"first_size": 32, "model": "test_resnet"}),
         (
