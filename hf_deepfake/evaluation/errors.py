@@ -11,6 +11,9 @@ from hf_deepfake.evaluation.metrics import Counts, Floats
 from hf_deepfake.evaluation.result import Metric
 from hf_deepfake.evaluation.scores import groups_of
 
+UNTOUCHED = "train on more real pictures like those"
+"""The hint where the pictures of a manipulation are all real."""
+
 SMALLEST = 10
 """Pictures below which a group is left out: its interval would span nearly everything."""
 
@@ -126,7 +129,8 @@ def group_errors(table: pd.DataFrame, attributes: pd.DataFrame, threshold: float
             false_alarms=values[1],
             misses=values[2],
             excess=values[3],
-            hint=hint,
+            # Data may name what was not done to real pictures, too.
+            hint=UNTOUCHED if name == "manipulation" and not (members & fake).any() else hint,
         )
         for (name, value, hint, members), values in zip(named, metrics, strict=True)
     ]

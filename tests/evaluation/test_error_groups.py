@@ -65,6 +65,13 @@ def test_manipulation_and_small_groups():
     assert worst_groups(groups) == groups[:1]
 
 
+def test_a_manipulation_of_real_pictures_alone():
+    labels, kinds = [0] * 40 + [1] * 20, [None] * 20 + ["untouched"] * 20 + ["swap"] * 20
+    scores = [0.1] * 20 + [0.9] * 40
+    groups = group_errors(make_table(labels, scores, manipulation=kinds), pd.DataFrame(index=range(60)), 0.5)
+    assert by_value(groups, "manipulation")["untouched"].hint == "train on more real pictures like those"
+
+
 @pytest.mark.parametrize("place", range(4))
 def test_hints_say_which_way(place):
     values = np.repeat([1.0, 2, 3, 4, 5, 6, 7, 8], 10)
