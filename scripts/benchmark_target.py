@@ -96,9 +96,11 @@ def measure(words: argparse.Namespace) -> dict[str, Any]:
 
 def reached(curve: Curve, target: float) -> float | None:
     """Seconds at which the AUC is reached, on the line between two looks; None if it never is, 0 for chance or less."""
+    if target <= 0.5:
+        return 0.0
     for (before, low), (after, high) in pairwise([(0.0, 0.5), *curve]):
         if high >= target:
-            return before + (after - before) * max(0.0, target - low) / (high - low)
+            return before + (after - before) * (target - low) / (high - low)
     return None
 
 

@@ -126,9 +126,9 @@ def test_ways_are_held_against_the_example_s_best(faces, tmp_path):
         done = subprocess.run([*script, *words], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     words = ["--draw", tmp_path / "ours.json", tmp_path / "theirs.json", "--out", tmp_path / "all.json"]
-    done = subprocess.run(
-        [*script, *words, "--figure", tmp_path / "all.png"], capture_output=True, text=True, check=True
-    )
+    words += ["--figure", tmp_path / "all.png"]
+    done = subprocess.run([*script, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "all.json").read_text())
     ours, theirs = result["ways"]
     assert ours["name"] == "ours, 96 px growing to 160"
@@ -139,15 +139,16 @@ def test_ways_are_held_against_the_example_s_best(faces, tmp_path):
         assert figure.width > 600
 
 
-def test_an_example_that_learns_nothing_is_no_measure(tmp_path):
-    for name, curve in (("transformers' example", [[5.0, 0.4]]), ("ours", [[3.0, 0.45], [6.0, 0.6]])):
+@pytest.mark.parametrize("value", [0.4, 0.5])
+def test_an_example_that_learns_nothing_is_no_measure(tmp_path, value):
+    for name, curve in (("transformers' example", [[5.0, value]]), ("ours", [[3.0, 0.45], [6.0, 0.6]])):
         run = {"name": name, "model": "test_resnet", "steps": 2, "curve": curve}
         (tmp_path / f"{name[:4]}.json").write_text(json.dumps(run))
     words = ["--draw", tmp_path / "tran.json", tmp_path / "ours.json", "--out", tmp_path / "all.json"]
     script = ROOT / "scripts" / "benchmark_target.py"
     done = subprocess.run([sys.executable, script, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "ours: AUC 0.400 after 0 s; best 0.600" in done.stdout
+    assert f"ours: AUC {value:.3f} after 0 s; best 0.600" in done.stdout
 
 
 @pytest.mark.slow
