@@ -44,6 +44,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "no averaged weights (EMA)": {"ema": None},
     "sources as large as they are": {"source_balance": 0.0},
     "all fakes self-blended": {"self_blend": 1.0},
+    "half of the fakes self-blended": {"self_blend": 0.5},
 }
 """Single changes, by what the table calls them."""
 
