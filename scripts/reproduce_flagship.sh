@@ -53,14 +53,28 @@ hf-deepfake compare "$OUT/evaluations/one-out/0" "$OUT/evaluations/one-out/dfdc-
 python scripts/pretrain.py --data "$OUT/data/dfdc" "$OUT/data/ciplab" --teacher "$OUT/runs/teacher/checkpoint" \
     --image_size 112 --batch_size 64 --steps 850 --lr 1.4e-3 --degrade .75 --compile --output_dir "$OUT/runs/start"
 
-# 5. The flagship; and the same once more from where it ended, which is not shipped (docs/flagship.md).
+# 5. The recipe, the same once more from where it ended, then at lower rates with fewer pictures degraded (beside it with
+#    BatchNorm frozen and another seed, and the average of both), and so once more, with less of the teacher's opinion:
+#    the flagship. Beside that, at 160 px with none of it. Validation chose.
 recipe() { # NAME START OPTIONS...
     train "$1" --recipe resnet50-robust --data "$OUT/data/dfdc" "$OUT/data/ciplab" --pretrained "$2" \
         --teacher "$OUT/runs/teacher/checkpoint" --compile "${@:3}" \
         --data_license "research and non-commercial use (DFDC, CIPLAB), and so are these weights: CC BY-NC 4.0"
 }
-recipe flagship "$OUT/runs/start/start.safetensors"
-recipe longer "$OUT/runs/flagship/best.safetensors" --steps_per_epoch 580
+third() { # NAME OPTIONS...
+    recipe "$1" "$OUT/runs/second/best.safetensors" --epochs 5 --steps_per_epoch 560 --lr 2.5e-4 --degrade .4 "${@:2}"
+}
+fourth() { # NAME OPTIONS...
+    recipe "$1" "$OUT/runs/third/best.safetensors" --lr 2.5e-4 --degrade .3 "${@:2}"
+}
+recipe first "$OUT/runs/start/start.safetensors"
+recipe second "$OUT/runs/first/best.safetensors" --steps_per_epoch 580
+third third --seed 1
+third frozen --seed 2 --freeze_batchnorm
+[ -d "$OUT/runs/average" ] || hf-deepfake combine "$OUT/runs/third/checkpoint" "$OUT/runs/frozen/checkpoint" \
+    --method weights --data "$OUT/data/dfdc" "$OUT/data/ciplab" --out "$OUT/runs/average"
+fourth flagship --epochs 5 --steps_per_epoch 500 --teacher_share .3 --seed 3
+fourth larger --image_size 160 --steps_per_epoch 400 --teacher "" --seed 4
 
 # 6. What it is worth: degraded, where it errs, and on sets it never saw.
 checkpoint="$OUT/runs/flagship/checkpoint"
@@ -74,7 +88,7 @@ weights=("resnet50=$OUT/runs/start/start.safetensors" "resnet50_dense512=$OUT/ru
     "tf_efficientnet_lite0=$LITE0")
 python scripts/compare_recipes.py --data "$OUT/data/dfdc" "$OUT/data/ciplab" --minutes 7 --recipes resnet50-robust \
     self-blended deepdetect-resnet50 resnet50-dense512 resnet50-frozen simple-cnn compact-cnn cnn5 resnet18-gradcam \
-    xception-frozen --weights "${weights[@]}" --also "$OUT/runs/flagship" "$OUT/runs/longer" \
+    xception-frozen --weights "${weights[@]}" --also "$OUT/runs/first" "$OUT/runs/flagship" \
     --output_dir "$OUT/runs/known"
 # The recipe against self-blended images on sets that neither saw.
 for run in resnet50-robust self-blended; do
