@@ -108,6 +108,12 @@ class TrainConfig(DecisionConfig):
     pretrained: str = option("hub", "start weights: hub, off, or a local file or folder (timm, torchvision, lukemelas)")
     image_size: int = option(224, "side of the square input, px", 32, 1024)
     drop_rate: float = option(0.0, "dropout before the classifier", 0.0, 0.9)
+    adapter: Literal["none", "layernorm", "batchnorm", "lora", "osf"] = option(
+        "none", "freeze the backbone but for an adapter (PEFT): its normalisation layers, low-rank additions, or none"
+    )
+    adapter_rank: int | None = option(
+        None, "trained rank of each linear layer, for lora (default 8) and osf (default 1)", 1, 1024
+    )
 
     head_epochs: int = option(0, "epochs of the first stage, which trains the classifier alone", 0)
     head_lr: float = option(1e-3, "learning rate of the first stage: a fresh linear layer bears a high one", 0.0)
@@ -216,6 +222,10 @@ class TrainConfig(DecisionConfig):
             raise InputError("push_to_hub needs a licence; add --hub_license, such as cc-by-nc-4.0")
         if not self.push_to_hub and (self.hub_license or self.hub_private or self.push_every):
             raise InputError("nothing is pushed without a repository; add --push_to_hub OWNER/NAME")
+        if self.adapter != "none" and (self.last_blocks is not None or self.layer_decay is not None):
+            raise InputError("an adapter trains parts of every block; leave out last_blocks and layer_decay")
+        if self.adapter_rank is not None and self.adapter not in {"lora", "osf"}:
+            raise InputError("adapter_rank is for the adapters lora and osf; leave it out")
         if self.first_size is not None and self.first_size > self.image_size:
             raise InputError(f"first_size {self.first_size} is more than image_size {self.image_size}; swap them")
         if self.batch_size % self.accumulation:

@@ -15,6 +15,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, reduce
 from datasets import DatasetDict
+from peft import PeftModel
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn import functional
@@ -26,6 +27,7 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fake_probability
 from hf_deepfake.evaluation.metrics import better, compute_metrics
 from hf_deepfake.evaluation.predict import predict_logits
+from hf_deepfake.models.adapters import merged, save_adapter, train_classifier_alone
 from hf_deepfake.models.build import freeze_statistics, unfreeze
 from hf_deepfake.pictures.degrade import Degrade
 from hf_deepfake.training.order import Share, StepBatches, blend_order, epoch_order
@@ -89,7 +91,7 @@ class Loop:
         self.sources = train["source"] if "source" in train.column_names else None
         self.stages = plan_stages(config, len(self._order(0)))
         for stage in self.stages:  # refuses now, not after the first stage, blocks that the net does not have
-            unfreeze(self.net, stage.last_blocks)
+            self.unfreeze(stage)
         if config.first_size is not None:
             _check_size(self.net, config, self.device)
         normalise = Normalise(data_config, self.device)
@@ -143,9 +145,16 @@ class Loop:
 
     def _prepare(self, stage: Stage) -> tuple[nn.Module, Any]:
         """Freeze what the stage freezes and hand model and optimiser to the Accelerator."""
-        unfreeze(self.net, stage.last_blocks)
+        self.unfreeze(stage)
         optimizer = make_optimizer(self.net, stage, self.config)
         return self.accelerator.prepare(self.net, optimizer)
+
+    def unfreeze(self, stage: Stage) -> None:
+        """Let what the stage trains train."""
+        if isinstance(self.net, PeftModel):
+            train_classifier_alone(self.net, stage.last_blocks == 0)
+        else:
+            unfreeze(self.net, stage.last_blocks)
 
     def _epoch(self, stage: Stage, model: nn.Module, optimizer: Any, signals: StopSignals) -> None:
         """The rest of the epoch in hand, then validation, and everything saved."""
@@ -266,7 +275,8 @@ class Loop:
         position.epoch, position.step, position.loss_sum, position.seconds = position.epoch + 1, 0, 0.0, 0.0
         if self.accelerator.is_main_process:
             if is_best:
-                self.run.save_best(judged.state_dict())
+                self.run.save_best(merged(judged).state_dict())
+                save_adapter(judged, self.run.adapter)
             self.run.record |= {"epochs": position.history, "best_epoch": position.best_epoch}
             self.run.save_record()
         self._save_state(optimizer)

@@ -55,6 +55,7 @@ class RunFolder:
         self.state_file = folder / "state.pt"
         self.best_file = folder / "best.safetensors"
         self.checkpoint = folder / "checkpoint"
+        self.adapter = folder / "adapter"
         self.record: dict[str, Any] = {}
 
     @classmethod
@@ -93,7 +94,7 @@ class RunFolder:
         self.folder.mkdir(parents=True, exist_ok=True)
         for item in (self.state_file, self.best_file, self.record_file, self.folder / "maps.jpg"):
             item.unlink(missing_ok=True)
-        for folder in (self.checkpoint, self.folder / "trackers", self.folder / "audit"):
+        for folder in (self.checkpoint, self.adapter, self.folder / "trackers", self.folder / "audit"):
             shutil.rmtree(folder, ignore_errors=True)
 
     def save_record(self) -> None:

@@ -18,7 +18,8 @@ from hf_deepfake.data.load import DataReport, prepare
 from hf_deepfake.data.machine import cpu_name, usable_cores
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.report import Report
-from hf_deepfake.models.build import build_model, data_config, unfreeze
+from hf_deepfake.models.adapters import adapt, merged
+from hf_deepfake.models.build import build_model, data_config
 from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.finish import finish
 from hf_deepfake.training.loop import Loop
@@ -67,6 +68,8 @@ def train(config: TrainConfig) -> TrainResult:
     net = build_model(
         config.model, image_size=config.image_size, drop_rate=config.drop_rate, pretrained=config.pretrained
     )
+    if config.adapter != "none":
+        net = adapt(net, config.adapter, config.adapter_rank, base=config.model)
     with accelerator.main_process_first():  # the others then find unpacked zips and hashes in the cache
         data, data_report = prepare(config)
     _check_data(data_report)
@@ -102,7 +105,7 @@ def train(config: TrainConfig) -> TrainResult:
         _close(run, accelerator, "stopped", began)
         raise
     _close(run, accelerator, "trained", began)
-    report = finish(config, accelerator, run, net, data, data_report, loop.workers)
+    report = finish(config, accelerator, run, merged(net), data, data_report, loop.workers)
     _close(run, accelerator, "finished", time.monotonic())
     accelerator.end_training()
     pushed = publish_run(config, run) if config.push_to_hub and accelerator.is_main_process else None
@@ -165,7 +168,7 @@ def _summary(
     parameters = sum(parameter.numel() for parameter in net.parameters())
     stages = []
     for stage in loop.stages:
-        unfreeze(net, stage.last_blocks)
+        loop.unfreeze(stage)
         trained = sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
         stages.append(
             f"{stage.name}: {stage.epochs} epochs of {stage.steps_per_epoch} steps, "

@@ -1,0 +1,47 @@
+"""Whole runs that train an adapter of a small vision transformer."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hf_deepfake.config import TrainConfig, build
+from hf_deepfake.errors import InputError
+from hf_deepfake.models.adapters import load_adapter
+from hf_deepfake.models.build import build_model
+from hf_deepfake.training.run import train
+
+TINY = {"model": "test_vit", "pretrained": "off", "image_size": 160, "batch_size": 8, "workers": 0, "lr": 1e-3}
+TINY |= {"mixed_precision": "no", "explained": 0, "audit": "off", "epochs": 1, "steps_per_epoch": 3, "seed": 3}
+
+
+def config(faces, folder, **changes):
+    return build(TrainConfig, TINY | {"data": str(faces), "output_dir": str(folder)} | changes)
+
+
+@pytest.mark.parametrize("adapter", ["layernorm", "lora", "osf"])
+def test_a_run_keeps_its_adapter_and_exports_merged_weights(adapter, faces, tmp_path):
+    result = train(config(faces, tmp_path / "run", adapter=adapter, ema=0.5, head_epochs=1))
+    best = load_file(tmp_path / "run" / "best.safetensors")
+    torch.manual_seed(3)
+    base = build_model("test_vit", image_size=160, pretrained="off")
+    assert set(best) == set(base.state_dict())
+    exported = load_file(result.checkpoint / "model.safetensors")
+    assert set(exported) == set(best)
+    # The base on disk is not needed to read the checkpoint; the adapter makes the same weights of it.
+    from accelerate.utils import set_seed
+
+    set_seed(3)
+    again = load_adapter(build_model("test_vit", image_size=160, pretrained="off"), tmp_path / "run" / "adapter")
+    for name, tensor in again.state_dict().items():
+        assert torch.allclose(tensor, best[name], atol=1e-5), name
+    stages = json.loads((tmp_path / "run" / "run.json").read_text())["epochs"]
+    assert [entry["stage"] for entry in stages] == ["classifier", "main"]
+
+
+def test_an_adapter_excludes_what_freezes_blocks(faces, tmp_path):
+    with pytest.raises(InputError, match="an adapter trains parts of every block; leave out last_blocks"):
+        config(faces, tmp_path, adapter="layernorm", last_blocks=2)
+    with pytest.raises(InputError, match="adapter_rank is for the adapters lora and osf"):
+        config(faces, tmp_path, adapter="layernorm", adapter_rank=2)
