@@ -31,8 +31,8 @@ def test_data_and_weights_come_out_of_the_pieces(tmp_path, carry):
         (data / name).parent.mkdir(parents=True, exist_ok=True)
         (data / name).write_bytes(name.encode() * 5000)
     (data / "groups.csv").write_text("file,group\nreal/b,1\nfake/a,1\nfake/absent,2\n")
-    rows = torch.arange(-127, 128).float().repeat(60, 1)  # a channel's largest is 127, so that int8 holds all
-    weights = {"matrix": rows * torch.rand(60, 1), "bias": torch.rand(3), "count": torch.tensor(7)}
+    rows = torch.arange(-127, 128).float().repeat(200, 1)  # a channel's largest is 127, so that int8 holds all
+    weights = {"matrix": rows * torch.rand(200, 1), "bias": torch.rand(3), "count": torch.tensor(7)}
     save_file(weights, tmp_path / "net.safetensors")
     carry("pack", "--data", data, "--weights", f"net={tmp_path / 'net.safetensors'}", "--mib", 0.03, "--out",
           tmp_path / "pieces")  # fmt: skip
