@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hf_deepfake.config import SPLITS
 from hf_deepfake.data.names import normal, split_index
+from hf_deepfake.data.split import SHARES
 
 _NUMBERED = 3
 """Names of one shape (video#, #) that make a series; two where the shape is that of a known data set."""
@@ -20,9 +21,6 @@ _WORDY = 6
 
 _REPEATED = 1.5
 """Pictures for each name: a name that hardly any other picture shares says nothing."""
-
-_LARGEST = 0.5
-"""Share of what is to be split that one group may hold: validation and test get a fifth together."""
 
 # Words that number something else than videos or persons: frames, parts of a download, compressions (c23).
 _NO_VIDEO = re.compile(r"(.*(part|chunk|batch|shard|fold|split|subset)|set|frames?|frm|c|q|crf)", re.IGNORECASE)
@@ -89,8 +87,8 @@ def infer_groups(
     (`aaagqkcdis`, `Aaron_Eckhart`; fewer are rather methods). A name stands for the same group in both classes.
 
     A name of two videos or persons joins both (FaceForensics++ `000_003`: videos 000 and 003; Celeb-DF
-    `id0_id1_0000`: persons id0 and id1), as long as what hangs together so can be split (no group with more than half
-    of the pictures), or keeps to the splits that are given. Where it does not (persons of Celeb-DF nearly all hang
+    `id0_id1_0000`: persons id0 and id1), as long as what hangs together so can be split (three groups, none larger than
+    train is to be), or keeps to the splits that are given. Where it does not (persons of Celeb-DF nearly all hang
     together), the fake stands with its target alone: the person id0; and if given splits do not keep to that either,
     the video (id0_0000, of which id0_id1_0000 shows all but the face).
 
@@ -286,4 +284,6 @@ def _fits(groups: list[str | None], splits: NDArray[np.int8]) -> bool:
         return True
     open_rows = known & (splits <= 0)  # without a split, or in the train of which validation or test is made
     sizes = Counter(group for group, is_open in zip(groups, open_rows, strict=True) if is_open)
-    return not sizes or max(sizes.values()) <= _LARGEST * max((splits <= 0).sum(), 1)
+    everything = (splits <= 0).sum()
+    units = len(sizes) + everything - open_rows.sum()
+    return not sizes or (max(sizes.values()) <= SHARES[0] * everything and units >= len(SPLITS))
