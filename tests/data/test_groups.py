@@ -189,7 +189,7 @@ def test_what_tells_no_group(files):
 
 
 def test_what_the_option_says_counts():
-    files = frames("real/ann", "fake/bob") + ["real/x_1.jpg", "real/x_2.jpg"]
+    files = [*frames("real/ann", "fake/bob"), "real/x_1.jpg", "real/x_2.jpg"]
     assert set(groups(files, how="folder").values()) == {"ann", "bob", None}
     assert groups(files, how="name")["real/x_1.jpg"] == "x"
     videos = frames("real/000", "real/001", "real/002")
