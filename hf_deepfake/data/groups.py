@@ -205,17 +205,13 @@ def _numbered(chains: list[tuple[str, ...]]) -> set[str]:
 
 
 def _wordy(chains: list[tuple[str, ...]]) -> set[str]:
-    """Names that have many siblings."""
+    """Names of several pictures that have many siblings of several pictures."""
     count = Counter(chain[: depth + 1] for chain in chains for depth in range(len(chain)))
     siblings: dict[tuple[str, ...], set[tuple[str, ...]]] = defaultdict(set)
-    for chain in count:
-        siblings[chain[:-1]].add(chain)
-    return {
-        chain[-1]
-        for family in siblings.values()
-        if len(family) >= _WORDY and sum(count[chain] for chain in family) >= _REPEATED * len(family)
-        for chain in family
-    }
+    for chain, pictures in count.items():
+        if pictures > 1:
+            siblings[chain[:-1]].add(chain)
+    return {chain[-1] for family in siblings.values() if len(family) >= _WORDY for chain in family}
 
 
 def _scopes(files: Sequence[str], splits: NDArray[np.int8]) -> list[str]:

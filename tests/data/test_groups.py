@@ -175,7 +175,10 @@ def test_the_only_picture_of_a_video_may_bear_its_bare_name():
         [f"{label}/{n}.jpg" for label in ("real", "fake") for n in range(20)],
         [f"{label}/{label}_{n}.jpg" for label in ("real", "fake") for n in range(20)],
         [f"{label}/img_{n}.jpg" for label in ("real", "fake") for n in range(20)],
-        [f"fake/{level}_{n}_1100.jpg" for n in range(20) for level in ("easy", "mid")],
+        [
+            *(f"fake/{level}_{n}_1100.jpg" for n in range(20) for level in ("easy", "mid")),
+            *(f"fake/{method}_{n:03}.jpg" for n in range(20) for method in ("began", "pggan", "stargan")),
+        ],
         frames("fake/inswapper", "fake/simswap", "fake/stylegan2", "fake/stylegan3", "real/ffhq", count=9),
         frames("fake/Deepfakes/c23", "fake/Face2Face/c40", "fake/FaceSwap/c0", "real/c23", count=9),
         frames("real/part_1", "real/part_2", "real/part_3", "fake/part_1", count=9),
