@@ -34,6 +34,7 @@ class Listing:
         columns: further columns by name, N values each, None where nothing is known.
         unmatched: rows of tables that name no picture of the folder.
         unlabelled: pictures that are left out, for no table of those that say the labels names them.
+        from_tables: whether a table says labels or splits, so that folders alone do not.
         notes: lines that say which tables the labels are from, and which tables are not used.
     """
 
@@ -43,6 +44,7 @@ class Listing:
     columns: dict[str, list[str | None]]
     unmatched: int
     unlabelled: int = 0
+    from_tables: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -135,6 +137,7 @@ def label_files(root: Path, files: list[str], tables: list[str], classes: dict[s
         {name: [values[row] for row in rows] for name, values in said.columns.items()},
         said.unmatched,
         len(files) - len(rows),
+        bool(said.labelled_by or said.tests_listed),
         tuple([f"labels from {', '.join(said.labelled_by)}"] * bool(said.labelled_by) + unused),
     )
 
