@@ -35,7 +35,8 @@ class Said:
         columns: further columns by name, N values each, None where nothing is known.
         unmatched: rows that name no picture.
         labelled_by: tables that labels came from.
-        unused: why each other table was not used.
+        unused: what each table lacks that gives no labels.
+        taken: tables of which anything is used.
         tests_listed: whether there is a list of test videos.
     """
 
@@ -46,6 +47,7 @@ class Said:
     unmatched: int = 0
     labelled_by: list[str] = field(default_factory=list)
     unused: dict[str, str] = field(default_factory=dict)
+    taken: list[str] = field(default_factory=list)
     tests_listed: bool = False
 
 
@@ -89,25 +91,27 @@ def annotate(
         except InputError as error:
             if _must_be_read(path):
                 raise
-            said.unused[path] = str(error)
+            said.unused[path] = _reason(error, root, path)
             continue
         if table.adds_only:
             said.unmatched += _add(added, table, finder)
             continue
         column, rows = _paths(table, finder)
         if column is None:
-            said.unused[path] = f"no column names pictures that are here; its columns are {', '.join(table.columns)}"
+            said.unused[path] = f"names no picture that is here in its columns {', '.join(table.columns)}"
+            continue
+        if (reason := _passed_over(table, known)) is not None:
+            said.unused[path] = reason
             continue
         rows = _sure(table, column, rows, finder, splits)
         labels, candidates = None, label_columns(table.columns, classes)
         try:
-            labels = _labels(table, classes, known)
+            labels = choose_labels(table.columns, classes, path)[1]
         except InputError as error:
-            said.unused[path] = str(error)
+            said.unused[path] = _reason(error, root, path)
             if candidates:
                 not_understood.append(([row for own in rows for row in own], error))
         if labels is not None or table.is_metadata or table.lists_tests:
-            said.unused.pop(path, None)
             said.tests_listed |= table.lists_tests
             _put(said, table, column, rows, labels, {column, *table.path_columns(), *candidates}, finder)
     for touched, error in not_understood:
@@ -162,13 +166,18 @@ def _is_one_video(value: str, rows: list[int], finder: Finder) -> bool:
     return is_video(value) or len({posixpath.dirname(finder.files[row]) for row in rows}) == 1
 
 
-def _labels(table: Table, classes: Mapping[str, int], known: NDArray[np.int8]) -> NDArray[np.int8]:
-    """The labels of a table's rows."""
+def _passed_over(table: Table, known: NDArray[np.int8]) -> str | None:
+    """Why a table that names pictures tells nothing of what they are; None if it may."""
     if "submission" in table.path.lower():
-        raise InputError(f"{table.path} is an example of a submission")
-    if (known >= 0).all() and _SCORES & set(map(normal, table.columns)):
-        raise InputError(f"{table.path} is a table of scores")
-    return choose_labels(table.columns, classes, table.path)[1]
+        return "is an example of a submission"
+    if (known >= 0).all() and not table.is_metadata and _SCORES & set(map(normal, table.columns)):
+        return "is a table of scores"
+    return None
+
+
+def _reason(error: InputError, root: Path, path: str) -> str:
+    """What an error says of a table, without the table's name."""
+    return str(error).replace(f"{root}/", "").removeprefix(f"{path} ")
 
 
 def _put(
@@ -182,6 +191,7 @@ def _put(
 ) -> None:
     """Take over what a table says of its pictures; columns that are used otherwise are no further ones."""
     said.unmatched += _unmatched(table.columns[column], rows)
+    said.taken.append(table.path)
     where = f"{finder.root / table.path}"
     if labels is not None:
         said.labelled_by.append(table.path)

@@ -78,8 +78,8 @@ def crop_set(
     """Crop every picture of a data set to its largest face.
 
     Folders and names stay as they are, but for the names' ends, for all crops are JPEG of one encoding. They are
-    not resized. Columns of tables come to one groups.csv; labels and splits that tables say, to a metadata.csv. What was
-    cropped in an earlier call is not cropped again.
+    not resized. Columns of tables come to one groups.csv; labels and splits that tables say, to a metadata.csv. What
+    was cropped in an earlier call is not cropped again.
 
     Args:
         source: folder or zip with class folders, as `--data` takes it.

@@ -129,7 +129,9 @@ def label_files(root: Path, files: list[str], tables: list[str], classes: dict[s
     labels = _labels(root, files, of_folder[:, 0], said)
     rows = np.flatnonzero(labels >= 0)
     splits = _splits(root, files, of_folder[:, 1], said, rows)
-    unused = [f"{path} is not used ({reason})" for path, reason in said.unused.items()]
+    notes = [f"labels from {', '.join(said.labelled_by)}"] if said.labelled_by else []
+    notes += ["test split from the list of test videos"] if said.tests_listed else []
+    notes += [f"not used: {path} {reason}" for path, reason in said.unused.items() if path not in said.taken]
     return Listing(
         [files[row] for row in rows],
         labels[rows],
@@ -138,7 +140,7 @@ def label_files(root: Path, files: list[str], tables: list[str], classes: dict[s
         said.unmatched,
         len(files) - len(rows),
         bool(said.labelled_by or said.tests_listed),
-        tuple([f"labels from {', '.join(said.labelled_by)}"] * bool(said.labelled_by) + unused),
+        tuple(notes),
     )
 
 
@@ -225,7 +227,7 @@ def _labels(root: Path, files: list[str], of_folder: NDArray[np.int8], said: Sai
         found = ", ".join(f"{folder} ({count})" for folder, count in sorted(counts.items())[:10])
         known_folders = {(posixpath.dirname(file), label) for file, label in zip(files, labels.tolist(), strict=True)}
         known_counts = Counter(LABELS[label] for _, label in known_folders if label >= 0)
-        tables = "; ".join(f"{path}: {reason}" for path, reason in list(said.unused.items())[:3])
+        tables = "; ".join(f"{path} {reason}" for path, reason in list(said.unused.items())[:3])
         raise InputError(
             f"{len(outside)} pictures in {root} lie in no folder that is known as real or fake: {found}"
             f"{', ...' if len(counts) > 10 else ''} (folders known as real: {known_counts['real']}, as "

@@ -143,7 +143,7 @@ def test_bare_numbers_beside_class_folders_are_not_needed(tmp_path):
     found = listed(make_140k(tmp_path, columns=False))
     assert len(found.files) == 12
     assert all(label == ("/fake/" in file) for file, label in labels(found).items())
-    assert "train.csv is not used (train.csv has the labels 0, 1" in " ".join(found.notes)
+    assert "not used: train.csv has the labels 0, 1" in " ".join(found.notes)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_a_table_that_is_not_understood_is_named(tmp_path):
     (tmp_path / "notes.csv").write_text("who,what\nme,x\n")
     (tmp_path / "odd.jsonl").write_text("nothing\n")
     with pytest.raises(
-        InputError, match=r"no table says what they are \(notes\.csv: no column names .* who, what; odd\.jsonl"
+        InputError, match=r"no table says what they are \(notes\.csv names no picture .* who, what; odd\.jsonl"
     ):
         listed(tmp_path)
     table(tmp_path / "labels.csv", {"file": ["1.png", "2.png"], "label": ["cat", "dog"]})
