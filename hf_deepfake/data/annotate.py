@@ -137,6 +137,8 @@ def _paths(table: Table, finder: Finder) -> tuple[str | None, list[list[int]]]:
         rows = finder.find(table.columns[column], posixpath.dirname(table.path))
         if (hits := sum(map(bool, rows))) > best[0]:
             best = hits, column, rows
+        if hits == sum(map(bool, table.columns[column])):
+            break
     return best[1], best[2]
 
 

@@ -1,10 +1,10 @@
 """Which pictures belong together, as far as folders and file names tell: the frames of a video, a person's pictures."""
 
+import posixpath
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,15 +146,16 @@ def _names(files: Sequence[str], classes: Mapping[str, int], how: str) -> list[s
     """The name of the video or person of each picture."""
     if how == "given":
         return [None] * len(files)
-    paths = [PurePosixPath(file) for file in files]
-    chains = {folder: _below_class(folder.parts, classes) for folder in {path.parent for path in paths}}
-    folders = [chains[path.parent] for path in paths]
+    paths = [posixpath.split(file) for file in files]
+    chains = {folder: _below_class(tuple(folder.split("/")), classes) for folder in {folder for folder, _ in paths}}
+    folders = [chains[folder] for folder, _ in paths]
     if how == "folder":
         return [chain[-1] if chain else None for chain in folders]
-    prefixes = [video_prefix(path.stem) for path in paths]
+    stems = [posixpath.splitext(name)[0] for _, name in paths]
+    prefixes = [video_prefix(stem) for stem in stems]
     if how == "name":
         return prefixes
-    stems = [path.stem for path in paths]
+    words = {prefix for prefix in set(prefixes) if prefix and _is_word(prefix, classes)}
     names: list[str | None] = [None] * len(files)
     for series in (_numbered, _wordy):
         free = [place for place, name in enumerate(names) if name is None]
@@ -163,7 +164,7 @@ def _names(files: Sequence[str], classes: Mapping[str, int], how: str) -> list[s
             names[place] = next((part for part in folders[place] if part in good), None)
         free = [place for place in free if names[place] is None]
         meant: list[tuple[str, ...]] = [
-            (prefix,) if (prefix := prefixes[place]) and not _is_word(prefix, classes) else () for place in free
+            (prefix,) if (prefix := prefixes[place]) and prefix not in words else () for place in free
         ]
         good = series(meant)
         for place, parts in zip(free, meant, strict=True):
@@ -175,7 +176,7 @@ def _names(files: Sequence[str], classes: Mapping[str, int], how: str) -> list[s
 def _below_class(parts: tuple[str, ...], classes: Mapping[str, int]) -> tuple[str, ...]:
     """The folders below the class folder, or all where there is none, without those that name a class or split."""
     depth = next((depth for depth, part in enumerate(parts) if normal(part) in classes), -1)
-    return tuple(part for part in parts[depth + 1 :] if not _is_word(part, classes))
+    return tuple(part for part in parts[depth + 1 :] if part and not _is_word(part, classes))
 
 
 def _is_word(name: str, classes: Mapping[str, int]) -> bool:
@@ -219,12 +220,18 @@ def _scopes(files: Sequence[str], splits: NDArray[np.int8]) -> list[str]:
     given = sorted(set(splits.tolist()) - {-1})
     if len(given) < 2:
         return [""] * len(files)
-    bare = ["/".join(part for part in file.split("/") if split_index(part) < 0) for file in files]
+    folders = {folder: _without_split(folder) for folder in {posixpath.dirname(file) for file in files}}
+    bare = [posixpath.join(folders[posixpath.dirname(file)], posixpath.basename(file)) for file in files]
     inside = [{bare[row] for row in np.flatnonzero(splits == split)} for split in given]
     shared = sum(map(len, inside)) - len(set().union(*inside))
     # Frames dealt out at random are in one split each; a tenth leaves room for copies.
     anew = shared > 0.1 * min(map(len, inside))
     return [f"{SPLITS[split]}/" if anew and split >= 0 else "" for split in splits.tolist()]
+
+
+def _without_split(folder: str) -> str:
+    """A folder's path without the parts that name a split."""
+    return "/".join(part for part in folder.split("/") if split_index(part) < 0)
 
 
 def _parsed(names: set[str]) -> dict[str, _Name]:
