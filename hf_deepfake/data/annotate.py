@@ -20,6 +20,7 @@ RESERVED = frozenset({"image", "label", "source"})
 """Columns that every data set has, so that no table may bring them."""
 
 _GROUPS = ("group", "groups", "groupid")
+_VIDEOS = ("video", "videoid", "videoname", "clip", "person", "personid", "identity", "subject", "subjectid")
 _SPLITS = ("split", "subset", "partition", "set")
 _SCORES = frozenset({"score", "scores", "probability", "prob", "prediction", "predicted", "verdict", "logit", "pfake"})
 
@@ -103,7 +104,6 @@ def annotate(
         if (reason := _passed_over(table, known)) is not None:
             said.unused[path] = reason
             continue
-        rows = _sure(table, column, rows, finder, splits)
         labels, candidates = None, label_columns(table.columns, classes)
         try:
             labels = choose_labels(table.columns, classes, path)[1]
@@ -112,6 +112,7 @@ def annotate(
             if candidates:
                 not_understood.append(([row for own in rows for row in own], error))
         if labels is not None or table.is_metadata or table.lists_tests:
+            rows = _sure(table, column, rows, finder, splits, known, labels)
             said.tests_listed |= table.lists_tests
             _put(said, table, column, rows, labels, {column, *table.path_columns(), *candidates}, finder)
     for touched, error in not_understood:
@@ -125,9 +126,9 @@ def annotate(
 
 
 def _must_be_read(path: str) -> bool:
-    """Whether a table is one that people put beside pictures on purpose."""
+    """Whether a table is one that people put beside pictures on purpose; any program writes a metadata.json."""
     table = Table(path, {})
-    return table.adds_only or table.is_metadata
+    return table.adds_only or (table.is_metadata and not path.lower().endswith(".json"))
 
 
 def _paths(table: Table, finder: Finder) -> tuple[str | None, list[list[int]]]:
@@ -143,16 +144,24 @@ def _paths(table: Table, finder: Finder) -> tuple[str | None, list[list[int]]]:
 
 
 def _sure(
-    table: Table, column: str, rows: list[list[int]], finder: Finder, splits: NDArray[np.int8]
+    table: Table,
+    column: str,
+    rows: list[list[int]],
+    finder: Finder,
+    splits: NDArray[np.int8],
+    known: NDArray[np.int8],
+    labels: NDArray[np.int8] | None,
 ) -> list[list[int]]:
-    """The pictures of each row, where a short name means several that of the table's split, or else an error."""
+    """The pictures of each row; of several with a short name that of the table's split and the row's class."""
     values = table.columns[column]
     own_split = _named_split(table)
     sure = []
-    for value, fitting in zip(values, rows, strict=True):
+    for place, (value, fitting) in enumerate(zip(values, rows, strict=True)):
         found = fitting
         if len(found) > 1 and own_split >= 0:
             found = [row for row in fitting if splits[row] == own_split] or fitting
+        if len(found) > 1 and labels is not None:
+            found = [row for row in found if known[row] == labels[place]] or found
         if len(found) > 1 and not _is_one_video(value, found, finder):
             one, other = (finder.files[row] for row in found[:2])
             raise InputError(
@@ -207,7 +216,7 @@ def _put(
     used |= {split or "", ""} | RESERVED
     further = {name: values for name, values in table.columns.items() if name not in used}
     if (groups := _groups(table, column)) is not None:
-        further = {name: values for name, values in further.items() if normal(name) not in _GROUPS}
+        further = {name: values for name, values in further.items() if normal(name) not in _GROUPS + _VIDEOS}
         further["group"] = groups
     for name, values in further.items():
         _put_texts(said.columns, name, rows, values, where, finder)
@@ -281,13 +290,14 @@ def _named_split(table: Table) -> int:
 
 
 def _groups(table: Table, column: str) -> list[str] | None:
-    """The group of each row: given, or the video that a fake was made of (DFDC's `original`); None if not known."""
+    """The group of each row: given, the video that a fake was made of (DFDC's `original`), or the video or person."""
     given = next((own for name in _GROUPS for own in table.columns if normal(own) == name), None)
     if given is not None:
         return table.columns[given]
     originals = next((values for own, values in table.columns.items() if normal(own) == "original"), None)
     if originals is None or not all(MEDIA.search(value) for value in originals if value):
-        return None
+        named = (own for name in _VIDEOS for own in table.columns if normal(own) == name and own != column)
+        return next((table.columns[own] for own in named), None)
     return [
         posixpath.splitext(posixpath.basename((original or own).replace("\\", "/")))[0]
         for original, own in zip(originals, table.columns[column], strict=True)

@@ -351,3 +351,26 @@ def test_one_table_as_a_source(tmp_path):
     table(tmp_path / "data/list.csv", {"file": ["2.png", "3.png"], "label": ["real", "fake"]})
     root, found = list_table(tmp_path / "data/list.csv", CLASSES)
     assert (labels(found), found.unlabelled) == ({"a/2.png": 0, "a/3.png": 1}, 0)
+
+
+def test_a_table_that_is_of_no_use_may_have_short_names(tmp_path):
+    make(tmp_path, "real/1.png", "fake/1.png")
+    table(tmp_path / "landmarks.csv", {"file": ["1.png"], "x": [3]})
+    (tmp_path / "metadata.json").write_text('{"licence": "free", "size": {"n": 2}}')
+    found = listed(tmp_path)
+    assert labels(found) == {"fake/1.png": 1, "real/1.png": 0}
+    assert "not used: landmarks.csv has no label column" in " ".join(found.notes)
+    assert "not used: metadata.json is not a readable JSON file" in " ".join(found.notes)
+
+
+def test_short_names_of_the_class_that_the_row_names(tmp_path):
+    make(tmp_path, "real/1.png", "fake/1.png")
+    table(tmp_path / "t.csv", {"file": ["1.png", "1.png"], "label": ["real", "fake"], "who": ["a", "b"]})
+    assert listed(tmp_path).columns == {"who": ["b", "a"]}
+
+
+@pytest.mark.parametrize("column", ["group", "Group_ID", "video", "video_name", "person", "subject_id"])
+def test_columns_that_give_groups(tmp_path, column):
+    make(tmp_path, "1.png", "2.png")
+    table(tmp_path / "t.csv", {"path": ["1.png", "2.png"], "label": ["real", "fake"], column: ["v1", "v1"]})
+    assert listed(tmp_path).columns == {"group": ["v1", "v1"]}
