@@ -170,7 +170,7 @@ class TrainConfig(DecisionConfig):
 
     degrade: float = option(
         0.0,
-        "share of training pictures degraded: one to three of 31 kinds (JPEG, blur, noise, weather ...), any severity",
+        "share of training pictures degraded: one to three of 33 kinds (JPEG, H.264, blur, noise ...), any severity",
         0.0,
         1.0,
     )

@@ -58,7 +58,7 @@ def test_robustness_is_measured(checkpoint, faces, tmp_path, capsys):
     assert run("evaluate", new, faces, "--robustness", "mild", "--out", out) == 0
     report = Report.load(out / "report.json")
     assert [(one.family, one.severity) for one in report.robustness] == [("clean", 0), *conditions("mild")]
-    assert len(report.robustness) == 14
+    assert len(report.robustness) == 16
     assert "Degraded pictures" in (out / "report.html").read_text()
     assert (out / "robustness.png").is_file()
 

@@ -59,7 +59,7 @@ def register(commands: Any) -> None:
         "--robustness",
         choices=("off", "mild", "full"),
         default="off",
-        help="also degraded: mild is 13 conditions that any messenger brings, full is 31 kinds in 5 severities",
+        help="also degraded: mild is 15 conditions that any messenger brings, full is 33 kinds in 5 severities",
     )
     evaluate.add_argument(
         "--errors",

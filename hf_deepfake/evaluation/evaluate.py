@@ -41,7 +41,7 @@ def evaluate(
         split: "test" for the test split, which is made where a source has no splits, and then holds the same pictures
             as that of a training run on this source; "all" for all pictures, which is right for data of which the
             checkpoint has seen nothing.
-        robustness: also score the pictures degraded: in the 13 conditions of the mild set, or in all 155.
+        robustness: also score the pictures degraded: in the 15 conditions of the mild set, or in all 165.
 
     Returns:
         The report, and the table of scores that it was made of; the same on every process.

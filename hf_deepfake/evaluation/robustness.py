@@ -19,7 +19,7 @@ from hf_deepfake.models.checkpoint import LoadedCheckpoint
 from hf_deepfake.pictures.degrade import FAMILIES, MILD, Degrade, conditions
 
 RESAMPLES = 500
-"""Of each condition: there are 155, and the ends of their intervals need no third digit."""
+"""Of each condition: there are 165, and the ends of their intervals need no third digit."""
 
 CLEAN = "clean"
 

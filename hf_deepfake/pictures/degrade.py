@@ -9,6 +9,7 @@ from PIL import Image
 
 from hf_deepfake.errors import InputError
 from hf_deepfake.pictures import degradations as changes
+from hf_deepfake.pictures import video_compression as video
 from hf_deepfake.pictures import weather
 from hf_deepfake.pictures.degradations import Apply
 
@@ -51,6 +52,8 @@ FAMILIES = {
     "jpeg": Family(changes.jpeg, (90, 75, 60, 40, 30), "quality"),
     "webp": Family(changes.webp, (90, 75, 50, 30, 10), "quality"),
     "double_jpeg": Family(changes.double_jpeg, (90, 75, 60, 40, 30), "quality of the second"),
+    "h264_still": Family(video.h264_still, (18, 23, 28, 34, 40), "CRF"),
+    "h264_clip": Family(video.h264_clip, (18, 23, 28, 34, 40), "CRF"),
     "pixelate": Family(changes.pixelate, (1.5, 2, 3, 4, 6), "side of a square, px"),
     "pooling": Family(changes.pooling, (2, 3, 4, 5, 6), "side of a square, px"),
     "quantise": Family(changes.quantise, (64, 32, 16, 8, 5), "levels"),
@@ -65,9 +68,17 @@ FAMILIES = {
 }
 """All families by name; a higher severity changes more."""
 
-MILD = {"jpeg": (1, 2, 3, 4), "gaussian_blur": (1, 2, 3), "resize": (1, 2, 3), "gaussian_noise": (1, 2, 3)}
-"""What a picture meets on any messenger, by family and severities: JPEG of quality 40 and more, blur of a sigma up to
-1.5 px, a shorter side of 112 px and more, noise up to .05. The worst of these is what a detector has to be good for."""
+MILD = {
+    "jpeg": (1, 2, 3, 4),
+    "h264_still": (2,),
+    "h264_clip": (2,),
+    "gaussian_blur": (1, 2, 3),
+    "resize": (1, 2, 3),
+    "gaussian_noise": (1, 2, 3),
+}
+"""What a picture meets on any messenger, by family and severities: JPEG of quality 40 and more, H.264 of CRF 23, blur
+of a sigma up to 1.5 px, a shorter side of 112 px and more, noise up to .05. The worst of these is what a detector has
+to be good for."""
 
 MOST = 3
 """Degradations of one training picture at most."""

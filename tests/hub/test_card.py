@@ -5,6 +5,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from hf_deepfake.evaluation.errors import group_errors
+from hf_deepfake.evaluation.html import build_page
 from hf_deepfake.evaluation.report import BackendResult, CheckpointInfo, ExplanationResult, Mean, Report
 from hf_deepfake.evaluation.result import Metric, evaluate_scores
 from hf_deepfake.evaluation.robustness import ConditionResult
@@ -327,6 +328,16 @@ def test_degraded_pictures(report):
         ["| jpeg", "5 (40)"], ["| fog", "1 (40)"], ["| clean", ""],
     ]  # fmt: skip
     assert "(robustness.png)" in text
+
+
+@pytest.mark.parametrize("family", ["jpeg", "h264_clip"])
+def test_the_mild_set_is_called_what_it_was_when_it_was_measured(report, family):
+    metric = Metric(0.8, 0.7, 0.9)
+    results = [ConditionResult("jpeg", 4, 40, *[metric] * 4), ConditionResult(family, 2, 23, *[metric] * 4)]
+    measured = dataclasses.replace(report, robustness=results)
+    for text in (build_card(measured), build_page(measured, {})):
+        assert ("(JPEG of quality 40 and more, H.264 of CRF 23, blur up to" in text) == (family == "h264_clip")
+        assert ("(JPEG of quality 40 and more, blur up to" in text) == (family == "jpeg")
 
 
 def test_what_the_audit_found(report):
