@@ -95,6 +95,7 @@ def test_a_data_set(hub, client, folder):
     assert {row["original"].split("/")[0] for row in rows} == {"real", "fake"}
 
 
+@pytest.mark.slow
 def test_a_model_and_a_space(hub, client, folder, revision):
     options = {
         "data": [str(folder / "faces")], "output_dir": str(folder / "run"), "model": "test_resnet", "pretrained": "off",
