@@ -2,30 +2,34 @@
 
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
+from keep import end_on_signals, own_folder
+
+os.environ["GRADIO_TEMP_DIR"] = str(own_folder())  # gradio reads it when it is imported
+
 import gradio as gr
 from PIL.Image import Image
-from uploads import UploadsOnly, read_upload
-from views import FAILED, describe_error, describe_verdict, list_faces, mark_faces, show_card, show_inspection
+from turns import Turns
+from uploads import BAD_CALLS, FAILED, FILE, UploadsOnly, read_upload
+from views import NO_VERDICT, describe_error, describe_verdict, list_faces, mark_faces, show_card, show_inspection
 
-from hf_deepfake import Detector, InputError
+from hf_deepfake import Detector, Explanation, InputError
 from hf_deepfake.pictures.open import MAX_BYTES
 
 HERE = Path(__file__).parent
 CHECKPOINT = HERE / "checkpoint"
 
-KEPT = 60
-"""Age in seconds at which uploads and maps are deleted, by a sweep that comes as often."""
+WAITING = 20
+"""Pictures that may wait while one is judged; whoever comes then is asked to come again."""
 
 # gradio 6.31's semi-bold file of this font lacks most letters, and its orange is too pale to read.
 THEME = gr.themes.Default(primary_hue="indigo", font=[gr.themes.LocalFont("Source Sans Pro", (400, 700)), "sans-serif"])
 
 
-def build_page(checkpoint: str) -> gr.Blocks:
+def build_page(checkpoint: str) -> UploadsOnly:
     """The page for one checkpoint.
 
     Args:
@@ -38,14 +42,20 @@ def build_page(checkpoint: str) -> gr.Blocks:
         InputError: there is no such checkpoint.
     """
     detector = Detector.from_pretrained(checkpoint)
+    turns = Turns(WAITING)
+
+    def explain(upload: dict[str, Any] | None) -> Explanation:
+        content = read_upload(upload)  # before waiting, during which the file may be deleted
+        with turns.take():
+            return detector.explain(content)
 
     def show(upload: dict[str, Any] | None) -> tuple[str, gr.ImageSlider, str]:
         if upload is None:
             return "", gr.ImageSlider(visible=False), ""
         try:
-            explanation = detector.explain(read_upload(upload))
+            explanation = explain(upload)
         except InputError as error:
-            return f"## No verdict\n\n{describe_error(error)}", gr.ImageSlider(visible=False), ""
+            return NO_VERDICT.format(describe_error(error)), gr.ImageSlider(visible=False), ""
         found = explanation.verdict
         pair = (mark_faces(explanation.picture, found), mark_faces(explanation.shaded, found))
         return describe_verdict(found), gr.ImageSlider(pair, visible=True), list_faces(found)
@@ -60,12 +70,12 @@ def build_page(checkpoint: str) -> gr.Blocks:
             The verdict, and the picture with what speaks for the verdict laid over it.
         """
         try:
-            explanation = detector.explain(read_upload(picture))
+            explanation = explain(picture)
         except InputError as error:
             raise gr.Error(describe_error(error), print_exception=False) from error
         return explanation.verdict.to_dict(), explanation.overlay
 
-    with UploadsOnly(title="Real or deepfake?", analytics_enabled=False, delete_cache=(KEPT, KEPT)) as page:
+    with UploadsOnly(title="Real or deepfake?", analytics_enabled=False) as page:
         gr.Markdown((HERE / "introduction.md").read_text(encoding="utf-8"))
         with gr.Tab("Judge a picture"), gr.Row():
             with gr.Column():
@@ -78,22 +88,23 @@ def build_page(checkpoint: str) -> gr.Blocks:
                 faces = gr.Markdown(elem_id="faces")
                 gr.Markdown((HERE / "limits.md").read_text(encoding="utf-8"))
         with gr.Tab("Look closer") as closer:
-            show_inspection(closer, picture)
+            show_inspection(closer, picture, turns)
         with gr.Tab("About"):
             show_card(checkpoint)
         # Without preprocessing gr.Image does not open the upload: what is no picture shall get our own words.
-        # Both events share one concurrency_id, so that the net judges one picture at a time, whoever asks.
         shown = [verdict, maps, faces]
-        picture.change(show, picture, shown, preprocess=False, concurrency_id="net", api_visibility="private").failure(
-            None, None, shown, js=f"() => [{json.dumps(FAILED)}, null, '']"
-        )
+        picture.change(
+            show, picture, shown, preprocess=False, concurrency_limit=None, api_visibility="private"
+        ).failure(None, None, shown, js=f"() => [{json.dumps(NO_VERDICT.format(FAILED))}, null, '']")
         results = [gr.JSON(label="verdict", visible=False), gr.Image(label="overlay", visible=False)]
         api = gr.Button(visible=False)
-        api.click(predict, picture, results, preprocess=False, concurrency_id="net", api_name="predict")
-    return page.queue(max_size=20)
+        api.click(predict, picture, results, preprocess=False, concurrency_limit=None, api_name="predict")
+        # gradio's own sample in the API panel is a link, which is refused here.
+        picture.example_payload = lambda: {"path": "face.jpg", "url": "face.jpg", "meta": FILE}
+    return page
 
 
-def serve(page: gr.Blocks, **options: Any) -> None:
+def serve(page: UploadsOnly, **options: Any) -> None:
     """Launch the page, as safe as it should always be.
 
     Args:
@@ -103,6 +114,7 @@ def serve(page: gr.Blocks, **options: Any) -> None:
     page.launch(
         max_file_size=MAX_BYTES,
         run_history=False,
+        app_kwargs={"lifespan": page.swept, "exception_handlers": BAD_CALLS},
         footer_links=["api"],
         theme=THEME,
         css_paths=HERE / "page.css",
@@ -111,8 +123,7 @@ def serve(page: gr.Blocks, **options: Any) -> None:
 
 
 if __name__ == "__main__":
-    # Told to stop in whatever way, gradio shall close as on Ctrl-C, and so delete what it still holds.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_on_signals()
     try:
         serve(build_page(os.environ.get("HF_DEEPFAKE_CHECKPOINT", str(CHECKPOINT))))
     except InputError as error:

@@ -1,13 +1,36 @@
 """What the server takes as a picture: what somebody has just uploaded, and nothing else."""
 
+import asyncio
+import os
+import stat
+import traceback
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from gradio.route_utils import FnIndexInferError
 from gradio.utils import get_upload_folder
-from gradio_client.utils import is_file_obj, traverse
+from keep import Sweep
 
 from hf_deepfake import InputError
+
+KEPT = 60
+"""Seconds from one sweep to the next: uploads and maps are deleted 60 to 120 s after they came."""
+
+ELSEWHERE = "Neither links nor paths are judged; upload the picture itself."
+GONE = "The picture has been deleted from the server; upload it again."
+NO_UPLOAD = (
+    'What was sent is no upload; send {"path": what /gradio_api/upload answered}, or in Python handle_file("face.jpg").'
+)
+NO_CALL = "This is no call that the server knows; how to call it is at /?view=api."
+FAILED = "Something went wrong on the server, not with your picture; please try again."
+
+FILE = {"_type": "gradio.FileData"}
 
 
 class UploadsOnly(gr.Blocks):
@@ -17,9 +40,61 @@ class UploadsOnly(gr.Blocks):
     """
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *rest: Any, **options: Any) -> list[Any]:
-        """Refuse every file from elsewhere, then go on as gradio does."""
-        traverse(inputs, _check_uploaded, is_file_obj)
-        return await super().preprocess_data(block_fn, inputs, *rest, **options)
+        """Take uploads and nothing else as pictures, then go on as gradio does."""
+        if block_fn.fn is None:  # the page's own, in JavaScript
+            raise gr.Error(NO_CALL, print_exception=False)
+        if len(inputs) < len(block_fn.inputs):
+            raise gr.Error(NO_UPLOAD, print_exception=False)
+        pairs = zip(block_fn.inputs, inputs, strict=False)  # gradio ignores what is too many
+        checked = [_taken(value) if isinstance(block, gr.Image) else value for block, value in pairs]
+        try:
+            return await super().preprocess_data(block_fn, checked, *rest, **options)
+        except Exception as error:
+            raise gr.Error(NO_UPLOAD, print_exception=False) from error
+
+    async def process_api(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """Do as gradio does, but give who asked a sentence where it gives an empty error."""
+        try:
+            return await super().process_api(*args, **options)
+        except gr.Error:
+            raise
+        except Exception as error:
+            traceback.print_exception(error)
+            raise gr.Error(FAILED, print_exception=False) from error
+
+    async def pause(self) -> None:
+        """Wait until the next sweep."""
+        await asyncio.sleep(KEPT)
+
+    @asynccontextmanager
+    async def swept(self, _: Any) -> AsyncGenerator[None]:
+        """While the server runs, sweep its folder; delete all that is left when it ends."""
+        kept = {file for block in self.blocks.values() for file in getattr(block, "keep_in_cache", ())}
+        sweep = Sweep(Path(get_upload_folder()), kept)
+
+        async def go_on() -> None:
+            while True:
+                await self.pause()
+                await asyncio.to_thread(sweep)
+                for names in self.temp_file_sets:  # gradio's own notes of what to sweep, which would only grow
+                    names.clear()
+
+        task = asyncio.create_task(go_on())
+        try:
+            yield
+        finally:
+            task.cancel()
+            sweep()
+            sweep()
+
+
+def refuse_call(_: Request, __: Exception) -> JSONResponse:
+    """Answer a request that gradio cannot make sense of."""
+    return JSONResponse({"error": NO_CALL}, status_code=400)
+
+
+BAD_CALLS = dict.fromkeys((RequestValidationError, FnIndexInferError, KeyError, TypeError), refuse_call)
+"""What gradio's routes raise over such a request, with what to do; what a function raises does not come so far."""
 
 
 def read_upload(upload: dict[str, Any] | None) -> bytes:
@@ -42,7 +117,23 @@ def read_upload(upload: dict[str, Any] | None) -> bytes:
         raise InputError("the picture has been deleted from the server; upload it again") from error
 
 
-def _check_uploaded(file: dict[str, Any]) -> None:
-    """Refuse a file outside the folder of uploads; a link is never inside it."""
-    if not Path(file["path"]).resolve().is_relative_to(Path(get_upload_folder()).resolve()):
-        raise gr.Error("Neither links nor paths are judged; upload the picture itself.", print_exception=False)
+def _taken(value: Any) -> dict[str, Any] | None:
+    """What a request says of its picture, reduced to the path of an upload; None where it names none.
+
+    An upload is a regular file inside the folder of uploads, which no part of the path reaches over a link.
+    """
+    if value is None or (isinstance(value, dict) and "path" in value and value["path"] is None):
+        return None
+    if not isinstance(value, dict) or not isinstance(value.get("path"), str):
+        raise gr.Error(NO_UPLOAD, print_exception=False)
+    folder, path = Path(get_upload_folder()).resolve(), os.path.abspath(value["path"])  # noqa: PTH100 - keeps links
+    try:
+        inside = folder in Path(path).parents and os.path.realpath(path) == path
+        mode = os.lstat(path).st_mode if inside else 0
+    except FileNotFoundError as error:
+        raise gr.Error(GONE, print_exception=False) from error
+    except (OSError, ValueError) as error:  # too long a name, or one with a zero in it
+        raise gr.Error(ELSEWHERE, print_exception=False) from error
+    if not stat.S_ISREG(mode):
+        raise gr.Error(ELSEWHERE, print_exception=False)
+    return {"path": path, "meta": FILE}

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 from huggingface_hub import ModelCard, snapshot_download
 from PIL import Image, ImageDraw, ImageFont, ImageOps
+from turns import Turns
 from uploads import read_upload
 
 from hf_deepfake import InputError, Verdict
@@ -16,7 +17,8 @@ from hf_deepfake.explain.inspect import MEANINGS, inspect_picture
 SIDE = 800
 """Longer side of a shown picture, px: sharp on a phone and on half a screen, and quick to send."""
 
-FAILED = "## No verdict\n\nSomething went wrong on the server, not with your picture. Please try again."
+NO_VERDICT = "## No verdict\n\n{}"
+"""What stands in the place of a verdict, around a sentence that says why."""
 
 
 def describe_verdict(verdict: Verdict) -> str:
@@ -88,12 +90,13 @@ def mark_faces(picture: Image.Image, verdict: Verdict) -> Image.Image:
     return shown
 
 
-def show_inspection(tab: gr.Tab, picture: gr.Image) -> None:
+def show_inspection(tab: gr.Tab, picture: gr.Image, turns: Turns) -> None:
     """Add to a tab what the file says of its past and views of its pixels, made when the tab is opened.
 
     Args:
         tab: the tab, being built.
         picture: the upload.
+        turns: of all that takes long here.
     """
     gr.Markdown("These views inform an analyst. They never change the score, and none of them is evidence by itself.")
     gallery = gr.Gallery(show_label=False, columns=3, height="auto", buttons=["fullscreen"], elem_id="views")
@@ -101,14 +104,16 @@ def show_inspection(tab: gr.Tab, picture: gr.Image) -> None:
 
     def look(upload: dict[str, Any] | None) -> tuple[list[tuple[Image.Image, str]], str]:
         try:
-            found = inspect_picture(read_upload(upload))
+            content = read_upload(upload)
+            with turns.take():
+                found = inspect_picture(content)
         except InputError as error:
             return [], describe_error(error)
         parts = ["  \n".join([f"**{name}**", *map(escape, lines)]) for name, lines in found.facts.items()]
         views = [(view, name) for name, view in found.views.items()]
         return views, "\n\n".join([*parts, "---", *(f"*{name}*: {text}" for name, text in MEANINGS.items())])
 
-    tab.select(look, picture, [gallery, text], preprocess=False, concurrency_id="net", api_visibility="private")
+    tab.select(look, picture, [gallery, text], preprocess=False, concurrency_limit=None, api_visibility="private")
 
 
 def show_card(checkpoint: str) -> None:

@@ -102,6 +102,13 @@ def test_a_process_exits_with_2(tmp_path):
     assert not (tmp_path / "o").exists()
 
 
+def test_the_served_page_gets_the_signals(tmp_path):
+    (tmp_path / "app.py").write_text("import os; print(os.getpid(), os.environ['HF_DEEPFAKE_CHECKPOINT'])")
+    words = [sys.executable, "-m", "hf_deepfake.cli.main", "serve", "--space", str(tmp_path), "--checkpoint", "me/x"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.read() == f"{process.pid} me/x\n"
+
+
 def test_crops_of_a_data_set(tmp_path, capsys):
     draw_sample(tmp_path / "sample", count=3, size=128, seed=0)
     assert main(["crop", str(tmp_path / "sample" / "pictures"), str(tmp_path / "crops")]) == 0

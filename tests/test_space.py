@@ -1,23 +1,16 @@
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import gradio as gr
-import httpx
 import numpy as np
 import pytest
-from gradio_client import Client, handle_file
 from PIL import Image
 
 from hf_deepfake.detect.verdict import FaceVerdict, Verdict
-from hf_deepfake.models.build import build_model
-from hf_deepfake.models.checkpoint import export_checkpoint
 
 SPACE = Path(__file__).parents[1] / "space"
 sys.path.insert(0, str(SPACE))
 
-import app  # noqa: E402
 import uploads  # noqa: E402
 import views  # noqa: E402
 
@@ -96,30 +89,3 @@ def test_examples_are_few_and_small():
     sizes = [file.stat().st_size for file in (SPACE / "examples").iterdir()]
     assert 1 <= len(sizes) <= 6
     assert max(sizes) < 12_000
-
-
-def test_uploads_and_results_are_deleted_while_the_page_is_served(tmp_path, monkeypatch):
-    folder = tmp_path / "uploads"
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
-    net = build_model("test_resnet", image_size=64, pretrained="off")
-    page = app.build_page(str(export_checkpoint(net, tmp_path / "checkpoint", image_size=64)))
-    assert page.delete_cache == (60, 60)
-    page.delete_cache = (1, 1)
-    own = {file for file in folder.rglob("*") if file.is_file()}
-    assert len(own) == len(list((SPACE / "examples").iterdir()))
-    app.serve(page, prevent_thread_lock=True, quiet=True)
-    try:
-        client = Client(page.local_url, verbose=False, analytics_enabled=False, download_files=False)
-        picture = tmp_path / "face.png"
-        Image.new("RGB", (64, 64), (200, 150, 120)).save(picture)
-        _, overlay = client.predict(handle_file(picture), api_name="/predict")
-        kept = {file for file in folder.rglob("*") if file.is_file()} - own
-        assert {file.name for file in kept} == {"face.png", "image.webp"}
-        # Asked for only once the files are gone: a file that is deleted while it is sent breaks the connection.
-        deadline = time.monotonic() + 60
-        while any(file.exists() for file in kept):
-            assert time.monotonic() < deadline
-        assert httpx.get(overlay["url"]).status_code != 200
-        assert {file for file in folder.rglob("*") if file.is_file()} == own
-    finally:
-        gr.close_all()

@@ -41,7 +41,7 @@ class Shared:
 
     Attributes:
         kind: in what they are alike.
-        later: the side that is counted: validation, test, fake, or the set audited against.
+        later: the side that is counted: validation, test, fake, or "NAME's" of the set audited against.
         earlier: the other side: train, validation, real, or the set itself.
         pictures: pictures of the later side that are like one of the earlier side, directly or through others.
         of: pictures of the later side.
@@ -84,8 +84,8 @@ class Audit:
     """An audit of a data set.
 
     Attributes:
-        data: the sources, as given.
-        against: the set that must share nothing with it, None if there is none.
+        data: the sources' names.
+        against: name of the set that must share nothing with it, None if there is none.
         level: `full` or `basic`.
         report: `DataReport.to_dict()`: counts by split and class, by source, files that do not open, exact leaks.
         files: what was found of the files.

@@ -120,7 +120,7 @@ def judge_shared(shared: Shared, against: str | None) -> Finding:
 
     Args:
         shared: the counts.
-        against: the set audited against.
+        against: name of the set audited against.
 
     Returns:
         A finding.
@@ -129,7 +129,7 @@ def judge_shared(shared: Shared, against: str | None) -> Finding:
     what = f"{shared.pictures:,} of {shared.of:,} {shared.later} pictures {like} {shared.earlier} pictures."
     if shared.later == "fake":
         return Finding("note", what, "fakes were made from these reals: keep such pairs in one split")
-    if shared.later == against:
+    if shared.later == f"{against}'s":
         advice = "leave these pictures out of one of the two sets, or the second tells little that the first did not"
     else:
         advice = "make new splits with hf-deepfake split, which keeps duplicates, scenes and given groups whole"

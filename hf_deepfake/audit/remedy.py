@@ -24,6 +24,7 @@ from hf_deepfake.config import LABELS, SPLITS, DataConfig
 from hf_deepfake.data.annotate import RESERVED
 from hf_deepfake.data.load import prepare
 from hf_deepfake.data.machine import usable_cores
+from hf_deepfake.data.picture_names import name_pictures
 from hf_deepfake.data.split import UNKNOWN, make_splits
 from hf_deepfake.errors import InputError
 from hf_deepfake.pictures.open import open_picture
@@ -35,9 +36,9 @@ def split(config: DataConfig, target: str | Path, *, block: int | None = None) -
     """Split a data set anew so that near duplicates, scenes and given groups stay whole.
 
     Writes `target/SPLIT/CLASS/NAME` (hard links to the source's files where the file system has them, else copies) and
-    `target/groups.csv` with the columns file, group (what was kept whole), original (the source's file) and whatever
-    the source says. Splits get 80, 10 and 10 % of each class. What the fingerprints miss (the same person elsewhere)
-    is not kept whole, unless the source's groups say so.
+    `target/groups.csv` with the columns file, group (what was kept whole), original (the picture's name in the source)
+    and whatever the source says. Splits get 80, 10 and 10 % of each class. What the fingerprints miss (the same person
+    elsewhere) is not kept whole, unless the source's groups say so.
 
     Args:
         config: sources and options; given splits are not heeded, `split_seed` decides on the new ones.
@@ -63,7 +64,7 @@ def split(config: DataConfig, target: str | Path, *, block: int | None = None) -
         if "group" in table.column_names:
             joined.append(same(np.array(table["group"], object)))
         if block is not None:
-            joined.append(same(np.array([_block(name, block) for name in _originals(table)], object)))
+            joined.append(same(np.array([_block(name, block) for name in name_pictures(table)], object)))
         units = connect(size, *joined)
         splits = make_splits(
             np.full(size, UNKNOWN, np.int8),
@@ -170,12 +171,6 @@ def _everything(config: DataConfig) -> Dataset:
     return together(prepare(replace(config, on_leak="keep"))[0])
 
 
-def _originals(table: Dataset) -> list[str]:
-    """The file of each picture, or its number where it has none."""
-    pictures = table.cast_column("image", Image(decode=False))["image"]
-    return [image["path"] or f"{row:06}" for row, image in enumerate(pictures)]
-
-
 def _block(name: str, block: int) -> str | None:
     """The block of a file name's last number; None without a number."""
     found = re.fullmatch(r"(.*?)(\d+)(\D*)", Path(name).stem)
@@ -186,7 +181,7 @@ def _places(table: Dataset, labels: NDArray[np.int8], splits: NDArray, suffix: s
     """Where each picture goes, under its own name, with a number where two would be the same."""
     seen: Counter[str] = Counter()
     places = []
-    for name, label, part in zip(_originals(table), labels, splits, strict=True):
+    for name, label, part in zip(name_pictures(table), labels, splits, strict=True):
         path = Path(name)
         plain = place = f"{SPLITS[part]}/{LABELS[label]}/{path.stem}"
         while seen[place.casefold()]:
@@ -213,5 +208,5 @@ def _write_groups(folder: Path, table: Dataset, places: list[str], groups: list[
     """Write groups.csv: what the source says of each picture, where it came from, and what was kept whole."""
     columns = {name: table[name] for name in table.column_names if name not in RESERVED | {"original"}}
     given = {} if groups is None else {"group": groups}
-    frame = pd.DataFrame({"file": places, **columns, **given, "original": _originals(table)})
+    frame = pd.DataFrame({"file": places, **columns, **given, "original": name_pictures(table)})
     frame.to_csv(folder / "groups.csv", index=False, encoding="utf-8")

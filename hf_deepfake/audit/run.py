@@ -20,6 +20,7 @@ from hf_deepfake.audit.shortcut import find_shortcut
 from hf_deepfake.audit.statistics import STATISTICS
 from hf_deepfake.config import LABELS, SPLITS, DataConfig
 from hf_deepfake.data.load import prepare
+from hf_deepfake.data.picture_names import name_pictures
 from hf_deepfake.errors import InputError
 from hf_deepfake.pictures.open import open_picture
 
@@ -65,7 +66,10 @@ def audit(config: DataConfig, *, against: str | None = None, level: Literal["ful
     known_groups = groups.tolist() if pd.notna(groups).any() else None
     full = level == "full"
 
-    other = together(prepare(replace(config, data=(against,)))[0]) if against is not None else None
+    other = None
+    if against is not None:
+        other_splits, other_report = prepare(replace(config, data=(against,)))
+        other, against = together(other_splits), ", ".join(other_report.sources)
     everything = (
         table if other is None else concatenate_datasets([one.select_columns(["image"]) for one in (table, other)])
     )
@@ -93,7 +97,7 @@ def audit(config: DataConfig, *, against: str | None = None, level: Literal["ful
     if full:
         alike = find_alike(measured.codes, measured.colours)
         sides = _sides(splits, labels, against, len(everything))
-        names = _names(everything)
+        names = [*name_pictures(table), *(name_pictures(other) if other is not None else [])]
         shared = _shared(alike.near, alike.scenes, sides, names)
         scenes = np.bincount(
             connect(size, *(within(pairs, size) for pairs in (alike.near, alike.scenes)), same(groups))
@@ -108,7 +112,7 @@ def audit(config: DataConfig, *, against: str | None = None, level: Literal["ful
     ]
     order = ("fatal", "warning", "note")
     return Audit(
-        data=list(config.data),
+        data=list(report.sources),
         against=against,
         level=level,
         report=report.to_dict(),
@@ -157,8 +161,8 @@ def _sides(splits: DatasetDict, labels: NDArray[np.int8], against: str | None, c
     masks = {name: np.pad(mask, (0, count - len(labels))) for name, mask in masks.items()}
     boundaries = [("validation", "train"), ("test", "train"), ("test", "validation"), ("fake", "real")]
     if against is not None:
-        masks[against] = ~masks["the set's"]
-        boundaries.append((against, "the set's"))
+        masks[f"{against}'s"] = ~masks["the set's"]  # not to be taken for a split of that name
+        boundaries.append((f"{against}'s", "the set's"))
     return [(later, masks[later], earlier, masks[earlier]) for later, earlier in boundaries]
 
 
@@ -182,12 +186,6 @@ def _shared(near: Pairs, scenes: Pairs, sides: list[_Boundary], names: list[str]
             ]
             result.append(Shared(kind, later, earlier, len(rows), int(is_later.sum()), examples))
     return result
-
-
-def _names(table: Dataset) -> list[str]:
-    """What to call each picture: its file, or its place."""
-    paths = table.cast_column("image", Image(decode=False)).with_format("arrow")["image"]
-    return [image["path"].as_py() or f"picture {row}" for row, image in enumerate(paths)]
 
 
 def _files(facts: pd.DataFrame, labels: NDArray[np.int8]) -> Files:

@@ -1,7 +1,6 @@
 """Commands for the person who judges pictures: predict, inspect, crop, serve."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -163,4 +162,5 @@ def _serve(given: dict[str, Any]) -> int:
     if not app.is_file():
         raise InputError(f"{app} is not there; run this in a clone of the project, or name the page with --space")
     chosen = {"HF_DEEPFAKE_CHECKPOINT": given["checkpoint"]} if given["checkpoint"] else {}
-    return subprocess.run([sys.executable, str(app)], env={**os.environ, **chosen}, check=False).returncode
+    # In place of this process, so that signals reach the server.
+    os.execve(sys.executable, [sys.executable, str(app)], {**os.environ, **chosen})

@@ -18,6 +18,7 @@ from hf_deepfake.data.archive import unpack
 from hf_deepfake.data.index import Listing, list_folder
 from hf_deepfake.data.machine import usable_cores
 from hf_deepfake.data.names import class_names
+from hf_deepfake.data.picture_names import without_path
 from hf_deepfake.errors import InputError, PictureError
 from hf_deepfake.files import replacing, write_json
 from hf_deepfake.pictures.crop import MIN_FACE, Margin, crop_region
@@ -107,7 +108,7 @@ def crop_set(
         missing = [file for file, name in names.items() if not (target / name).exists()]
         # Decoding, searching and encoding all run outside Python's lock, so that threads do.
         with ThreadPoolExecutor(usable_cores()) as workers:
-            outcomes = workers.map(lambda file: _crop(root / file, target / names[file], margin), missing)
+            outcomes = workers.map(lambda file: _crop(root, file, target / names[file], margin), missing)
             progress = tqdm(outcomes, desc="cropping", total=len(missing), unit=" pictures", disable=None)
             done = list(zip(missing, progress, strict=True))
     _write_tables(target, names, listing)
@@ -151,12 +152,12 @@ def _new_names(listing: Listing) -> dict[str, str]:
     return names
 
 
-def _crop(path: Path, target: Path, margin: Margin) -> tuple[str, str]:
+def _crop(root: Path, file: str, target: Path, margin: Margin) -> tuple[str, str]:
     """Crop one picture; what became of it ("written", "several", or the field of the report) and why."""
     try:
-        picture = open_picture(path)
+        picture = open_picture(root / file)
     except PictureError as error:
-        return "broken", str(error)
+        return "broken", without_path(str(error), str(root / file), file)
     faces = find_faces(picture)
     if not faces:
         return "without_face", ""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hf_deepfake.config import LABELS, SPLITS, DataConfig, build
 from hf_deepfake.data.names import class_names
+from hf_deepfake.data.picture_names import below_shared, name_pictures, without_path
 from hf_deepfake.data.report import DataReport
 from hf_deepfake.data.scan import scan
 from hf_deepfake.data.sources import Source, open_source
@@ -76,7 +77,8 @@ def prepare(config: DataConfig) -> tuple[DatasetDict, DataReport]:
     groups = np.array(table["group"] if "group" in table.column_names else [None] * len(table), object)
 
     hashes, problems = scan(table.select_columns(["image"]), cache)
-    bad_files = tuple((_name(table, row), problems[row]) for row in sorted(problems))
+    names = name_pictures(table)
+    bad_files = tuple((names[row], _reason(table, row, names[row], problems[row])) for row in sorted(problems))
     if bad_files and config.on_bad_file == "error":
         raise InputError(f"{len(bad_files)} pictures do not open; the first is {': '.join(bad_files[0])}")
     rows = np.flatnonzero(hashes != b"")
@@ -89,7 +91,7 @@ def prepare(config: DataConfig) -> tuple[DatasetDict, DataReport]:
     if leaks.rows.any() and config.on_leak == "error":
         raise InputError(
             f"{len(leaks.groups)} groups and {leaks.pictures} pictures are in more than one split, such as that of "
-            f"{_name(table, rows[leaks.rows][0])}; mend the splits, or give --on_leak drop to leave out the earlier"
+            f"{names[rows[leaks.rows][0]]}; mend the splits, or give --on_leak drop to leave out the earlier"
         )
     dropped = int(leaks.rows.sum()) if config.on_leak == "drop" else 0
     if dropped:
@@ -115,7 +117,7 @@ def prepare(config: DataConfig) -> tuple[DatasetDict, DataReport]:
         leaked_pictures=leaks.pictures,
         dropped=dropped,
         duplicates=len(rows) - len(set(zip(hashes, splits, strict=True))),
-        label_conflicts=_conflicts(table, rows, hashes, labels),
+        label_conflicts=_conflicts(names, rows, hashes, labels),
         unmatched_rows=sum(source.unmatched for source in sources),
         unlabelled=sum(source.unlabelled for source in sources),
         notes={source.name: source.notes for source in sources if source.notes},
@@ -147,7 +149,8 @@ def _distinct(sources: list[Source]) -> list[Source]:
     for source in sources:
         seen[source.name] += 1
         name = source.name if seen[source.name] == 1 else f"{source.name}-{seen[source.name]}"
-        columns = dict(source.columns)
+        # Columns go into whatever is made of the data, so that they too must not say where these lie.
+        columns = {column: below_shared(values) for column, values in source.columns.items()}
         if len(sources) > 1 and "group" in columns:
             columns["group"] = [group and f"{name}/{group}" for group in columns["group"]]
         distinct.append(replace(source, name=name, columns=columns))
@@ -170,10 +173,10 @@ def _merge(sources: list[Source]) -> Dataset:
     return concatenate_datasets(tables)
 
 
-def _name(table: Dataset, row: int) -> str:
-    """What to call a picture: its file, or its place in its source."""
-    entry = table.cast_column("image", Image(decode=False))[int(row)]
-    return entry["image"]["path"] if entry["image"]["bytes"] is None else f"picture {row} ({entry['source']})"
+def _reason(table: Dataset, row: int, name: str, problem: str) -> str:
+    """Why a picture does not open, without where it lies."""
+    path = table.cast_column("image", Image(decode=False))[row]["image"]["path"]
+    return without_path(problem, path, name) if path else problem
 
 
 def _count(splits: NDArray[np.int8], labels: NDArray[np.int8]) -> dict[str, dict[str, int]]:
@@ -201,12 +204,12 @@ def _check_made(
 
 
 def _conflicts(
-    table: Dataset, rows: NDArray[np.int64], hashes: NDArray[np.bytes_], labels: NDArray[np.int8]
+    names: list[str], rows: NDArray[np.int64], hashes: NDArray[np.bytes_], labels: NDArray[np.int8]
 ) -> tuple[tuple[str, str], ...]:
     """A real and a fake picture of each hash that is in both classes."""
     # Rows are sorted by hash, then label: a hash's classes change where the next row has the same hash.
     changes = np.flatnonzero((hashes[1:] == hashes[:-1]) & (labels[1:] != labels[:-1]))
-    return tuple((_name(table, rows[place]), _name(table, rows[place + 1])) for place in changes)
+    return tuple((names[rows[place]], names[rows[place + 1]]) for place in changes)
 
 
 def _fingerprint(hashes: NDArray[np.bytes_], labels: NDArray[np.int8], splits: NDArray[np.int8]) -> str:

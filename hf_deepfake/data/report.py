@@ -16,7 +16,8 @@ class DataReport:
         counts: pictures by split and class.
         sources: pictures by source, split and class.
         listed: pictures found, before any was left out.
-        bad_files: name and reason of each picture that did not open; all were skipped.
+        bad_files: name (as of `picture_names.name_pictures`, without where the data lie) and reason of each picture
+            that did not open; all were skipped.
         leaked_groups: groups that given splits share.
         leaked_pictures: number of different pictures that given splits share.
         dropped: pictures left out of the earlier split because of these leaks.

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from hf_deepfake.data.picture_names import below_shared
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.bootstrap import RESAMPLES, draw, index_groups
 from hf_deepfake.evaluation.metrics import Counts, Floats, Ranking
@@ -112,7 +113,7 @@ def load_candidates(folders: Sequence[str | Path]) -> list[Candidate]:
         folders: with report.json and scores.parquet each.
 
     Returns:
-        The detectors, with distinct names: the folders', and their parents' where these are the same.
+        The detectors, with distinct names: the folders', with as many of their parents' as it takes.
 
     Raises:
         InputError: there are fewer than two folders, the same one twice, or one without report or scores.
@@ -124,7 +125,7 @@ def load_candidates(folders: Sequence[str | Path]) -> list[Candidate]:
     if len(set(names)) < len(names):
         names = [f"{path.parent.name}/{path.name}" for path in paths]
     if len(set(names)) < len(names):
-        names = [str(path) for path in paths]
+        names = [str(name) for name in below_shared(map(str, paths))]
     candidates = []
     for name, path in zip(names, paths, strict=True):
         report, table = Report.load(path / REPORT_FILE), load_scores(path / SCORES_FILE)

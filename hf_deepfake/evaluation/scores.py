@@ -1,7 +1,6 @@
 """Scores beside what is known of each picture: all that results, figures and comparisons are made of."""
 
 import io
-import os.path
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import PIL.Image
 from datasets import Dataset, DatasetDict, Image
 from numpy.typing import ArrayLike
 
+from hf_deepfake.data.picture_names import picture_names
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import replacing
 from hf_deepfake.pictures.open import FORMATS
@@ -47,7 +47,7 @@ def score_table(data: DatasetDict, scores: Mapping[str, ArrayLike]) -> pd.DataFr
     Returns:
         A row for each scored picture, with `COLUMNS`.
     """
-    roots = _roots(data)
+    files = dict(zip(data, picture_names(*data.values()), strict=True))
     parts = []
     for name, values in scores.items():
         split = data[name]
@@ -55,7 +55,7 @@ def score_table(data: DatasetDict, scores: Mapping[str, ArrayLike]) -> pd.DataFr
             pd.DataFrame(
                 {
                     **{column: list(split[column]) for column in COLUMNS if column in split.column_names},
-                    "file": _names(split, roots),
+                    "file": [file or f"picture {number}" for number, file in enumerate(files[name])],
                     "split": name,
                     **_facts(split),
                     "score": np.asarray(values, np.float64),
@@ -115,26 +115,6 @@ def load_scores(path: str | Path) -> pd.DataFrame:
 def _images(split: Dataset) -> Iterator[dict[str, Any]]:
     """Path and bytes of each picture, one of them None."""
     yield from split.select_columns(["image"]).cast_column("image", Image(decode=False))["image"]
-
-
-def _roots(data: DatasetDict) -> dict[str, str]:
-    """By source, the folder that all its pictures with a path share, in whichever split they are."""
-    roots: dict[str, str] = {}
-    for split in data.values():
-        for image, source in zip(_images(split), split["source"], strict=True):
-            if image["path"]:
-                folder = os.path.dirname(image["path"])  # noqa: PTH120 - a Path for each of 100,000 costs a second
-                if roots.get(source) != folder:
-                    roots[source] = os.path.commonpath([roots.get(source, folder), folder])
-    return roots
-
-
-def _names(split: Dataset, roots: Mapping[str, str]) -> list[str]:
-    """What to call each picture, wherever the data lie."""
-    return [
-        os.path.relpath(image["path"], roots[source]).replace(os.sep, "/") if image["path"] else f"picture {number}"
-        for number, (image, source) in enumerate(zip(_images(split), split["source"], strict=True))
-    ]
 
 
 def _facts(split: Dataset) -> dict[str, list[Any]]:

@@ -152,7 +152,12 @@ def _to_onnx(net: OnePass, example: Tensor) -> Any:
         verbose=False,
     )
     assert program is not None
-    return program.model_proto
+    written = program.model_proto
+    # The exporter notes for each node from which line of which file on this machine it comes.
+    for parts in (written.graph, *written.functions):
+        for part in (*parts.node, *parts.value_info):
+            del part.metadata_props[:]
+    return written
 
 
 def _save(model: Any, form: Format, file: Path) -> None:

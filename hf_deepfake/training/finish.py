@@ -16,6 +16,7 @@ from torch import nn
 
 from hf_deepfake.config import LABELS, TrainConfig
 from hf_deepfake.data.load import DataReport
+from hf_deepfake.data.picture_names import below_shared
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fake_probability
 from hf_deepfake.evaluation.decision import decide_by
@@ -112,7 +113,7 @@ def finish(
         explanations=explanations,
         data=data_report.to_dict(),
         audit=run.record.get("audit", {}),
-        training=_for_others(run.record),
+        training=for_others(run.record),
     )
     if accelerator.is_main_process:
         save_scores(run.checkpoint / SCORES_FILE, table)
@@ -156,10 +157,22 @@ def _rounding(exact: np.ndarray, rounded: np.ndarray, operating_point: float) ->
     return {"largest": float(np.abs(exact - rounded).max()), "verdicts": int(changed.sum()), "pictures": len(exact)}
 
 
-def _for_others(record: dict[str, Any]) -> dict[str, Any]:
-    """The run's record without what the report has elsewhere and without paths of this machine."""
-    options = {name: value for name, value in record["options"].items() if name not in LOCAL_OPTIONS}
-    options["pretrained"] = Path(options["pretrained"]).name
-    if options["teacher"]:
-        options["teacher"] = checkpoint_name(options["teacher"])
+def for_others(record: dict[str, Any]) -> dict[str, Any]:
+    """Take from a run's record what the report has elsewhere, and paths of this machine.
+
+    Args:
+        record: of `RunFolder`.
+
+    Returns:
+        What may be published of it.
+    """
+    given = record["options"]
+    options = {
+        name: below_shared([value])[0] if isinstance(value, str) else value
+        for name, value in given.items()
+        if name not in LOCAL_OPTIONS
+    }
+    options["pretrained"] = Path(given["pretrained"]).name
+    if given["teacher"]:
+        options["teacher"] = checkpoint_name(given["teacher"])
     return {name: value for name, value in record.items() if name not in {"data", "audit"}} | {"options": options}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -182,10 +183,21 @@ def _new_record(config: TrainConfig) -> dict[str, Any]:
 
 
 def _git_revision() -> str | None:
-    """Revision of the checkout the command runs in, with + where it has changes; None outside one."""
+    """Revision of the clone that this package runs from, with + where the package has changes; None elsewhere.
+
+    Whatever other repository the command or the package's environment lies in is nobody's business.
+    """
+    package = Path(__file__).resolve().parents[1]
+    # Git's own variables would lead it to another repository, as in a hook.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=package, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
     try:
-        revision = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        changes = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True)
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != package.parent:
+            return None
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", ".") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return revision.stdout.strip() + ("+" if changes.stdout.strip() else "")

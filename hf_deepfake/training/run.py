@@ -2,7 +2,7 @@
 
 import platform
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from hf_deepfake.evaluation.report import Report
 from hf_deepfake.models.adapters import adapt, merged
 from hf_deepfake.models.build import build_model, data_config
 from hf_deepfake.training.device import make_accelerator
-from hf_deepfake.training.finish import finish
+from hf_deepfake.training.finish import finish, for_others
 from hf_deepfake.training.loop import Loop
 from hf_deepfake.training.publish import check_publishing, epoch_publisher, publish_run
 from hf_deepfake.training.resume import RunFolder, Stopped
@@ -97,7 +97,8 @@ def train(config: TrainConfig) -> TrainResult:
         loop.progress.say(_summary(config, accelerator, net, loop, data_report, run.record.get("audit")))
     accelerator.wait_for_everyone()
     if config.tracker != "none":
-        accelerator.init_trackers("hf_deepfake", config={name: str(value) for name, value in asdict(config).items()})
+        shown = for_others(run.record)["options"]  # a tracker may send on what it is told
+        accelerator.init_trackers("hf_deepfake", config={name: str(value) for name, value in shown.items()})
     began = time.monotonic()
     try:
         loop.fit()

@@ -101,8 +101,9 @@ def test_clean_data_split_by_group_and_another_clean_set(faces, other):
 
 
 def test_against_a_set_of_the_same_pictures(faces, leaky):
-    shared = audit(DataConfig(data=(str(faces),)), against=str(leaky)).shared
-    found = next(one for one in shared if one.later == str(leaky) and one.kind == "near")
+    audited = audit(DataConfig(data=(str(faces),)), against=str(leaky))
+    assert not any(str(root.parent) in json.dumps(audited.to_dict()) for root in (faces, leaky))
+    found = next(one for one in audited.shared if one.later == f"{leaky.name}'s" and one.kind == "near")
     assert (found.pictures, found.of) == (128, 128)
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -55,9 +56,15 @@ class Server:
                 return
         raise RuntimeError(f"the page did not start: exit code {self.process.wait()}, see standard error")
 
-    def stop(self):
-        """End it as a container is ended."""
-        self.process.terminate()
+    @property
+    def folder(self):
+        """Its own among those of all servers."""
+        (folder,) = self.uploads.iterdir()
+        return folder
+
+    def stop(self, number=signal.SIGTERM):
+        """End it; by default as a container is ended."""
+        self.process.send_signal(number)
         self.process.communicate(timeout=20)
 
 
@@ -76,8 +83,8 @@ def serve(checkpoint, tmp_path_factory):
     """Start servers that end with the session."""
     servers = []
 
-    def start():
-        servers.append(Server(checkpoint, tmp_path_factory.mktemp("served") / "uploads"))
+    def start(uploads=None):
+        servers.append(Server(checkpoint, uploads or tmp_path_factory.mktemp("served") / "uploads"))
         return servers[-1]
 
     yield start

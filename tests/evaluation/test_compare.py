@@ -159,6 +159,8 @@ def test_names_are_those_of_folders(tmp_path):
     assert [one.name for one in load_candidates(folders)] == ["x", "y", "z"]
     more = [save(tmp_path / name, 0) for name in ("first/test", "second/test")]
     assert [one.name for one in load_candidates(more)] == ["first/test", "second/test"]
+    deeper = [save(tmp_path / name, 0) for name in ("first/a/test", "second/a/test")]
+    assert [one.name for one in load_candidates(deeper)] == ["first/a/test", "second/a/test"]
     assert len(load_candidates(folders)[0].table) == 20
     for few in ([folders[0]], [folders[0], folders[0]]):
         with pytest.raises(InputError, match="two or more different folders"):

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from hf_deepfake.errors import InputError
+from hf_deepfake.models import deploy
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.deploy import OnePass, backend_file, export_backend, pools_linearly
 from hf_deepfake.models.fold import final_layer
@@ -51,6 +54,15 @@ def test_the_file_gives_the_net_s_logits(form, name, tmp_path):
         expected = net(pixels)
     torch.testing.assert_close(torch.from_numpy(found[0]), expected, rtol=1e-4, atol=1e-4)
     assert len(found) == (2 if name == "test_resnet" else 1)
+
+
+@pytest.mark.parametrize("form", ["openvino", "onnx"])
+@pytest.mark.parametrize("calibration", [None, [np.zeros((1, 3, 32, 32), np.float32)] * 20])
+def test_files_do_not_tell_where_they_were_made(form, calibration, tmp_path):
+    file = export_backend(lively(), 32, tmp_path, form, calibration)
+    folders = (tmp_path, Path(torch.__file__).parents[1], Path(deploy.__file__).parents[2])
+    for written in file.parent.iterdir():
+        assert not [folder for folder in folders if str(folder).encode() in written.read_bytes()]
 
 
 @pytest.mark.parametrize("form", ["openvino", "onnx"])

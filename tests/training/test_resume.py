@@ -1,12 +1,14 @@
 import json
 import os
 import signal
+import subprocess
 
 import pytest
 import torch
 
 from hf_deepfake.config import TrainConfig
 from hf_deepfake.errors import InputError
+from hf_deepfake.training import resume
 from hf_deepfake.training.resume import RunFolder, StopSignals
 
 
@@ -28,6 +30,54 @@ def test_a_new_run_has_a_record_of_its_options_and_versions(tmp_path):
     assert record["options"]["lr"] == 0.5
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]
     assert record["status"] == "running"
+
+
+def git(folder, *words):
+    settings = ["-c", "user.name=Jane", "-c", "user.email=jane@example.com"]
+    done = subprocess.run(["git", "-C", str(folder), *settings, *words], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """Another repository, in which the command runs, with git's own variables pointing there."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    git(folder, "init", "--quiet")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", "private")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("GIT_DIR", str(folder / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(folder))
+    return folder
+
+
+def test_the_revision_is_that_of_the_clone_that_the_package_runs_from(elsewhere, tmp_path, monkeypatch):
+    clone = tmp_path / "clone"
+    (clone / "hf_deepfake" / "training").mkdir(parents=True)
+    module = clone / "hf_deepfake" / "training" / "resume.py"
+    module.touch()
+    monkeypatch.setattr(resume, "__file__", str(module))
+    assert resume._git_revision() is None
+    for name in ("GIT_DIR", "GIT_WORK_TREE"):
+        monkeypatch.delenv(name)
+    git(clone, "init", "--quiet")
+    git(clone, "add", ".")
+    git(clone, "commit", "--quiet", "--message", "first")
+    revision = git(clone, "rev-parse", "HEAD")
+    monkeypatch.setenv("GIT_DIR", str(elsewhere / ".git"))
+    assert resume._git_revision() == revision
+    (clone / "notes.txt").touch()
+    assert resume._git_revision() == revision
+    module.write_text("# changed")
+    assert resume._git_revision() == f"{revision}+"
+
+
+def test_the_revision_of_a_repository_around_an_environment_is_not_told(elsewhere, monkeypatch):
+    module = elsewhere / ".venv" / "site-packages" / "hf_deepfake" / "training" / "resume.py"
+    module.parent.mkdir(parents=True)
+    module.touch()
+    monkeypatch.setattr(resume, "__file__", str(module))
+    assert resume._git_revision() is None
 
 
 def test_opening_writes_nothing(tmp_path):

@@ -231,6 +231,9 @@ def test_frozen_batchnorm_keeps_its_statistics(faces, tmp_path):
 def test_a_tracker_gets_the_metrics(faces, tmp_path):
     train(config(faces, tmp_path / "run", tracker="tensorboard"))
     assert list((tmp_path / "run" / "trackers").rglob("events.out.tfevents.*"))
+    written = b"".join(path.read_bytes() for path in (tmp_path / "run" / "trackers").rglob("*") if path.is_file())
+    assert b"test_convnext" in written
+    assert not [path for path in (faces, tmp_path) if str(path).encode() in written]
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_best_epoch(faces, tmp_path, monkeypatch):

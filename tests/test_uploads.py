@@ -1,0 +1,289 @@
+"""The Space's server in this process: what it takes, how long it keeps it, and who waits."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from itertools import chain
+from pathlib import Path
+from threading import Event, Semaphore, Thread
+
+import gradio as gr
+import httpx
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from hf_deepfake import InputError
+from hf_deepfake.models.build import build_model
+from hf_deepfake.models.checkpoint import export_checkpoint
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "space"))
+
+import app
+import keep
+import uploads
+from turns import Turns
+
+FILE = {"_type": "gradio.FileData"}
+DUE = Semaphore(0)
+
+
+async def pause(_):
+    while not DUE.acquire(blocking=False):
+        await asyncio.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    net = build_model("test_resnet", image_size=64, pretrained="off")
+    return str(export_checkpoint(net, tmp_path_factory.mktemp("space") / "checkpoint", image_size=64))
+
+
+@pytest.fixture(scope="module")
+def page(checkpoint):
+    """The page with room for nobody to wait, swept when `DUE` says so."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "WAITING", 0)
+        patch.setattr(uploads.UploadsOnly, "pause", pause)
+        page = app.build_page(checkpoint)
+        app.serve(page, prevent_thread_lock=True, quiet=True)
+        yield page
+        gr.close_all()
+
+
+@pytest.fixture(scope="module")
+def kept(page):
+    """What is there before anybody comes: the page's own pictures."""
+    return contents()
+
+
+@pytest.fixture
+def picture(tmp_path):
+    file = tmp_path / "face.png"
+    Image.new("RGB", (64, 64), (200, 150, 120)).save(file)
+    return file
+
+
+def contents():
+    # Not rglob, which fails when a folder goes while it looks.
+    return {f"{root}/{name}" for root, *names in os.walk(os.environ["GRADIO_TEMP_DIR"]) for name in chain(*names)}
+
+
+def upload(page, content=b"no picture"):
+    """Where the server says that it has put it."""
+    sent = httpx.post(f"{page.local_api_url}upload", files={"files": ("face.jpg", content)})
+    return sent.raise_for_status().json()[0]
+
+
+def call(page, body):
+    """What `/predict` answers to a whole body: the error or the data."""
+    # Not httpx's own JSON, which has no half of a surrogate pair.
+    json_type = {"Content-Type": "application/json"}
+    sent = httpx.post(f"{page.local_api_url}call/predict", content=json.dumps(body), headers=json_type)
+    if sent.status_code != 200:
+        return sent.json()["error"]
+    answer = httpx.get(f"{page.local_api_url}call/predict/{sent.json()['event_id']}", timeout=30).text
+    event, data = answer.strip().splitlines()[-2:]
+    return json.loads(data.removeprefix("data: "))["error" if event == "event: error" else 0]
+
+
+def wait_for(met):
+    deadline = time.monotonic() + 60
+    while not met():
+        assert time.monotonic() < deadline
+
+
+ODD = [
+    *(
+        "/etc/passwd",
+        "",
+        3,
+        1e308,
+        True,
+        [],
+        [[]],
+        {},
+        {"path": 3},
+        {"path": ["x"]},
+        {"url": "https://example.com/a.jpg"},
+    ),
+    *({"path": "{folder}", "meta": meta} for meta in (FILE, {}, None, 3)),
+    *({"path": path} for path in ("{folder}", "{parent}", "{parent}/", "{folder}/..", "{folder}/../..", "/", "", ".")),
+    *({"path": path} for path in ("{parent}/link", "{parent}/linked/face.jpg", "{folder}/\0", "{folder}/\ud800")),
+    *(
+        {"path": path}
+        for path in ("a" * 5000, "{folder}/" + "a" * 300, "{folder}/face.jpg/x", "https://example.com/a.jpg")
+    ),
+    [{"path": "{folder}", "meta": FILE}],
+    {"x": {"path": "{folder}", "meta": FILE}},
+    {"path": {"path": "{folder}", "meta": FILE}, "meta": FILE},
+]
+
+
+def test_the_sweep_outlives_whatever_a_request_holds(page, kept, tmp_path, capfd):
+    parent = Path(os.environ["GRADIO_TEMP_DIR"])
+    (tmp_path / "face.jpg").write_bytes(b"outside")
+    for value in ODD:
+        folder = Path(upload(page)).parent
+        for name, target in (("link", tmp_path / "face.jpg"), ("linked", tmp_path)):  # as no request can make them
+            (parent / name).unlink(missing_ok=True)
+            (parent / name).symlink_to(target)
+        text = json.dumps(value).replace("{folder}", str(folder)).replace("{parent}", str(parent))
+        said = call(page, {"data": [json.loads(text)]})
+        assert said in {uploads.ELSEWHERE, uploads.GONE, uploads.NO_UPLOAD}, value
+    assert "Traceback" not in capfd.readouterr().err
+    last = Path(upload(page, b"the last one"))
+    DUE.release(2)
+    wait_for(lambda: contents() == kept)
+    assert not last.exists()
+    assert (tmp_path / "face.jpg").read_bytes() == b"outside"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"data": []}, uploads.NO_UPLOAD),
+        ({"data": [{"path": None, "url": "https://example.com/a.jpg"}]}, "No picture was given; choose one."),
+        ({"data": "/etc/passwd"}, uploads.NO_CALL),
+        ({"data": [3], "session_hash": 5}, uploads.NO_CALL),
+        ({}, uploads.NO_CALL),
+        ([], uploads.NO_CALL),
+        (None, uploads.NO_CALL),
+    ],
+)
+def test_odd_calls_get_a_sentence(page, body, said, capfd):
+    assert call(page, body) == said
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["queue/join", "run/predict", "call/v2/predict", "call/nothing", "run/nothing"])
+@pytest.mark.parametrize("body", [{"fn_index": 99, "data": [3], "session_hash": "a"}, {"x": 3}])
+def test_odd_calls_of_other_routes_get_a_sentence(page, name, body, capfd):
+    answer = httpx.post(f"{page.local_api_url}{name}", json=body).json()
+    assert answer.get("error") in {uploads.NO_CALL, uploads.NO_UPLOAD}
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_every_function_of_the_page_refuses_odd_values(page):
+    for number, function in page.fns.items():
+        body = {"fn_index": number, "data": ["x"] * len(function.inputs), "session_hash": "a"}
+        answer = httpx.post(f"{page.local_api_url}run/predict", json=body)
+        assert answer.json()["error"] == (uploads.NO_UPLOAD if function.inputs else uploads.NO_CALL)
+
+
+def test_a_fault_of_the_server_is_said(page, monkeypatch, picture):
+    def fail(*_):
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(app.Detector, "explain", fail)
+    assert call(page, {"data": [{"path": upload(page, picture.read_bytes())}]}) == uploads.FAILED
+
+
+def test_who_finds_no_place_to_wait_is_told(page, monkeypatch, picture):
+    content = picture.read_bytes()
+    started, go_on = Event(), Event()
+    explain = app.Detector.explain
+
+    def held(*args):
+        started.set()
+        assert go_on.wait(60)
+        return explain(*args)
+
+    monkeypatch.setattr(app.Detector, "explain", held)
+    answers = []
+    first = Thread(target=lambda: answers.append(call(page, {"data": [{"path": upload(page, content)}]})))
+    first.start()
+    assert started.wait(60)
+    try:
+        said = call(page, {"data": [{"path": upload(page, content)}]})
+        assert said == "0 pictures are waiting already; try again in a minute."
+        shown = next(number for number, function in page.fns.items() if function.name == "show")
+        body = {"fn_index": shown, "data": [{"path": upload(page, content)}], "session_hash": "a"}
+        verdict = httpx.post(f"{page.local_api_url}run/predict", json=body).json()["data"][0]
+        assert verdict == f"## No verdict\n\n{said}"
+    finally:
+        go_on.set()
+        first.join()
+    assert answers[0]["label"] in {"real", "fake"}
+
+
+def test_turns():
+    turns = Turns(waiting=1)
+    order = []
+
+    def wait():
+        with turns.take():
+            order.append("second")
+
+    with turns.take():
+        second = Thread(target=wait)
+        second.start()
+        wait_for(lambda: turns._places._value == 0)
+        with pytest.raises(InputError, match=r"^1 pictures are waiting already; try again in a minute$"), turns.take():
+            pass
+        order.append("first")
+    second.join()
+    with turns.take():
+        assert order == ["first", "second"]
+
+
+def test_the_api_panel_shows_how_to_upload_a_file(page):
+    described = httpx.get(f"{page.local_api_url}info").json()["named_endpoints"]["/predict"]
+    assert "picture=handle_file('face.jpg')" in described["code_snippets"]["python"]
+    assert 'fetch("face.jpg")' in described["code_snippets"]["javascript"]
+    assert "githubusercontent" not in json.dumps(described)
+
+
+def test_results_are_swept_too(page, kept, picture):
+    client = Client(page.local_url, verbose=False, analytics_enabled=False, download_files=False)
+    _, overlay = client.predict(handle_file(picture), api_name="/predict")
+    assert Path(overlay["path"]).name == "image.webp"
+    # Asked for only once the files are gone: a file that is deleted while it is sent breaks the connection.
+    DUE.release(2)
+    wait_for(lambda: contents() == kept)
+    assert httpx.get(overlay["url"]).status_code != 200
+
+
+def test_one_sweep_spares_and_the_next_deletes(tmp_path):
+    folder = tmp_path / "uploads"
+    for name in ("a/face.jpg", "b/face.jpg", "b/own.jpg", "tmp-broken-off"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"1")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "face.jpg").write_bytes(b"outside")
+    (folder / "link").symlink_to(tmp_path / "outside")
+    (folder / "empty").mkdir()
+    sweep = keep.Sweep(folder, {str(folder / "b" / "own.jpg")})
+    everything = set(folder.rglob("*"))
+    sweep()
+    assert set(folder.rglob("*")) == everything
+    (folder / "a" / "new.jpg").write_bytes(b"2")
+    os.utime(folder / "b" / "face.jpg")  # handed out again
+    sweep()
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*")} == {
+        *("a", "a/new.jpg", "b", "b/face.jpg", "b/own.jpg")
+    }
+    sweep()
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*")} == {"b", "b/own.jpg"}
+    assert (tmp_path / "outside" / "face.jpg").exists()
+
+
+def test_folders_of_killed_servers_go_and_those_of_running_ones_stay(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr(keep.atexit, "register", lambda *_: None)
+    killed, running = tmp_path / f"{keep.PREFIX}killed", tmp_path / f"{keep.PREFIX}running"
+    for folder in (killed, running):
+        (folder / "a").mkdir(parents=True)
+        (folder / "a" / "face.jpg").write_bytes(b"1")
+    (tmp_path / "other").mkdir()
+    (tmp_path / f"{keep.PREFIX}link").symlink_to(tmp_path / "other")
+    lock = keep._lock(running)
+    own = keep.own_folder()
+    assert own.stat().st_mode & 0o777 == 0o700
+    assert {path.name for path in tmp_path.iterdir()} == {own.name, running.name, "other", f"{keep.PREFIX}link"}
+    assert (running / "a" / "face.jpg").exists()
+    os.close(lock)
+    assert {path.name for path in (keep.own_folder(), own)} <= {path.name for path in tmp_path.iterdir()}
+    assert not running.exists()
