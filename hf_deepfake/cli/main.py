@@ -18,8 +18,8 @@ def main(words: Sequence[str] | None = None) -> int:
         words: arguments; by default those of the process.
 
     Returns:
-        Exit code: 0 done; 2 something the user gave cannot be used, said in one sentence on standard error;
-        128 + n stopped by signal n, with everything saved.
+        Exit code: 0 done; 2 something the user gave cannot be used, said in one sentence on standard error; 3 trained,
+        but not pushed; 128 + n stopped by signal n, with everything saved.
     """
     main_process = os.environ.get("RANK", "0") == "0"
     logging.basicConfig(level=logging.WARNING if main_process else logging.ERROR, format="%(message)s")
