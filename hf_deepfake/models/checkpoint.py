@@ -34,6 +34,9 @@ from hf_deepfake.pictures.crop import Margin
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
+_FETCHED = (CONFIG_FILE, WEIGHTS_FILE, "report.json")
+"""What is fetched from the Hub: the checkpoint, and its history where it has one."""
+
 
 @dataclass(frozen=True)
 class LoadedCheckpoint:
@@ -256,7 +259,7 @@ def _local_folder(folder_or_repo: str, revision: str | None) -> Path:
     from hf_deepfake.data.hub_errors import hub_errors  # imports datasets, of which a local folder needs nothing
 
     with hub_errors(f"{folder_or_repo} is no folder here and cannot be fetched from the Hugging Face Hub"):
-        return Path(snapshot_download(folder_or_repo, revision=revision, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
+        return Path(snapshot_download(folder_or_repo, revision=revision, allow_patterns=list(_FETCHED)))
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
