@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from hf_deepfake.cli import auditing, detecting, measuring, publishing, training
 from hf_deepfake.cli.parser import Command, Parser
@@ -50,6 +51,7 @@ def _parser() -> Parser:
         epilog="hf-deepfake COMMAND --help explains a command and all its options.",
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"hf-deepfake {version('hf-deepfake')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
     for module in (training, auditing, measuring, detecting, publishing):
         module.register(commands)
