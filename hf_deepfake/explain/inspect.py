@@ -145,21 +145,21 @@ def _file(encoded: bytes, picture: Image.Image) -> list[str]:
 
 def _exif_lines(encoded: bytes) -> list[str]:
     """What EXIF says; that there is none, and that there is some of which nothing is shown, are different things."""
-    lines = [f"{name}: {value}" for name, value in _exif(encoded)]
     found = _EXIF.search(encoded)
-    none = found is None or not found.start(1)  # a TIFF has tags in any case, for its pixels
-    return lines or ["none" if none else "there is some, but nothing that is shown here"]
+    start = found.start(1) if found else None
+    if start is None:
+        return ["none"]
+    block = encoded[start : start + _EXIF_BYTES] if start else encoded
+    lines = [f"{name}: {value}" for name, value in _exif(block)]
+    # A TIFF has tags in any case, for its pixels.
+    return lines or ["there is some, but nothing that is shown here" if start else "none"]
 
 
-def _exif(encoded: bytes) -> Iterator[tuple[str, str]]:
-    """The texts of a few tags, and whether there is a place.
+def _exif(block: bytes) -> Iterator[tuple[str, str]]:
+    """The texts of a few tags, how the pixels lie, and whether there is a place.
 
     Read here, since Pillow's reader can be made to take all memory by a small file (see `pictures.open`).
     """
-    found = _EXIF.search(encoded)
-    if not found:
-        return
-    block = encoded[found.start(1) : found.start(1) + _EXIF_BYTES] if found.start(1) else encoded
     order = "<" if block.startswith(b"II") else ">"
     folders = [4]
     for at in folders:
