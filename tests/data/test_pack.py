@@ -48,20 +48,20 @@ def test_files_hold_the_encoded_pictures_unchanged(packed, faces):
 
 BARS = """
 import sys
+from pathlib import Path
 from hf_deepfake.config import DataConfig
 from hf_deepfake.data import pack as packing
 from hf_deepfake.data.load import prepare
 sys.stderr.isatty = lambda: True
 packing.SHARD_PICTURES = 10
-config = DataConfig(data=(sys.argv[1],))
-prepare(config)
+data, _ = prepare(DataConfig(data=(sys.argv[1],)))
 print("BEFORE", file=sys.stderr)
-packing.pack(config, sys.argv[2])
+packing.write_shards(data, Path(sys.argv[2]))
 """
 
 
 def test_one_bar_shows_how_far_it_is(faces, cache, tmp_path):
-    command = [sys.executable, "-c", BARS, str(faces), str(tmp_path / "packed")]
+    command = [sys.executable, "-c", BARS, str(faces), str(tmp_path)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stderr.partition("BEFORE\n")[2]
     shown = [line for line in said.splitlines() if line]  # a bar begins its line anew each time
     assert all(line.startswith("packing:") for line in shown), shown
