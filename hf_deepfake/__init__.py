@@ -4,6 +4,7 @@ The public names are imported when first used, so that `import hf_deepfake` itse
 """
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from hf_deepfake.evaluation.report import Report
     from hf_deepfake.hub.card import build_card
     from hf_deepfake.training.run import train
+
+    __version__: str
 
 _HOMES = {
     "Detector": "detect.detector",
@@ -46,6 +49,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version("hf-deepfake")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

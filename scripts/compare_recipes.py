@@ -178,10 +178,8 @@ def table(rows: list[dict[str, Any]], comparison: Comparison, best: str) -> str:
 def _below(comparison: Comparison, best: str, name: str) -> str:
     """By how much one lies below the best, and whether that is a difference."""
     (one,) = (one for one in comparison.differences if one.metric == "auc" and name in {one.first, one.second})
-    sign = 1 if one.first == best else -1
-    ends = sorted(sign * (end or 0) for end in (one.value.low, one.value.high))
     shown = "" if one.verdict in {"better", "worse"} else " (no difference shown)"
-    return f"{sign * (one.value.value or 0):.3f} [{ends[0]:.3f}, {ends[1]:.3f}]{shown}"
+    return f"{one.value if one.first == best else -one.value}{shown}"
 
 
 def main() -> int:

@@ -1,10 +1,12 @@
 import ast
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 from PIL import Image
 
+import hf_deepfake
 from hf_deepfake.cli.main import _parser, main
 from hf_deepfake.data.sample import draw_sample
 from hf_deepfake.models.build import build_model
@@ -64,6 +66,19 @@ def test_errors_are_one_sentence_and_exit_with_2(words, sentence, capsys):
     said = capsys.readouterr().err
     assert said.startswith(sentence)
     assert said.count("\n") == 1
+
+
+def test_the_version_and_the_package_as_a_program(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"hf-deepfake {metadata.version('hf-deepfake')}\n"
+    assert hf_deepfake.__version__ == metadata.version("hf-deepfake")
+    words = [sys.executable, "-m", "hf_deepfake"]
+    done = subprocess.run([*words, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"hf-deepfake {hf_deepfake.__version__}\n"
+    refused = subprocess.run([*words, "trian"], capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
 
 
 def test_an_unknown_command_is_named(capsys):

@@ -26,6 +26,7 @@ ROOMS = [
     "hub",
     "training",
     "cli",
+    "__main__",
 ]
 
 

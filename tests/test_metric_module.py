@@ -97,6 +97,13 @@ def test_intervals_resample_groups(metric, many):
     assert "intervals" not in metric.compute(predictions=scores, references=labels)
 
 
+def test_one_group_has_a_reason(metric, many):
+    scores, labels = many
+    result = metric.compute(predictions=scores, references=labels, intervals=True, groups=["video"] * len(scores))
+    assert set(result["intervals"].values()) == {None}
+    assert result["no_interval"] == dict.fromkeys(METRICS, "one group")
+
+
 def test_batches_and_memory_change_nothing(metric, many):
     import evaluate
 

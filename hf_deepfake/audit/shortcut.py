@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from hf_deepfake.config import LABELS
-from hf_deepfake.evaluation.bootstrap import draw, index_groups
+from hf_deepfake.evaluation.bootstrap import index_groups, interval
 
 FOLDS = 5
 RESAMPLES = 1000
@@ -106,12 +106,15 @@ def find_shortcut(
         ).fit(features.iloc[train], labels[train])
         scores[held_out], folds[held_out] = trees.predict_proba(features.iloc[held_out])[:, 1], fold
     ranking = _FoldRanking(scores, labels, folds)
-    drawn = [ranking.auc(weights) for weights in draw(group, RESAMPLES, seed)]
-    low, high = np.nanquantile(drawn, (0.025, 0.975)).tolist()
+    low, high = interval(
+        lambda weights: np.array([ranking.auc(weights)]), groups, len(table), resamples=RESAMPLES, seed=seed
+    )
     telling = [_telling(table[key], labels, name) for key, name in names.items()]
     telling.sort(key=lambda one: -abs(one.auc - 0.5))
     auc = ranking.auc(np.ones(len(table), np.int64))
-    return Shortcut(auc, low, high, len(table), [one for one in telling[:TELLING] if one.auc != 0.5])
+    return Shortcut(
+        auc, float(low[0]), float(high[0]), len(table), [one for one in telling[:TELLING] if one.auc != 0.5]
+    )
 
 
 class _FoldRanking:

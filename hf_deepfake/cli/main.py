@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from hf_deepfake.cli import auditing, detecting, measuring, publishing, training
 from hf_deepfake.cli.parser import Command, Parser
@@ -18,8 +19,8 @@ def main(words: Sequence[str] | None = None) -> int:
         words: arguments; by default those of the process.
 
     Returns:
-        Exit code: 0 done; 2 something the user gave cannot be used, said in one sentence on standard error;
-        128 + n stopped by signal n, with everything saved.
+        Exit code: 0 done; 2 something the user gave cannot be used, said in one sentence on standard error; 3 trained,
+        but not pushed; 128 + n stopped by signal n, with everything saved.
     """
     main_process = os.environ.get("RANK", "0") == "0"
     logging.basicConfig(level=logging.WARNING if main_process else logging.ERROR, format="%(message)s")
@@ -50,6 +51,7 @@ def _parser() -> Parser:
         epilog="hf-deepfake COMMAND --help explains a command and all its options.",
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"hf-deepfake {version('hf-deepfake')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
     for module in (training, auditing, measuring, detecting, publishing):
         module.register(commands)

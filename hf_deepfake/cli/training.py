@@ -10,13 +10,17 @@ from hf_deepfake.cli.parser import add_command, add_options, text_of
 from hf_deepfake.config import DataConfig, TrainConfig, build
 from hf_deepfake.recipe import read_recipe, recipe_names
 
+NOT_PUSHED = 3
+"""Exit code of a run that is finished and lies here, but could not be pushed."""
+
 TRAIN_EXAMPLES = """\
   hf-deepfake train --data sample --recipe demo --output_dir runs/demo
   hf-deepfake train --data faces.zip --model resnet50 --head_epochs 1 --epochs 8 --output_dir runs/faces
   accelerate launch scripts/train.py --data faces.zip --model resnet50 --output_dir runs/faces   (several processes)
 
 The best epoch by a validation metric is exported to OUTPUT_DIR/checkpoint and scored once on the test split.
-Ctrl-C or SIGTERM saves the run; the same command with --resume goes on."""
+Ctrl-C or SIGTERM saves the run; the same command with --resume goes on. A run that cannot be pushed is finished all the
+same: it exits with 3 and says how to push it later."""
 
 RECIPES_EXAMPLES = """\
   hf-deepfake recipes
@@ -89,6 +93,9 @@ def _train(given: dict[str, Any]) -> int:
         print(f"\ncheckpoint  {result.checkpoint}\nreport      {result.checkpoint / 'report.json'}")
         if result.url:
             print(f"pushed to   {result.url}")
+    if result.not_pushed:
+        print(f"error: {result.not_pushed}", file=sys.stderr)
+        return NOT_PUSHED
     return 0
 
 

@@ -1,13 +1,24 @@
 """Pack a data set into parquet files with the pictures inside: few large files in place of many small ones."""
 
 import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from datasets import Dataset, DatasetDict, DatasetInfo, SplitInfo
+from datasets import (
+    Dataset,
+    DatasetDict,
+    DatasetInfo,
+    SplitInfo,
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
+)
 from datasets.splits import SplitDict
 from datasets.table import embed_table_storage
+from tqdm import tqdm
 
 from hf_deepfake.config import DataConfig
 from hf_deepfake.data.load import prepare
@@ -66,14 +77,18 @@ def write_shards(data: DatasetDict, folder: Path) -> tuple[list[Path], DatasetIn
     filled = {str(name): split for name, split in data.items() if len(split)}
     shards: list[Path] = []
     splits: dict[str, Any] = {}
-    for name, split in filled.items():
-        count = -(-len(split) // SHARD_PICTURES)
-        bytes_read = 0
-        for index in range(count):
-            path = folder / f"{name}-{index:05d}-of-{count:05d}.parquet"
-            bytes_read += _embedded(split.shard(count, index, contiguous=True)).to_parquet(path)
-            shards.append(path)
-        splits[name] = SplitInfo(name=name, num_bytes=bytes_read, num_examples=len(split))
+    total = sum(map(len, filled.values()))
+    with _no_other_bars(), tqdm(total=total, desc="packing", unit=" pictures", disable=None) as progress:
+        for name, split in filled.items():
+            count = -(-len(split) // SHARD_PICTURES)
+            bytes_read = 0
+            for index in range(count):
+                path = folder / f"{name}-{index:05d}-of-{count:05d}.parquet"
+                shard = split.shard(count, index, contiguous=True)
+                bytes_read += _embedded(shard).to_parquet(path)
+                progress.update(len(shard))
+                shards.append(path)
+            splits[name] = SplitInfo(name=name, num_bytes=bytes_read, num_examples=len(split))
     info = DatasetInfo(
         features=next(iter(filled.values())).features,
         splits=SplitDict(splits),
@@ -81,6 +96,18 @@ def write_shards(data: DatasetDict, folder: Path) -> tuple[list[Path], DatasetIn
         dataset_size=sum(split.num_bytes for split in splits.values()),
     )
     return shards, info
+
+
+@contextmanager
+def _no_other_bars() -> Generator[None]:
+    """Without the two bars that `datasets` shows for each shard."""
+    quiet = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not quiet:
+            enable_progress_bars()
 
 
 def _embedded(shard: Dataset) -> Dataset:

@@ -33,6 +33,7 @@ Returns:
     and unsure_false_alarms: share of all fakes surely called real, and of all reals surely fake; absent without a band.
     undefined: why, for each metric that is None; absent where there is none.
     intervals: lower and upper end for each metric, None where there is no interval; absent if not asked for.
+    no_interval: why there is none for a metric that is not None; absent where all such metrics have one.
 
 Example:
     >>> from importlib.resources import files
@@ -84,10 +85,12 @@ class DeepfakeMetric(evaluate.Metric):
             for name, one in judge_band(predictions, references, groups, threshold, unsure_band).items():
                 result[f"unsure_{name}"] = one.value
                 ranges[f"unsure_{name}"] = None if one.low is None or one.high is None else (one.low, one.high)
-                if one.reason:
+                if one.value is None and one.reason:
                     reasons[f"unsure_{name}"] = one.reason
+        if intervals:
+            why = bootstrap.why_no_interval(groups, len(predictions))
+            without = {name: why for name, ends in ranges.items() if ends is None and name not in reasons}
+            result |= {"intervals": ranges} | ({"no_interval": without} if without else {})
         if reasons:
             result["undefined"] = reasons
-        if intervals:
-            result["intervals"] = ranges
         return result

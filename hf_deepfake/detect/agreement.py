@@ -17,7 +17,9 @@ from hf_deepfake.detect.verdict import Verdict
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.bootstrap import index_groups
 from hf_deepfake.evaluation.compare import auc_difference
+from hf_deepfake.evaluation.metrics import Floats
 from hf_deepfake.evaluation.report import REPORT_FILE, BackendResult, Report, align
+from hf_deepfake.evaluation.result import Metric
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from hf_deepfake.models.deploy import Format, export_backend
 from hf_deepfake.pictures.open import open_picture
@@ -34,13 +36,19 @@ LARGEST = {"fp32": 1e-4, "bf16": 5e-3, "int8": np.inf}
 MEAN = 0.01
 """Largest mean difference of P(fake)."""
 
+AUC_MARGIN = 0.005
+"""Change of the AUC that is as good as none: half of what another seed of the same training makes."""
+
+FEWEST = 30
+"""Groups that an interval needs where it alone says that scores may stand in for others; of fewer it is too narrow."""
+
 
 def export(checkpoint: str, config: DataConfig, form: Format, *, int8: bool = False) -> list[BackendResult]:
     """Write a checkpoint for a runtime, and note in its report how far it agrees with torch.
 
-    float32 must agree within 1e-4 on every picture, bfloat16 within .005, and int8 within .01 on average; the change of
-    the AUC must not be shown (its interval holds 0), and no verdict may change but from or to "unsure". int8 is
-    calibrated on training pictures that are not among those judged; the test split is not looked at.
+    What agrees is shown to be equivalent, see `doubts`: that no difference is shown is not enough, for few pictures
+    never show one. int8 is calibrated on training pictures that are not among those judged; the test split is not
+    looked at.
 
     Args:
         checkpoint: folder; receives `backends/`, and its report the results.
@@ -83,6 +91,40 @@ def export(checkpoint: str, config: DataConfig, form: Format, *, int8: bool = Fa
     return report.backends
 
 
+def doubts(precision: str, differences: Floats, auc: Metric, changed: int, n_groups: int) -> list[str]:
+    """Say what speaks against a variant's standing in for torch.
+
+    It may where it is equivalent (Schuirmann 1987): the whole 95 % interval of the AUC's change lies within .005 of
+    none. Besides, P(fake) may differ by 1e-4 on any picture in float32 and by .005 in bfloat16, in all precisions by
+    .01 on average, and no verdict may change but from or to "unsure". int8, which may move single scores at will,
+    needs 30 groups of pictures.
+
+    Args:
+        precision: "fp32", "bf16" or "int8".
+        differences: (N,), absolute, of P(fake).
+        auc: the variant's less torch's.
+        changed: verdicts that changed, "unsure" aside.
+        n_groups: groups of pictures, as they were resampled for `auc`.
+
+    Returns:
+        Clauses, none where it may.
+    """
+    found = []
+    if differences.max() > LARGEST[precision]:
+        found.append(f"a score moves by {differences.max():.2g}, and {LARGEST[precision]:g} is the most")
+    if differences.mean() > MEAN:
+        found.append(f"scores move by {differences.mean():.2g} on average, and {MEAN:g} is the most")
+    if auc.low is None or auc.high is None:
+        found.append(f"what the AUC changes by is not known ({auc.reason})")
+    elif max(-auc.low, auc.high) > AUC_MARGIN:
+        found.append(f"it is not shown that the AUC changes by {AUC_MARGIN:g} at most")
+    if changed:
+        found.append(f"{changed} verdicts change")
+    if precision == "int8" and n_groups < FEWEST:
+        found.append(f"{n_groups} groups of pictures show nothing, and {FEWEST} are needed")
+    return found
+
+
 def summary(results: Sequence[BackendResult]) -> str:
     """Lay out how variants agree.
 
@@ -92,11 +134,11 @@ def summary(results: Sequence[BackendResult]) -> str:
     Returns:
         A text table.
     """
-    rows = [["", "Pictures", "Largest", "Mean", "AUC changes by", "Verdicts changed", "Agrees", "Images/s"]]
+    rows = [["", "Pictures", "Largest", "Mean", "AUC changes by", "Verdicts changed", "Images/s", "Agrees"]]
     for one in results:
         numbers = [f"{one.n:,}", f"{one.largest:.2g}", f"{one.mean:.2g}", str(one.auc_difference), str(one.changed)]
-        name, word = str(Variant(one.runtime, one.precision)), "yes" if one.agrees else "no"
-        rows.append([name, *numbers, word, f"{one.images_per_second:.1f}"])
+        name, word = str(Variant(one.runtime, one.precision)), "yes" if one.agrees else f"no: {one.doubt}"
+        rows.append([name, *numbers, f"{one.images_per_second:.1f}", word])
     return "\n".join(align(rows))
 
 
@@ -134,12 +176,7 @@ def _measure(loaded: LoadedCheckpoint, pictures: Dataset, variants: Sequence[Var
             one.label != other.label and not (one.unsure or other.unsure)
             for one, other in zip(plain, verdicts, strict=True)
         )
-        agrees = (
-            float(difference.max()) <= LARGEST[variant.precision]
-            and float(difference.mean()) <= MEAN
-            and (auc.low or 0.0) <= 0 <= (auc.high or 0.0)
-            and not changed
-        )
+        against = [] if variant == PLAIN else doubts(variant.precision, difference, auc, changed, int(index.max()) + 1)
         results.append(
             BackendResult(
                 variant.runtime,
@@ -149,9 +186,10 @@ def _measure(loaded: LoadedCheckpoint, pictures: Dataset, variants: Sequence[Var
                 float(difference.mean()),
                 auc,
                 changed,
-                agrees,
+                not against,
                 speed,
                 machine,
+                "; ".join(against),
             )
         )
     return results

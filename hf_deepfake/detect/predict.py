@@ -174,7 +174,7 @@ def _join(out: Path, parts: Path, places: Sequence[Path], header: str) -> None:
 
 def _said(result: Verdict | PictureError) -> str:
     """A result in words."""
-    return f"error: {result}" if isinstance(result, PictureError) else " ".join([result.title, *result.reasons])
+    return f"error: {result}" if isinstance(result, PictureError) else str(result)
 
 
 class _Overlays:

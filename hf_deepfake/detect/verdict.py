@@ -29,9 +29,9 @@ class FaceVerdict:
     unsure: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
-    """What the net says about one picture: that of the face which looks most like a fake.
+    """What the net says about one picture: that of the face which looks most like a fake. It prints as one line.
 
     On a face crop, or with `faces="off"`, label and score are those of transformers' pipeline.
 
@@ -58,6 +58,13 @@ class Verdict:
         """The verdict in a few words, such as "fake, score 0.93" or "unsure (leans to fake, score 0.55)"."""
         said = f"{self.label}, score {self.score:.2f}"
         return f"unsure (leans to {said})" if self.unsure else said
+
+    def __str__(self) -> str:
+        of = f" (of {len(self.faces)} faces the likest to a fake)" if len(self.faces) > 1 else ""
+        return ". ".join([f"{self.title}{of}", *([" ".join(self.reasons)] if self.reasons else [])])
+
+    def __repr__(self) -> str:
+        return f"<Verdict: {self}>"
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict in JSON's types."""

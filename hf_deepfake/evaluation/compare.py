@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from hf_deepfake.data.picture_names import below_shared
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.bootstrap import RESAMPLES, draw, index_groups
+from hf_deepfake.evaluation.bootstrap import index_groups, sign_test
 from hf_deepfake.evaluation.metrics import Counts, Floats, Ranking
 from hf_deepfake.evaluation.report import MAIN_METRICS, REPORT_FILE, Report, align
-from hf_deepfake.evaluation.result import Metric, SplitResult
+from hf_deepfake.evaluation.result import Metric, SplitResult, bootstrapped
 from hf_deepfake.evaluation.scores import SCORES_FILE, groups_of, load_scores
 from hf_deepfake.models.checkpoint import checkpoint_name
 
@@ -56,9 +55,9 @@ class Difference:
         metric: "auc", or "accuracy" at each one's own operating point.
         value: metric of the first minus that of the second, with its 95 % interval; groups resampled whole, both
             detectors on the same resamples.
-        p: probability of a difference this large or larger where there is none. For the AUC twice the smaller share of
-            resamples on either side of zero (Efron and Tibshirani 1993, §15.4); for accuracy McNemar's exact test on
-            the pictures that one of the two gets right (McNemar 1947), which takes pictures as independent.
+        p: probability of a difference this large or larger where there is none, by `bootstrap.sign_test` over whole
+            groups: of right verdicts for accuracy, and for the AUC of placements (DeLong et al. 1988, by group as
+            Obuchowski 1997 has them). None where the value or its interval is None.
         p_holm: `p` after Holm's correction over all differences (Holm 1979).
         verdict: "better", "worse" (of the first) or "no difference shown".
     """
@@ -67,8 +66,8 @@ class Difference:
     second: str
     metric: str
     value: Metric
-    p: float
-    p_holm: float = 1.0
+    p: float | None
+    p_holm: float | None = None
     verdict: str = ""
 
 
@@ -100,7 +99,7 @@ class Comparison:
         lines = [f"{self.n:,} pictures, the same for all", "", *align(rows), ""]
         rows = [["First", "Second", "Metric", "Difference", "p", "p, corrected", "The first is"]]
         for one in self.differences:
-            numbers = (str(one.value), f"{one.p:.3g}", f"{one.p_holm:.3g}")
+            numbers = (str(one.value), *("" if p is None else f"{p:.3g}" for p in (one.p, one.p_holm)))
             rows.append([one.first, one.second, MAIN_METRICS[one.metric], *numbers, one.verdict])
         lines += align(rows)
         return "\n".join([*lines, *(["", matrix_text(self.matrix)] if _several_sources(self.matrix) else [])])
@@ -226,7 +225,7 @@ def _check_same(one: Candidate, first: pd.DataFrame, other: Candidate, second: p
         )
 
 
-def auc_difference(scores: Sequence[Floats], labels: NDArray, groups: Counts) -> tuple[Metric, float]:
+def auc_difference(scores: Sequence[Floats], labels: NDArray, groups: Counts) -> tuple[Metric, float | None]:
     """AUC of the first minus that of the second, on the same pictures.
 
     Args:
@@ -239,16 +238,31 @@ def auc_difference(scores: Sequence[Floats], labels: NDArray, groups: Counts) ->
     """
     first, second = (Ranking(score, labels) for score in scores)
 
-    def difference(weights: Counts) -> float:
+    def difference(weights: Counts) -> Floats:
         """Under a resample."""
-        return _auc(first, weights) - _auc(second, weights)
+        return np.array([_auc(first, weights) - _auc(second, weights)])
 
-    drawn = np.array([difference(weights) for weights in draw(groups, RESAMPLES, 0)])
-    drawn = drawn[~np.isnan(drawn)]
-    # One is added to both counts, so that no p is below what the number of resamples can show.
-    tail = 1 + min((drawn <= 0).sum(), (drawn >= 0).sum())
-    value = difference(np.ones(len(labels), np.int64))
-    return _with_interval(value, drawn), min(1.0, 2 * tail / (len(drawn) + 1))
+    value = bootstrapped(difference, groups.tolist(), len(labels), ["one class only"])[0]
+    if value.value is None or value.low is None:
+        return value, None
+    return value, sign_test(auc_parts(scores, labels), groups)
+
+
+def auc_parts(scores: Sequence[Floats], labels: NDArray) -> Floats:
+    """Divide the difference of two AUCs among the pictures, by their placements.
+
+    Args:
+        scores: two of (N,) P(fake).
+        labels: (N,) integers, 0 real and 1 fake; both must occur.
+
+    Returns:
+        (N,), which sum to the AUC of the first minus that of the second, half of it from each class. Without a
+        difference their expectation is 0 in each class.
+    """
+    first, second = (Ranking(score, labels).placements() for score in scores)
+    apart, n_fake = first - second, int(labels.sum())
+    # Each class's placements have the difference as their mean, so that the sum over both is twice the difference.
+    return (apart - apart[labels == 1].mean() / 2) / np.where(labels == 1, n_fake, len(labels) - n_fake)
 
 
 def _auc(ranking: Ranking, weights: Counts) -> float:
@@ -258,29 +272,25 @@ def _auc(ranking: Ranking, weights: Counts) -> float:
     return float(np.trapezoid(true, false)) / whole if whole else np.nan
 
 
-def _accuracy_difference(right: Sequence[NDArray[np.bool_]], groups: Counts) -> tuple[Metric, float]:
-    """First minus second, and p by McNemar's test."""
-    gain = right[0].astype(np.int64) - right[1]
-    drawn = np.array([gain @ weights / weights.sum() for weights in draw(groups, RESAMPLES, 0)])
-    wins, losses = int((gain > 0).sum()), int((gain < 0).sum())
-    p = binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
-    return _with_interval(float(gain.mean()), drawn), float(p)
-
-
-def _with_interval(value: float, drawn: Floats) -> Metric:
-    """A difference with its percentile interval."""
-    low, high = np.quantile(drawn, (0.025, 0.975)).tolist()
-    return Metric(value, low, high)
+def _accuracy_difference(right: Sequence[NDArray[np.bool_]], groups: Counts) -> tuple[Metric, float | None]:
+    """First minus second, and p."""
+    gain = right[0].astype(np.float64) - right[1]
+    value = bootstrapped(
+        lambda weights: np.array([gain @ weights / weights.sum()]), groups.tolist(), len(gain), ["no pictures"]
+    )[0]
+    return value, None if value.low is None else sign_test(gain, groups)
 
 
 def _judge(differences: Sequence[Difference]) -> list[Difference]:
     """The differences with corrected p and verdict."""
-    corrected = holm([one.p for one in differences])
-    words = ("no difference shown", "better", "worse")
-    return [
-        replace(one, p_holm=p, verdict=words[(p < LEVEL) * (1 if (one.value.value or 0) > 0 else 2)])
-        for one, p in zip(differences, corrected, strict=True)
-    ]
+    tested = [one.p for one in differences if one.p is not None]
+    corrected = iter(holm(tested))
+    judged = []
+    for one in differences:
+        p = None if one.p is None else next(corrected)
+        word = "no difference shown" if p is None or p >= LEVEL else "better" if (one.value.value or 0) > 0 else "worse"
+        judged.append(replace(one, p_holm=p, verdict=word))
+    return judged
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from hf_deepfake.evaluation.bootstrap import interval
 from hf_deepfake.evaluation.metrics import Counts, Floats
-from hf_deepfake.evaluation.result import Metric
+from hf_deepfake.evaluation.result import Metric, bootstrapped
 from hf_deepfake.evaluation.scores import groups_of
 
 UNTOUCHED = "train on more real pictures like those"
@@ -197,15 +196,6 @@ def _measure(
             excess = np.where(there, gap, 0).sum(axis=0) / there.sum(axis=0)
             return np.concatenate([errors.sum(axis=0) / n.sum(axis=0), *rate, excess])
 
-    values = rates(np.ones(len(fake), np.int64))
-    lows, highs = interval(rates, groups, len(fake))
     reasons = np.repeat(["no such pictures", "no real pictures", "no fakes", "nothing to compare with"], len(members))
-    found = [
-        Metric(None, reason=str(reason))
-        if np.isnan(value)
-        else Metric(float(value))
-        if np.isnan(low)
-        else Metric(float(value), float(low), float(high))
-        for value, low, high, reason in zip(values, lows, highs, reasons, strict=True)
-    ]
+    found = bootstrapped(rates, groups, len(fake), reasons.tolist())
     return [found[place :: len(members)] for place in range(len(members))]

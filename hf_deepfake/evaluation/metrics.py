@@ -86,6 +86,7 @@ class Ranking:
         self.scores = score[self.order]
         self.fake = label[self.order].astype(np.int64)
         self._last_of_tie = np.flatnonzero(np.append(np.diff(self.scores), -1))
+        self._cuts = _cut(np.append(0, self._last_of_tie + 1))
         called_fake = self.scores >= threshold
         # As scikit-learn does: a certain and wrong score costs 36 nats, not infinity.
         clipped = np.clip(self.scores, np.finfo(np.float64).eps, 1 - np.finfo(np.float64).eps)
@@ -123,6 +124,35 @@ class Ranking:
             The bins that are not empty.
         """
         return self._bins(weights[self.order], *self.curve(weights))
+
+    def gaps(self, weights: Counts) -> Floats:
+        """Gaps between fakes and what the scores promise, in the bins that unweighted pictures have.
+
+        Args:
+            weights: (N,) int64, as in `curve`, with a positive sum.
+
+        Returns:
+            (B,), fakes minus the sum of scores in each bin, over all pictures. With weights all 1, the sum of their
+            sizes is `ece`.
+        """
+        parts = np.diff(_at_ends(weights[self.order] * (self.fake - self.scores), self._last_of_tie)[self._cuts])
+        return parts / weights.sum()
+
+    def placements(self) -> Floats:
+        """Share of the other class that each picture is on the right side of; ties count half (DeLong et al. 1988).
+
+        Returns:
+            (N,), in the order of the scores given: of a fake the reals below it, of a real the fakes above it. Its mean
+            over either class is the AUC; NaN where the other class is missing.
+        """
+        false, true = self.curve(np.ones(len(self.order), np.int64))
+        tie = np.searchsorted(self._last_of_tie, np.arange(len(self.order)))
+        with np.errstate(invalid="ignore"):
+            above = (true[1:] + true[:-1])[tie] / (2 * true[-1])
+            below = 1 - (false[1:] + false[:-1])[tie] / (2 * false[-1])
+        placed = np.empty(len(self.order))
+        placed[self.order] = np.where(self.fake == 1, below, above)
+        return placed
 
     def measure(self, weights: Counts) -> dict[str, float]:
         """Compute all metrics.
@@ -163,9 +193,7 @@ class Ranking:
     def _bins(self, sorted_weights: Counts, false: Counts, true: Counts) -> Bins:
         """`bins` from what `measure` has at hand."""
         called = false + true
-        middle = (called[1:] + called[:-1]) / 2
-        cuts = np.searchsorted(middle, called[-1] * np.arange(1, BINS) / BINS)
-        cuts = np.concatenate([[0], cuts, [len(middle)]])
+        cuts = _cut(called)
         mass = _at_ends(sorted_weights * self.scores, self._last_of_tie)
         weight, fake, score_sum = (np.diff(total[cuts]) for total in (called, true, mass))
         kept = weight > 0
@@ -181,7 +209,7 @@ def compute_metrics(scores: ArrayLike, labels: ArrayLike, threshold: float = 0.5
     the highest recall among thresholds that raise at most 1 % false alarms. `mcc` is Matthews' correlation.
     `ece` is the expected calibration error of P(fake) (Naeini et al. 2015) over 15 bins of equal mass (Nguyen
     and O'Connor 2015): the distance between a bin's mean score and its share of fakes, averaged over pictures.
-    It is biased upwards on few pictures. Log loss is in nats.
+    It is biased upwards on few pictures, which its interval allows for (`bootstrap.intervals`). Log loss is in nats.
 
     Args:
         scores: (N,) P(fake), in [0, 1].
@@ -271,6 +299,13 @@ def _equal_error_rate(false: Counts, true: Counts) -> float:
     before = after - 1
     share = -excess[before] / (excess[after] - excess[before])
     return float(false[before] + share * (false[after] - false[before])) / n_real
+
+
+def _cut(called: Counts) -> Counts:
+    """Where `called`, rising from 0, is to be cut into bins of equal mass: (BINS + 1,) places in it."""
+    middle = (called[1:] + called[:-1]) / 2
+    inner = np.searchsorted(middle, called[-1] * np.arange(1, BINS) / BINS)
+    return np.concatenate([[0], inner, [len(middle)]])
 
 
 def _at_ends(values: NDArray, ends: Counts) -> NDArray:

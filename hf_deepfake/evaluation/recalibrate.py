@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from accelerate import PartialState
 from datasets import DatasetDict
@@ -28,7 +28,8 @@ def recalibrate(
     """Write a checkpoint with another temperature, operating point and unsure band, from one that stays as it is.
 
     What was folded into the net is taken out, the logits of the given pictures decide anew, and the result is folded
-    in. The new report tells of these pictures alone: results at the old threshold hold no more.
+    in. The new report keeps the history (training, its data and their audit, what it was combined of, its author's
+    notes) and tells of these pictures alone: results at the old threshold hold no more.
 
     Args:
         checkpoint: folder, or `owner/name` on the Hub.
@@ -55,7 +56,6 @@ def recalibrate(
     decision = decide_by(config, logits, data[split]["label"])
     scored = DatasetDict({**data, DECIDED_ON: data[split]})
     table = score_table(scored, {DECIDED_ON: fake_probability(logits, decision.temperature)})
-    before = _report_of(checkpoint)
     report = measure(
         table,
         replace(
@@ -63,9 +63,7 @@ def recalibrate(
             **asdict(decision),
             decided_on=f"{'all pictures' if split == ALL else 'validation split'} of {', '.join(data_report.sources)}",
         ),
-        data=before.data if before else {},
-        audit=before.audit if before else {},
-        training=before.training if before else {},
+        **_history(loaded.folder),
     )
     if PartialState().is_main_process:
         export_checkpoint(
@@ -82,7 +80,9 @@ def recalibrate(
     return report
 
 
-def _report_of(checkpoint: str) -> Report | None:
-    """The report beside a checkpoint on this machine, if there is one."""
-    path = Path(checkpoint) / REPORT_FILE
-    return Report.load(path) if path.is_file() else None
+def _history(folder: Path) -> dict[str, Any]:
+    """What a checkpoint's report says of how it came about; nothing where it has none."""
+    if not (folder / REPORT_FILE).is_file():
+        return {}
+    before = Report.load(folder / REPORT_FILE)
+    return {name: getattr(before, name) for name in ("data", "audit", "training", "combination", "notes")}

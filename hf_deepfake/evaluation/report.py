@@ -119,6 +119,7 @@ class BackendResult:
         agrees: whether it may stand in for torch.
         images_per_second: from files to verdicts, on `machine`.
         machine: that measured.
+        doubt: why it may not stand in for torch; empty where it may.
     """
 
     runtime: str
@@ -131,6 +132,7 @@ class BackendResult:
     agrees: bool
     images_per_second: float
     machine: str
+    doubt: str = ""
 
 
 @dataclass(frozen=True)

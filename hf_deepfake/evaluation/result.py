@@ -1,13 +1,13 @@
 """What is measured on one set of scored pictures: every metric with its interval."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hf_deepfake.evaluation.bootstrap import index_groups, interval, intervals
+from hf_deepfake.evaluation.bootstrap import RESAMPLES, index_groups, interval, intervals, why_no_interval
 from hf_deepfake.evaluation.metrics import CONFUSION, METRICS, Counts, Floats, compute_metrics, undefined
 
 UNSURE_METRICS = {
@@ -24,13 +24,13 @@ PRIORS = (0.5, 0.1, 0.01, 0.001)
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric with its 95 % interval; all None where it is undefined, and then `reason` says why.
+    """A metric with its 95 % interval, which holds it; `reason` says why the interval, or both, are None.
 
     Attributes:
-        value: the metric on all pictures of the split.
+        value: the metric on all pictures of the split, None where it is undefined.
         low: lower end of the interval, None where there is none.
         high: upper end of the interval.
-        reason: why `value` is None.
+        reason: why `value`, or the interval alone, is None; None where neither is.
     """
 
     value: float | None
@@ -42,8 +42,12 @@ class Metric:
         if self.value is None:
             return f"undefined ({self.reason})"
         if self.low is None or self.high is None:
-            return f"{self.value:.3f}"
+            return f"{self.value:.3f}" + (f" (no interval: {self.reason})" if self.reason else "")
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+    def __neg__(self) -> "Metric":
+        value, low, high = (None if number is None else -number for number in (self.value, self.high, self.low))
+        return Metric(value, low, high, self.reason)
 
 
 @dataclass(frozen=True)
@@ -98,9 +102,15 @@ def evaluate_scores(
     values = compute_metrics(scores, labels, threshold)
     reasons = undefined(values)
     ranges = intervals(scores, labels, groups, threshold)
-    metrics = {name: Metric(values[name], *(ranges[name] or (None, None)), reasons.get(name)) for name in METRICS}
     confusion = {name: int(values[name] or 0) for name in CONFUSION}
     n = sum(confusion.values())
+    missing = why_no_interval(groups, n)
+    metrics = {
+        name: Metric(
+            values[name], *(ranges[name] or (None, None)), reasons.get(name, None if ranges[name] else missing)
+        )
+        for name in METRICS
+    }
     score, label = np.asarray(scores, np.float64), np.asarray(labels)
     return SplitResult(
         n=n,
@@ -140,6 +150,40 @@ def judge_band(
     return dict(zip(UNSURE_METRICS, _ratios(parts, wholes, groups, why), strict=True))
 
 
+def bootstrapped(
+    statistic: Callable[[Counts], Floats],
+    groups: Sequence[Any] | None,
+    size: int,
+    why: Sequence[str],
+    *,
+    resamples: int = RESAMPLES,
+) -> list[Metric]:
+    """Measure a statistic of weighted pictures, with its intervals; see `bootstrap.interval`.
+
+    Args:
+        statistic: from how often each picture counts, int64 (N,), to K numbers; NaN where one is undefined.
+        groups: N group names, to be resampled whole; None where they are not known.
+        size: number of pictures N.
+        why: K reasons, should a number be undefined.
+        resamples: number of resamples.
+
+    Returns:
+        K metrics.
+    """
+    values = statistic(np.ones(size, np.int64))
+    missing = why_no_interval(groups, size)
+    return [
+        Metric(None, reason=reason)
+        if np.isnan(value)
+        else Metric(float(value), reason=missing)
+        if np.isnan(low)
+        else Metric(float(value), float(low), float(high))
+        for value, low, high, reason in zip(
+            values, *interval(statistic, groups, size, resamples=resamples), why, strict=True
+        )
+    ]
+
+
 def _precision_at(score: Floats, label: NDArray, groups: Sequence[Any] | None, threshold: float) -> dict[str, Metric]:
     """Precision of "fake" by prior: recall and false alarms weighted as that share of fakes would."""
     called, fake = score >= threshold, label == 1
@@ -153,9 +197,8 @@ def _precision_at(score: Floats, label: NDArray, groups: Sequence[Any] | None, t
             hits, alarms = priors * true / fakes, (1 - priors) * false / reals
             return hits / (hits + alarms)
 
-    values = precision(np.ones(len(score), np.int64))
-    ends = interval(precision, groups, len(score))
-    return {f"{prior:g}": one for prior, one in zip(PRIORS, _metrics(values, *ends, "no verdict of fake"), strict=True)}
+    found = bootstrapped(precision, groups, len(score), ["no verdict of fake"] * len(PRIORS))
+    return {f"{prior:g}": one for prior, one in zip(PRIORS, found, strict=True)}
 
 
 def _ratios(parts: NDArray, wholes: NDArray, groups: Sequence[Any] | None, why: Sequence[str]) -> list[Metric]:
@@ -167,19 +210,4 @@ def _ratios(parts: NDArray, wholes: NDArray, groups: Sequence[Any] | None, why: 
         part, whole = np.split(np.einsum("kn,n->k", both, weights), 2)
         return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
 
-    size = both.shape[1]
-    return _metrics(ratios(np.ones(size, np.int64)), *interval(ratios, groups, size), why)
-
-
-def _metrics(values: Floats, lows: Floats, highs: Floats, why: str | Sequence[str]) -> list[Metric]:
-    """Metrics of arrays in which NaN is undefined."""
-    reasons = [why] * len(values) if isinstance(why, str) else why
-    return [
-        Metric(None, reason=reason) if np.isnan(value) else Metric(float(value), _number(low), _number(high))
-        for value, low, high, reason in zip(values, lows, highs, reasons, strict=True)
-    ]
-
-
-def _number(value: float) -> float | None:
-    """None for NaN."""
-    return None if np.isnan(value) else float(value)
+    return bootstrapped(ratios, groups, both.shape[1], why)

@@ -10,11 +10,10 @@ from datasets import Dataset
 from numpy.typing import ArrayLike
 
 from hf_deepfake.data.machine import best_precision, cpu_flags, default_workers
-from hf_deepfake.evaluation.bootstrap import interval
 from hf_deepfake.evaluation.calibration import fake_probability
 from hf_deepfake.evaluation.metrics import Counts, Floats, Ranking
 from hf_deepfake.evaluation.predict import predict_logits
-from hf_deepfake.evaluation.result import Metric
+from hf_deepfake.evaluation.result import Metric, bootstrapped
 from hf_deepfake.models.checkpoint import LoadedCheckpoint
 from hf_deepfake.pictures.degrade import FAMILIES, MILD, Degrade, conditions
 
@@ -129,12 +128,7 @@ def judge_condition(
             auc = np.trapezoid(true, false) / (float(true[-1]) * float(false[-1]))
             return np.array([auc, *(parts @ weights / (wholes @ weights))])
 
-    values = measure(np.ones(len(label), np.int64))
-    lows, highs = interval(measure, groups, len(label), resamples=RESAMPLES)
-    metrics = [
-        Metric(None, reason="one class only") if np.isnan(value) else Metric(float(value), float(low), float(high))
-        for value, low, high in zip(values, lows, highs, strict=True)
-    ]
+    metrics = bootstrapped(measure, groups, len(label), ["one class only"] * 4, resamples=RESAMPLES)
     strength = FAMILIES[family].strengths[severity - 1] if severity else 0.0
     return ConditionResult(family, severity, strength, *metrics)
 

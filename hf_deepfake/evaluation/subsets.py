@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from hf_deepfake.evaluation.bootstrap import index_groups, interval
+from hf_deepfake.evaluation.bootstrap import index_groups
 from hf_deepfake.evaluation.decision import choose_operating_point
 from hf_deepfake.evaluation.metrics import Counts, Floats
-from hf_deepfake.evaluation.result import Metric, SplitResult, evaluate_scores
+from hf_deepfake.evaluation.result import Metric, SplitResult, bootstrapped, evaluate_scores
 from hf_deepfake.evaluation.scores import groups_of
 
 FACETS = {
@@ -97,9 +97,7 @@ def _shares_and_gain(right: Floats, part: pd.DataFrame) -> list[Metric]:
         first, second = right @ weights / weights.sum()
         return np.array([first, second, second - first])
 
-    values = shares(np.ones(len(part), np.int64))
-    ends = interval(shares, groups_of(part), len(part))
-    return [Metric(float(value), float(low), float(high)) for value, low, high in zip(values, *ends, strict=True)]
+    return bootstrapped(shares, groups_of(part), len(part), ["no pictures"] * 3)
 
 
 def _by(table: pd.DataFrame, values: pd.Series) -> dict[str, pd.DataFrame]:

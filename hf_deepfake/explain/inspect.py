@@ -38,11 +38,11 @@ MEANINGS = {
 }
 """What each part of an inspection can and cannot show."""
 
-_EXIF = re.compile(rb"(?:Exif\0\0|eXIf|EXIF....)(II\*\0|MM\0\*)", re.DOTALL)
-"""The start of a TIFF block in a JPEG, a PNG or a WebP."""
+_EXIF = re.compile(rb"(?:Exif\0\0|eXIf|EXIF....|\A|\A.{4}ftypavi.*?\0{4})(II\*\0|MM\0\*)", re.DOTALL)
+"""The start of a TIFF block in a JPEG, a PNG, a WebP or an AVIF; a TIFF is one."""
 
 _EXIF_BYTES = 65_536
-"""What a JPEG's segment can hold; more is not looked at."""
+"""What a JPEG's segment can hold; more is not looked at, but in a TIFF, whose tags may stand behind its pixels."""
 
 _EXIF_ENTRIES = 200
 
@@ -55,7 +55,19 @@ _TAGS = {
     0x9003: "taken",
     0xA434: "lens",
 }
-_EXIF_FOLDER, _GPS_FOLDER = 0x8769, 0x8825
+_ORIENTATION, _EXIF_FOLDER, _GPS_FOLDER = 0x0112, 0x8769, 0x8825
+
+_TURNS = {
+    1: "upright",
+    2: "mirrored",
+    3: "turned by 180 degrees",
+    4: "upside down and mirrored",
+    5: "turned by 90 degrees and mirrored",
+    6: "turned by 90 degrees to the left",
+    7: "turned by 90 degrees and mirrored",
+    8: "turned by 90 degrees to the right",
+}
+"""How the stored pixels lie, by EXIF orientation; they are shown and judged upright."""
 
 _NO_READER = "not read: pip install 'hf-deepfake[c2pa]' brings the reader"
 
@@ -109,7 +121,7 @@ def inspect_picture(source: str | Path | bytes) -> Inspection:
         facts={
             "Content Credentials": _credentials(encoded),
             "File": _file(encoded, picture),
-            "EXIF": [f"{name}: {value}" for name, value in _exif(encoded)] or ["none"],
+            "EXIF": _exif_lines(encoded),
         },
         views={
             "Error level": error_level(centre),
@@ -131,15 +143,23 @@ def _file(encoded: bytes, picture: Image.Image) -> list[str]:
     return lines
 
 
-def _exif(encoded: bytes) -> Iterator[tuple[str, str]]:
-    """The texts of a few tags, and whether there is a place.
+def _exif_lines(encoded: bytes) -> list[str]:
+    """What EXIF says; that there is none, and that there is some of which nothing is shown, are different things."""
+    found = _EXIF.search(encoded)
+    start = found.start(1) if found else None
+    if start is None:
+        return ["none"]
+    block = encoded[start : start + _EXIF_BYTES] if start else encoded
+    lines = [f"{name}: {value}" for name, value in _exif(block)]
+    # A TIFF has tags in any case, for its pixels.
+    return lines or ["there is some, but nothing that is shown here" if start else "none"]
+
+
+def _exif(block: bytes) -> Iterator[tuple[str, str]]:
+    """The texts of a few tags, how the pixels lie, and whether there is a place.
 
     Read here, since Pillow's reader can be made to take all memory by a small file (see `pictures.open`).
     """
-    found = _EXIF.search(encoded)
-    if not found:
-        return
-    block = encoded[found.start(1) : found.start(1) + _EXIF_BYTES]
     order = "<" if block.startswith(b"II") else ">"
     folders = [4]
     for at in folders:
@@ -153,6 +173,9 @@ def _exif(encoded: bytes) -> Iterator[tuple[str, str]]:
                     folders.append(where + 8)
                 elif tag == _GPS_FOLDER:
                     yield "place", "stated (GPS)"
+                elif tag == _ORIENTATION and kind in (3, 4):
+                    (turn,) = struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", block, where + 8)
+                    yield "stored", _TURNS.get(turn, f"in orientation {turn}, which means nothing")
                 elif tag in _TAGS and kind == 2:
                     text = block[offset : offset + size] if size > 4 else block[where + 8 : where + 8 + size]
                     yield _TAGS[tag], _printable(text.split(b"\0")[0].decode("utf-8", "replace"))

@@ -1,7 +1,7 @@
 """What every measurement of maps needs: the maps of many pictures, a random counterpart of each, and means."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hf_deepfake.data.batch import Normalise, Pictures
-from hf_deepfake.evaluation.bootstrap import interval
 from hf_deepfake.evaluation.metrics import Floats
 from hf_deepfake.evaluation.report import Mean
+from hf_deepfake.evaluation.result import bootstrapped
 from hf_deepfake.explain.cam import Maps, Method, explain
 from hf_deepfake.explain.overlay import to_heatmap
 
@@ -136,11 +136,10 @@ def mean(values: Floats, groups: Sequence[Any] | None) -> Mean:
     if not len(there):
         return Mean(None, reason="no picture has it")
     known = values[there]
-    low, high = interval(
+    found = bootstrapped(
         lambda weights: np.array([weights @ known / weights.sum()]),
         None if groups is None else [groups[row] for row in there],
         len(known),
-    )
-    if np.isnan(low[0]):
-        return Mean(float(known.mean()), n=len(known))
-    return Mean(float(known.mean()), float(low[0]), float(high[0]), n=len(known))
+        [""],
+    )[0]
+    return Mean(**asdict(found), n=len(known))

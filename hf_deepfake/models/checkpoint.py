@@ -34,6 +34,9 @@ from hf_deepfake.pictures.crop import Margin
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
+_FETCHED = (CONFIG_FILE, WEIGHTS_FILE, "report.json")
+"""What is fetched from the Hub: the checkpoint, and its history where it has one."""
+
 
 @dataclass(frozen=True)
 class LoadedCheckpoint:
@@ -81,8 +84,9 @@ def export_checkpoint(
 ) -> Path:
     """Write a net as a checkpoint folder, whole or not at all.
 
-    The folder is written beside its place and then renamed, so that an existing one is replaced, with all it
-    holds, only by a complete one. The net itself stays as it is.
+    The folder is written beside its place and then renamed, so that an existing checkpoint is replaced, with all it
+    holds, only by a complete one. Other folders are not replaced, but an empty one is filled. The net itself stays as
+    it is.
 
     Args:
         model: a net of `build_model`, with logits (real, fake), not folded.
@@ -101,10 +105,11 @@ def export_checkpoint(
         The folder.
 
     Raises:
-        InputError: the classifier cannot be folded, a weight is too large for float16, or the folder cannot be
-            written (a full disk, for example).
+        InputError: the classifier cannot be folded, a weight is too large for float16, or the folder holds something
+            else or the working directory, or cannot be written (a full disk, for example).
     """
     folder = Path(folder)
+    place = _free_place(folder)
     folded = deepcopy(model).cpu()
     fold(folded, temperature, operating_point)
     config = _timm_config(folded, image_size)
@@ -126,19 +131,24 @@ def export_checkpoint(
         weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
         if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
             raise InputError(f"a weight is larger than float16 holds; export {folder} in float32, without --half")
-    written = folder.with_name(f".{folder.name}.{os.getpid()}.new")
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    written = place.with_name(f".{place.name}.{os.getpid()}.new")
+    old = place.with_name(f".{place.name}.{os.getpid()}.old")
     try:
         written.mkdir(parents=True)
         # save_file would leave the weights readable by their owner alone.
         (written / WEIGHTS_FILE).write_bytes(save(weights, metadata={"format": "pt"}))
         (written / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        if folder.exists():
-            folder.rename(old)
-        written.rename(folder)
+        if place.exists() and not any(place.iterdir()):  # somebody's working directory, perhaps: it stays itself
+            for name in (WEIGHTS_FILE, CONFIG_FILE):
+                (written / name).rename(place / name)
+            written.rmdir()
+        else:
+            if place.exists():
+                place.rename(old)
+            written.rename(place)
     except (OSError, SafetensorError) as error:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
+        if old.exists() and not place.exists():
+            old.rename(place)
         shutil.rmtree(written, ignore_errors=True)
         raise InputError(
             f"the checkpoint cannot be written to {folder} ({error}); what was there before is untouched, "
@@ -219,6 +229,18 @@ def checkpoint_name(folder_or_repo: str | Path) -> str:
     return path.parent.name if path.name == "checkpoint" else path.name
 
 
+def _free_place(folder: Path) -> Path:
+    """Where a checkpoint's folder really lies; refused where writing it would take something else away."""
+    place = folder.resolve()
+    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
+        return place
+    if not (place / CONFIG_FILE).is_file():
+        raise InputError(f"{folder} is there and no checkpoint, so that it is not replaced; give a new folder")
+    if Path.cwd().is_relative_to(place):
+        raise InputError(f"{folder} holds the working directory, so that it is not replaced; export from elsewhere")
+    return place
+
+
 def _timm_config(model: Any, image_size: int) -> dict[str, Any]:
     """`config.json` in timm's format.
 
@@ -256,7 +278,7 @@ def _local_folder(folder_or_repo: str, revision: str | None) -> Path:
     from hf_deepfake.data.hub_errors import hub_errors  # imports datasets, of which a local folder needs nothing
 
     with hub_errors(f"{folder_or_repo} is no folder here and cannot be fetched from the Hugging Face Hub"):
-        return Path(snapshot_download(folder_or_repo, revision=revision, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
+        return Path(snapshot_download(folder_or_repo, revision=revision, allow_patterns=list(_FETCHED)))
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

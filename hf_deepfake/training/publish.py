@@ -1,6 +1,7 @@
 """A run that publishes itself: the best epoch so far to a branch, the finished checkpoint to main."""
 
 import logging
+import shlex
 import tempfile
 from collections.abc import Callable
 from copy import deepcopy
@@ -47,7 +48,7 @@ def check_publishing(config: TrainConfig) -> None:
 
 
 def epoch_publisher(config: TrainConfig, run: RunFolder, net: nn.Module) -> Callable[[int], None]:
-    """Make what the loop calls after each epoch; a push that fails is only warned of, and training goes on.
+    """Make what the loop calls after each epoch; whatever fails in a push is only warned of, and training goes on.
 
     Args:
         config: the run.
@@ -61,23 +62,10 @@ def epoch_publisher(config: TrainConfig, run: RunFolder, net: nn.Module) -> Call
     def publish(epochs_done: int) -> None:
         if config.push_every is None or epochs_done % config.push_every:
             return
-        best = deepcopy(net).cpu()
-        best.load_state_dict(run.load_best())
-        card = UNFINISHED.format(license=config.hub_license, epoch=run.record["best_epoch"])
-        with tempfile.TemporaryDirectory() as folder:
-            checkpoint = export_checkpoint(best, Path(folder) / "checkpoint", image_size=config.image_size)
-            files = {name: checkpoint / name for name in (CONFIG_FILE, WEIGHTS_FILE)}
-            try:
-                upload(
-                    "model",
-                    config.push_to_hub,
-                    {**files, "README.md": card.encode()},
-                    message=f"Best of {epochs_done} epochs",
-                    private=config.hub_private or None,
-                    revision=BRANCH,
-                )
-            except InputError as error:
-                logger.warning("%s; training goes on", error)
+        try:
+            _push_best(config, run, net, epochs_done)
+        except Exception as error:  # hours of training must not end by what the way to the Hub brings
+            logger.warning("%s; training goes on", _reason(error))
 
     return publish
 
@@ -93,11 +81,39 @@ def publish_run(config: TrainConfig, run: RunFolder) -> str:
         Where it is.
 
     Raises:
-        InputError: the Hub cannot be reached or refuses; the run is finished all the same.
+        InputError: whatever keeps it from the Hub, with the command that pushes it later.
     """
     try:
         pushed = push_to_hub(run.checkpoint, config.push_to_hub, license=config.hub_license, private=config.hub_private)
-    except InputError as error:
-        again = f"hf-deepfake push {run.checkpoint} {config.push_to_hub} --license {config.hub_license}"
-        raise InputError(f"{error}; the run is finished, so push it later with: {again}") from error
+    except Exception as error:  # the run is finished, and so nothing but a sentence may come of it
+        again = ["hf-deepfake", "push", str(run.checkpoint), config.push_to_hub, "--license", config.hub_license]
+        again += ["--private"] if config.hub_private else []
+        raise InputError(
+            f"{_reason(error)}; the run is finished, so push it later with: {shlex.join(again)}"
+        ) from error
     return str(pushed.url)
+
+
+def _push_best(config: TrainConfig, run: RunFolder, net: nn.Module, epochs_done: int) -> None:
+    """Push the best epoch so far to its branch."""
+    best = deepcopy(net).cpu()
+    best.load_state_dict(run.load_best())
+    card = UNFINISHED.format(license=config.hub_license, epoch=run.record["best_epoch"])
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = export_checkpoint(best, Path(folder) / "checkpoint", image_size=config.image_size)
+        files = {name: checkpoint / name for name in (CONFIG_FILE, WEIGHTS_FILE)}
+        upload(
+            "model",
+            config.push_to_hub,
+            {**files, "README.md": card.encode()},
+            message=f"Best of {epochs_done} epochs",
+            private=config.hub_private or None,
+            revision=BRANCH,
+        )
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, on one line."""
+    if isinstance(error, InputError):
+        return str(error)
+    return f"pushing failed ({type(error).__name__}: {' '.join(str(error).split())[:200]})"

@@ -2,7 +2,7 @@
 
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,14 @@ class TrainResult:
         checkpoint: the checkpoint folder in it.
         report: what was measured.
         url: of the repository that the checkpoint was pushed to, on the main process; None if it was not.
+        not_pushed: why it was not, though it should have been, and what to do; empty otherwise.
     """
 
     folder: Path
     checkpoint: Path
     report: Report
     url: str | None = None
+    not_pushed: str = ""
 
 
 def train(config: TrainConfig) -> TrainResult:
@@ -53,7 +55,8 @@ def train(config: TrainConfig) -> TrainResult:
         config: the run.
 
     Returns:
-        Where everything lies, and the report. A run that was finished before is not repeated.
+        Where everything lies, and the report. A run that was finished before is not repeated, and one that cannot be
+        pushed is finished all the same.
 
     Raises:
         InputError: something in the options, the data or the machine stands in the way; nothing is half-written.
@@ -109,8 +112,13 @@ def train(config: TrainConfig) -> TrainResult:
     report = finish(config, accelerator, run, merged(net), data, data_report, loop.workers)
     _close(run, accelerator, "finished", time.monotonic())
     accelerator.end_training()
-    pushed = publish_run(config, run) if config.push_to_hub and accelerator.is_main_process else None
-    return TrainResult(run.folder, run.checkpoint, report, pushed)
+    result = TrainResult(run.folder, run.checkpoint, report)
+    if not config.push_to_hub or not accelerator.is_main_process:
+        return result
+    try:
+        return replace(result, url=publish_run(config, run))
+    except InputError as error:
+        return replace(result, not_pushed=str(error))
 
 
 def _check_data(report: DataReport) -> None:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 from datasets import load_dataset
 
@@ -41,6 +44,29 @@ def test_files_hold_the_encoded_pictures_unchanged(packed, faces):
     image = rows[0]["image"][0].as_py()
     original = next(path for path in faces.rglob(image["path"].split("/")[-1]) if path.read_bytes() == image["bytes"])
     assert original.is_file()
+
+
+BARS = """
+import sys
+from pathlib import Path
+from hf_deepfake.config import DataConfig
+from hf_deepfake.data import pack as packing
+from hf_deepfake.data.load import prepare
+sys.stderr.isatty = lambda: True
+packing.SHARD_PICTURES = 10
+data, _ = prepare(DataConfig(data=(sys.argv[1],)))
+print("BEFORE", file=sys.stderr)
+packing.write_shards(data, Path(sys.argv[2]))
+"""
+
+
+def test_one_bar_shows_how_far_it_is(faces, cache, tmp_path):
+    command = [sys.executable, "-c", BARS, str(faces), str(tmp_path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stderr.partition("BEFORE\n")[2]
+    shown = [line for line in said.splitlines() if line]  # a bar begins its line anew each time
+    assert all(line.startswith("packing:") for line in shown), shown
+    assert shown[-1].startswith("packing: 100%")
+    assert "120/120" in shown[-1]
 
 
 def test_nothing_is_half_written(faces, tmp_path, monkeypatch):

@@ -1,9 +1,17 @@
 import numpy as np
 import pytest
-from scipy.stats import binom, norm
+from scipy.stats import binom, binomtest, norm
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.bootstrap import draw, index_groups, intervals, roc_band
+from hf_deepfake.evaluation.bootstrap import (
+    draw,
+    index_groups,
+    interval,
+    intervals,
+    roc_band,
+    sign_test,
+    why_no_interval,
+)
 from hf_deepfake.evaluation.metrics import METRICS, compute_metrics
 
 
@@ -35,8 +43,59 @@ def test_a_seed_fixes_the_intervals_and_they_hold_the_values():
     assert found != intervals(scores, labels, resamples=300, seed=1)
     values = compute_metrics(scores, labels)
     assert set(found) == set(METRICS)
-    # The calibration error is biased upwards in resamples; all others are held.
-    assert all(found[name][0] <= values[name] <= found[name][1] for name in METRICS if name != "ece")
+    assert all(found[name][0] <= values[name] <= found[name][1] for name in METRICS)
+
+
+def test_calibrated_scores_may_have_no_calibration_error():
+    # 100 pictures of score .5, half of them fake, and 100 of .25: one bin each, in which nothing is amiss.
+    scores, labels = np.repeat([0.5, 0.25], 100), np.r_[np.arange(100) % 2, np.arange(100) % 4 == 0].astype(int)
+    assert compute_metrics(scores, labels)["ece"] == 0
+    assert intervals(scores, labels)["ece"] == (0, 0)
+    # Five fakes more in the second bin are what chance brings: the error of .025 may as well be 0.
+    labels[[101, 102, 103, 105, 106]] = 1
+    low, high = intervals(scores, labels)["ece"]
+    assert compute_metrics(scores, labels)["ece"] == pytest.approx(0.025)
+    assert low == 0
+    assert high >= 0.025
+
+
+def test_a_large_calibration_error_has_the_interval_of_a_share():
+    # All scores are .9 and half of 400 pictures are fake: the error is .9 less a share, whose interval is known.
+    scores, labels = np.full(400, 0.9), np.arange(400) % 2
+    low, high = intervals(scores, labels)["ece"]
+    ends = 0.9 - np.array(binom.ppf([0.975, 0.025], 400, 0.5)) / 400
+    assert (low, high) == pytest.approx(ends, abs=0.008)
+
+
+def test_rounding_leaves_no_value_outside_its_interval():
+    # Every picture costs .01 but for rounding, and so does every resample.
+    scores, labels = [0.1, 0.9, 0.1, 0.9, 0.1, 0.9, 0.9], [0, 1, 0, 1, 0, 1, 1]
+    (low, high), value = intervals(scores, labels)["brier"], compute_metrics(scores, labels)["brier"]
+    assert low <= value <= high
+    assert high - low < 1e-15
+    statistic = np.array([0.1, 0.2, 0.3])
+    low, high = interval(lambda weights: weights @ np.stack([statistic] * 2, 1) / 3 - [0, 9 * weights[0] - 9], None, 3)
+    assert (low <= [0.2, 0.2]).all()
+    assert (high >= [0.2, 0.2]).all()
+
+
+def test_one_group_is_the_reason_for_no_interval():
+    assert np.isnan(interval(lambda weights: weights[:1] / 1, ["a", "a"], 2)).all()
+    assert why_no_interval(["a", "a"], 2) == "one group"
+    assert why_no_interval(None, 2) == "too few pictures of one kind"
+
+
+def test_signs_by_hand():
+    # Parts 3, 1 and -1 (the fourth is 1 - 1): of eight sums 5 3 3 1 and their opposites, six are 3 or more away from 0.
+    assert sign_test([1, 2, 1, -1, 1, -1], np.array([0, 0, 1, 2, 3, 3])) == 6 / 8
+    assert sign_test([2, 2], np.array([0, 0])) == 1  # one group shows nothing
+    assert sign_test([0, 0], np.array([0, 1])) == 1
+    # 9 of 10 pictures: McNemar's test.
+    assert sign_test([1] * 9 + [-1], np.arange(10)) == binomtest(9, 10).pvalue
+    assert sign_test([1] * 30 + [-1] * 12, np.arange(42), resamples=20_000) == pytest.approx(
+        binomtest(30, 42).pvalue, abs=0.0015
+    )
+    assert sign_test([1] * 60, np.arange(60), resamples=99) == 1 / 100
 
 
 def test_copies_within_groups_add_no_certainty():

@@ -5,9 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
+from sklearn.metrics import roc_auc_score
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.compare import Candidate, compare, holm, load_candidates, matrix, matrix_text
+from hf_deepfake.evaluation.compare import Candidate, auc_parts, compare, holm, load_candidates, matrix, matrix_text
 from hf_deepfake.evaluation.measure import measure
 from hf_deepfake.evaluation.report import CheckpointInfo
 from hf_deepfake.evaluation.result import evaluate_scores
@@ -54,8 +55,8 @@ def test_mcnemar_by_hand():
     assert (accuracy.first, accuracy.second, accuracy.metric) == ("a", "b", "accuracy")
     assert accuracy.p == pytest.approx(22 / 1024)
     assert accuracy.value.value == pytest.approx(0.4)
-    assert found.differences[0].p < accuracy.p  # so that Holm leaves the larger one as it is
-    assert accuracy.p_holm == pytest.approx(22 / 1024)
+    assert found.differences[0].p < accuracy.p
+    assert accuracy.p_holm == max(accuracy.p, 2 * found.differences[0].p)
     assert accuracy.verdict == "better"
 
 
@@ -99,6 +100,48 @@ def test_groups_are_drawn_whole():
     whole = compare([candidate(name, one, many[2], group=groups) for name, one in zip("ab", many[:2], strict=True)])
     value = whole.differences[0].value
     assert (value.low, value.high) == pytest.approx((alone.low, alone.high), abs=1e-9)
+
+
+def test_parts_sum_to_the_difference():
+    (first, label), (second, _) = drawn(50, 10), drawn(50, 11)
+    parts = auc_parts([first, second], label)
+    auc = [roc_auc_score(label, score) for score in (first, second)]
+    assert parts.sum() == pytest.approx(auc[0] - auc[1])
+    assert parts[label == 1].sum() == pytest.approx(parts[label == 0].sum())
+
+
+def test_copies_within_groups_make_no_difference_surer():
+    (first, label), (second, _) = drawn(40, 12), drawn(40, 13, 1.6)
+    many = [np.repeat(one, 25) for one in (first, second, label)]
+    groups = np.repeat([str(number) for number in range(40)], 25)
+    alone, whole = (
+        compare([candidate("a", one, same, group=group), candidate("b", other, same, group=group)]).differences
+        for one, other, same, group in ((first, second, label, None), (*many, groups))
+    )
+    # Signs are drawn in another order.
+    assert [one.p for one in whole] == pytest.approx([one.p for one in alone], abs=0.03)
+
+
+def test_one_group_shows_no_difference():
+    (first, label), (second, _) = drawn(40, 14, 3.0), drawn(40, 15, 0.0)
+    found = compare(
+        [candidate(name, score, label, group="one person") for name, score in (("a", first), ("b", second))]
+    )
+    for one in found.differences:
+        assert one.value.value > 0.2
+        assert (one.value.low, one.value.high, one.value.reason) == (None, None, "one group")
+        assert (one.p, one.p_holm, one.verdict) == (None, None, "no difference shown")
+    assert "nan" not in found.summary()
+    assert "NaN" not in json.dumps(found.to_dict())
+
+
+def test_one_class_has_no_auc_to_compare():
+    label = np.ones(20, int)
+    found = compare([candidate("a", drawn(20, 1)[0], label), candidate("b", drawn(20, 2)[0], label)])
+    auc, accuracy = found.differences
+    assert (auc.value.value, auc.value.reason, auc.p, auc.p_holm) == (None, "one class only", None, None)
+    assert accuracy.p_holm == accuracy.p  # one test alone needs no correction
+    assert "undefined (one class only)" in found.summary()
 
 
 def test_order_of_rows_does_not_matter():

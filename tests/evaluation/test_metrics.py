@@ -99,6 +99,24 @@ def test_calibration_error_by_hand():
     assert compute_metrics(scores, labels)["ece"] == pytest.approx(expected)
 
 
+def test_gaps_are_what_the_calibration_error_sums():
+    scores, labels, weights = drawn(seed=5)
+    ranking, once = Ranking(scores, labels), np.ones(len(scores), np.int64)
+    assert np.abs(ranking.gaps(once)).sum() == pytest.approx(compute_metrics(scores, labels)["ece"])
+    # Under other weights the bins stay: 2 of 3 fakes where .5 was promised, in one bin.
+    tied = Ranking([0.5, 0.5], [1, 0])
+    assert tied.gaps(np.array([2, 1])).tolist() == pytest.approx([0] * 7 + [(2 - 1.5) / 3] + [0] * 7)
+    assert ranking.gaps(weights).sum() == pytest.approx((labels - scores) @ weights / weights.sum())
+
+
+def test_placements_by_hand():
+    # .9F beats both reals; .5F beats .2R and ties .5R; each real is below its share of the fakes.
+    assert Ranking([0.9, 0.5, 0.5, 0.2], [1, 1, 0, 0]).placements().tolist() == [1, 0.75, 0.75, 1]
+    scores, labels, _ = drawn(seed=6)
+    placed, auc = Ranking(scores, labels).placements(), sklearn_metrics.roc_auc_score(labels, scores)
+    assert [placed[labels == label].mean() for label in (0, 1)] == pytest.approx([auc, auc])
+
+
 def test_bins_hold_equal_mass_and_keep_ties_together():
     scores = np.random.default_rng(0).random(150)
     bins = Ranking(scores, np.arange(150) % 2).bins(np.ones(150, np.int64))

@@ -11,7 +11,7 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fit_temperature
 from hf_deepfake.evaluation.decision import choose_operating_point, unsure_band
 from hf_deepfake.evaluation.recalibrate import recalibrate
-from hf_deepfake.evaluation.report import Report
+from hf_deepfake.evaluation.report import Combination, Part, Report
 from hf_deepfake.evaluation.scores import load_scores
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.pictures.open import open_picture
@@ -76,10 +76,13 @@ def test_a_net_decided_as_before_is_the_same_net(checkpoint, faces, cache, tmp_p
 def test_what_is_known_of_the_net_is_kept_and_old_results_are_not(net, faces, cache, tmp_path):
     folder = export_checkpoint(net, tmp_path / "net", image_size=64, data_fingerprint="f00d")
     info = recalibrate(str(folder), decided(faces), tmp_path / "with").checkpoint
-    known = {"data": {"fingerprint": "f00d"}, "training": {"best_epoch": 1}, "audit": {"level": "basic"}}
+    known = {
+        "data": {"fingerprint": "f00d"}, "training": {"best_epoch": 1}, "audit": {"level": "basic"},
+        "notes": "For research alone.", "combination": Combination("weights", False, [Part("a", "resnet18", 1.0)]),
+    }  # fmt: skip
     Report(checkpoint=info, splits={}, **known).save(folder / "report.json")
     new = recalibrate(str(folder), decided(faces), tmp_path / "new")
-    assert {"data": new.data, "training": new.training, "audit": new.audit} == known
+    assert {name: getattr(new, name) for name in known} == known
     assert list(new.splits) == ["validation"]
     assert new.checkpoint.decided_on == "validation split of pictures"
     assert Report.load(tmp_path / "new" / "report.json") == new

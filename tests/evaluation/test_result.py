@@ -1,7 +1,10 @@
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 
-from hf_deepfake.evaluation.result import PRIORS, evaluate_scores
+from hf_deepfake.evaluation.result import PRIORS, Metric, evaluate_scores
 
 SCORES = [0.1, 0.3, 0.45, 0.7, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95]
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
@@ -48,3 +51,21 @@ def test_intervals_draw_groups_whole():
     grouped = evaluate_scores(scores, labels, groups.tolist(), unsure_band=(0.4, 0.6)).unsure["coverage"]
     assert single.value == grouped.value
     assert grouped.high - grouped.low > 2 * (single.high - single.low)
+
+
+def test_one_group_has_a_reason_everywhere():
+    result = evaluate_scores(SCORES, LABELS, ["one video"] * 10, unsure_band=(0.35, 0.65))
+    measured = [*result.metrics.values(), *result.unsure.values(), *result.precision_at.values()]
+    assert {(one.low, one.high, one.reason) for one in measured} == {(None, None, "one group")}
+    assert str(result.metrics["accuracy"]) == "0.700 (no interval: one group)"
+    assert "NaN" not in json.dumps(dataclasses.asdict(result))
+
+
+def test_a_rare_class_has_a_reason():
+    metric = evaluate_scores([0.1, 0.2, 0.3, 0.4, 0.9], [0, 0, 0, 0, 1]).metrics["auc"]
+    assert (metric.value, metric.low, metric.reason) == (1, None, "too few pictures of one kind")
+
+
+def test_a_negated_metric_has_its_ends_in_order():
+    assert -Metric(0.2, 0.1, 0.4) == Metric(-0.2, -0.4, -0.1)
+    assert -Metric(None, reason="one class only") == Metric(None, reason="one class only")

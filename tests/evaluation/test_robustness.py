@@ -39,6 +39,12 @@ def test_one_class_has_no_auc():
     assert one.accuracy.value == 0.5
 
 
+def test_one_group_has_a_reason():
+    one = judge_condition("jpeg", 4, SCORES, CLEAN, LABELS, ["one video"] * 4, 0.5)
+    for metric in (one.auc, one.accuracy, one.false_alarms, one.flips):
+        assert (metric.low, metric.high, metric.reason) == (None, None, "one group")
+
+
 def test_every_condition_of_all_pictures(checkpoint, faces, cache, monkeypatch):
     monkeypatch.setattr(degrade, "FAMILIES", {name: FAMILIES[name] for name in ("jpeg", "grey")})
     monkeypatch.setattr(robustness, "best_precision", lambda on_gpu, flags: "no")

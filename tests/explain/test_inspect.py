@@ -90,7 +90,7 @@ def test_no_credentials_and_no_reader(monkeypatch):
     assert "hf-deepfake[c2pa]" in inspect_picture(encode()).facts["Content Credentials"][0]
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_exif_of_every_format(kind):
     exif = Image.Exif()
     exif[0x010F], exif[0x0131] = "Maker & Co", "Retouch 3\n\x1b[31m"
@@ -103,6 +103,40 @@ def test_exif_of_every_format(kind):
         "taken: 2026:01:02 03:04:05",
         "place: stated (GPS)",
     }
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_an_orientation_alone_is_not_none(kind):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert inspect_picture(encode(kind, exif=exif)).facts["EXIF"] == ["stored: turned by 90 degrees to the left"]
+    exif[0x0112] = 77
+    expected = ["stored: in orientation 77, which means nothing"]
+    assert inspect_picture(encode(kind, exif=exif)).facts["EXIF"] == expected
+
+
+def test_how_pixels_lie_is_what_turning_them_upright_undoes():
+    # A mark in the upper left corner is seen in the upper right one: it was turned by 90 degrees to the left.
+    pixels = np.zeros((64, 96, 3), np.uint8)
+    pixels[:16, :16] = 255
+    buffer, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(buffer, "PNG", exif=exif)
+    upright = np.asarray(inspect_picture(buffer.getvalue()).picture)
+    assert upright.shape == (96, 64, 3)
+    assert upright[:16, -16:].min() == 255
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_exif_of_which_nothing_is_shown_is_not_none(kind):
+    exif = Image.Exif()
+    exif[0x8298] = "a notice"  # copyright
+    assert inspect_picture(encode(kind, exif=exif)).facts["EXIF"] == ["there is some, but nothing that is shown here"]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP"])
+def test_no_exif_is_none(kind):
+    assert inspect_picture(encode(kind)).facts["EXIF"] == ["none"]
 
 
 def test_hostile_exif_is_cut_short():

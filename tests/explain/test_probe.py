@@ -26,7 +26,7 @@ def test_a_mean_leaves_out_what_is_undefined():
 def test_a_mean_draws_groups():
     # Two groups of equal pictures: a resample has the mean 0, 1/2 or 1, the first and last in a quarter each.
     assert mean(np.array([0.0, 0.0, 1.0, 1.0]), ["a", "a", "b", "b"]) == Mean(0.5, 0.0, 1.0, n=4)
-    assert mean(np.array([0.0, 1.0]), ["a", "a"]) == Mean(0.5, n=2)
+    assert mean(np.array([0.0, 1.0]), ["a", "a"]) == Mean(0.5, reason="one group", n=2)
 
 
 def test_equal_numbers_have_an_interval_without_width():

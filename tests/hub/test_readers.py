@@ -1,5 +1,7 @@
 """What was pushed, loaded back by name in fresh processes: by others' code without this package, and by ours."""
 
+import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +12,7 @@ from safetensors.torch import save
 from hf_deepfake.config import SPLITS, DataConfig
 from hf_deepfake.data.load import prepare
 from hf_deepfake.detect.detector import Detector
+from hf_deepfake.evaluation.report import Report
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
 
@@ -97,6 +100,26 @@ except ImportError as error:
     assert branch["fake"] == pytest.approx(expected, abs=1e-5)
     assert abs(branch["fake"] - local["fake"]) > 1e-4
     assert blocked == "hf_deepfake must not be needed"
+
+
+@pytest.mark.slow
+def test_a_checkpoint_by_name_keeps_its_history(client, ours, checkpoint, faces, tmp_path):
+    folder = tmp_path / "history"
+    shutil.copytree(checkpoint, folder)
+    report = Report.load(folder / "report.json")
+    data = prepare(DataConfig(data=(str(faces),)))[1].to_dict()
+    known = {"data": data, "audit": {"level": "basic", "findings": [], "shortcuts": {}}, "notes": "For research alone."}
+    replace(report, **known).save(folder / "report.json")
+    push = 'from hf_deepfake.hub.push import push_to_hub\npush_to_hub(folder, "me/history", license="mit")'
+    client(push, folder=str(folder))
+    code = """
+from hf_deepfake.config import DecisionConfig
+from hf_deepfake.evaluation.recalibrate import recalibrate
+recalibrate("me/history", DecisionConfig(data=(faces,)), out)
+"""
+    ours(code, faces=str(faces), out=str(tmp_path / "new"))
+    new = Report.load(tmp_path / "new" / "report.json")
+    assert {name: getattr(new, name) for name in known} == known
 
 
 @pytest.mark.slow

@@ -20,13 +20,13 @@ pytestmark = pytest.mark.slow
 def train(client, faces, tmp_path):
     """Trains a tiny net by the real client and pushes it."""
 
-    def call(repo, token="hf_me", **changes):
+    def call(repo, token="hf_me", code=TRAIN, **changes):
         options = {
             "data": [str(faces)], "output_dir": str(tmp_path / "run"), "model": "test_resnet", "pretrained": "off",
             "image_size": 64, "batch_size": 16, "workers": 0, "mixed_precision": "no", "explained": 0, "audit": "off",
             "epochs": 3, "steps_per_epoch": 1, "push_to_hub": repo, "hub_license": "apache-2.0",
         }  # fmt: skip
-        return client(TRAIN, token=token, options=options | changes)
+        return client(code, token=token, options=options | changes)
 
     return call
 
@@ -54,8 +54,12 @@ def test_without_a_token_nothing_is_computed(hub, train, tmp_path):
 
 def test_a_push_that_fails_does_not_stop_the_run(hub, train, tmp_path):
     hub.fail("commit", 500, times=99)
-    with pytest.raises(ClientError, match=r"push it later with: hf-deepfake push .* me/unlucky"):
-        train("me/unlucky", push_every=1)
+    code = TRAIN.replace(".url", "\nresult = [str(result.folder), result.url, result.not_pushed]")
+    folder, url, reason = train("me/unlucky", code=code, push_every=1, hub_private=True)
+    assert (folder, url) == (str(tmp_path / "run"), None)
+    # Later too it must be as private as it was to be.
+    again = f"hf-deepfake push {tmp_path / 'run' / 'checkpoint'} me/unlucky --license apache-2.0 --private"
+    assert reason.endswith(f"the run is finished, so push it later with: {again}")
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (record["status"], len(record["epochs"])) == ("finished", 3)
     hub.failures.clear()

@@ -113,6 +113,51 @@ def test_transform_shows_the_whole_picture(folder):
     torch.testing.assert_close(pixels[:, :, -1], -torch.ones(3, 48))
 
 
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", [".", "", "../here"])
+def test_an_empty_working_directory_is_filled(model, tmp_path, monkeypatch, name):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    export_checkpoint(model, name, image_size=48)
+    assert sorted(files(tmp_path)) == ["here/config.json", "here/model.safetensors"]
+    assert load_checkpoint(Path.cwd()).temperature == 1  # it is still this directory
+
+
+@pytest.mark.parametrize("name", [".", "..", "../here", "/", "file"])
+def test_what_is_no_checkpoint_is_not_replaced(model, tmp_path, monkeypatch, name):
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "file").write_text("of somebody")
+    monkeypatch.chdir(here)
+    with pytest.raises(InputError, match=f"^{name} is there and no checkpoint, so that it is not replaced"):
+        export_checkpoint(model, name, image_size=48)
+    assert files(tmp_path) == {"here/file": b"of somebody"}
+
+
+def test_a_checkpoint_that_holds_the_working_directory_is_not_replaced(model, folder, monkeypatch):
+    (folder / "backends").mkdir()
+    before = files(folder)
+    for inside, name in ((folder, "."), (folder / "backends", "..")):
+        monkeypatch.chdir(inside)
+        with pytest.raises(InputError, match="holds the working directory"):
+            export_checkpoint(model, name, image_size=48)
+    assert files(folder) == before
+
+
+def test_a_link_stays_a_link(model, folder, tmp_path):
+    (folder / "report.json").write_text("of the checkpoint before")
+    link = tmp_path / "latest"
+    link.symlink_to(folder)
+    assert export_checkpoint(model, link, image_size=48) == link
+    assert link.is_symlink()
+    assert sorted(files(folder)) == ["config.json", "model.safetensors"]
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["checkpoint"]
+
+
 def test_export_replaces_the_whole_folder(model, folder):
     (folder / "report.json").write_text("of the checkpoint before")
     with torch.no_grad():
