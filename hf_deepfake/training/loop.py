@@ -128,15 +128,17 @@ class Loop:
         with StopSignals() as signals:
             for stage in self.stages:
                 last = stage.first_epoch + stage.epochs
-                if self.position.epoch >= last or self._out_of_patience():
+                if self.position.epoch >= last or self._out_of_patience(stage):
                     continue
+                # Epochs keep their numbers where the stage before ended early, so that this one draws as it would.
+                self.position.epoch = max(self.position.epoch, stage.first_epoch)
                 model, optimizer = self._prepare(stage)
                 if state is not None:
                     optimizer.load_state_dict(state["optimizer"])
                     if self.accelerator.scaler is not None:
                         self.accelerator.scaler.load_state_dict(state["scaler"])
                     state = None
-                while self.position.epoch < last and not self._out_of_patience():
+                while self.position.epoch < last and not self._out_of_patience(stage):
                     self._epoch(stage, model, optimizer, signals)
                 self.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
                 self.accelerator.free_memory()
@@ -152,7 +154,7 @@ class Loop:
         position = self.position
         lowered = plateau_factor(
             self.config.monitor,
-            [entry[self.config.monitor] for entry in position.history if entry["epoch"] > stage.first_epoch],
+            self._values(stage),
             self.config.plateau_patience,
             self.config.plateau_factor,
         )
@@ -303,13 +305,14 @@ class Loop:
         """Optimiser steps before the one in hand."""
         return self.position.epoch * self.stages[0].steps_per_epoch + self.position.step
 
-    def _out_of_patience(self) -> bool:
-        """Whether the metric has not risen for too many epochs."""
-        values = [entry[self.config.monitor] for entry in self.position.history]
-        return (
-            self.config.patience is not None
-            and epochs_without_gain(self.config.monitor, values) >= self.config.patience
-        )
+    def _values(self, stage: Stage) -> list[float]:
+        """The monitored metric after each epoch of a stage."""
+        return [entry[self.config.monitor] for entry in self.position.history if entry["stage"] == stage.name]
+
+    def _out_of_patience(self, stage: Stage) -> bool:
+        """Whether the metric has not become better for too many epochs of the stage."""
+        patience = self.config.patience
+        return patience is not None and epochs_without_gain(self.config.monitor, self._values(stage)) >= patience
 
 
 def _check_size(net: nn.Module, config: TrainConfig, device: torch.device) -> None:
