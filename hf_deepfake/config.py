@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from hf_deepfake.errors import InputError
+from hf_deepfake.files import local_name
 
 LABELS = ("real", "fake")
 """Class names in index order; index 1, "fake", is the positive class everywhere."""
@@ -40,9 +41,9 @@ GROUPS = {
 Config = TypeVar("Config", bound="DataConfig")
 
 
-def option(default: Any, text: str, low: float | None = None, high: float | None = None) -> Any:
-    """A dataclass field with its explanation and, for numbers, the closed range it may take."""
-    return field(default=default, metadata={"text": text, "low": low, "high": high})
+def option(default: Any, text: str, low: float | None = None, high: float | None = None, path: bool = False) -> Any:
+    """A dataclass field with its explanation and, for numbers, the closed range it may take; in a path, ~ is home."""
+    return field(default=default, metadata={"text": text, "low": low, "high": high, "path": path})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,9 @@ class DataConfig:
     """Where pictures come from and how they are split. `load_images` takes these as keyword arguments."""
 
     data: tuple[str, ...] = option(
-        (), "sources: folder, zip, parquet file or folder, Hub id, kaggle:owner/name, or sample; several are merged"
+        (),
+        "sources: folder, zip, parquet file or folder, Hub id, kaggle:owner/name, or sample; several are merged",
+        path=True,
     )
     real_names: tuple[str, ...] = option((), "further folder names or labels that mean real")
     fake_names: tuple[str, ...] = option((), "further folder names or labels that mean fake")
@@ -63,7 +66,9 @@ class DataConfig:
     )
     on_bad_file: Literal["skip", "error"] = option("skip", "a file that does not open: skip and count it, or stop")
     cache_dir: str | None = option(
-        None, "where zips are unpacked and picture hashes kept; default $HF_DEEPFAKE_CACHE or ~/.cache/hf_deepfake"
+        None,
+        "where zips are unpacked and picture hashes kept; default $HF_DEEPFAKE_CACHE or ~/.cache/hf_deepfake",
+        path=True,
     )
 
     def __post_init__(self) -> None:
@@ -96,7 +101,7 @@ class DecisionConfig(DataConfig):
 class TrainConfig(DecisionConfig):
     """A whole training run. Defaults suit a pretrained backbone on some thousands of face crops."""
 
-    output_dir: str = option("", "folder of the run; it must be new, or see --resume and --overwrite")
+    output_dir: str = option("", "folder of the run; it must be new, or see --resume and --overwrite", path=True)
     resume: bool = option(False, "go on with the run in output_dir from where it stopped")
     overwrite: bool = option(False, "throw away the run in output_dir and start anew")
 
@@ -105,7 +110,9 @@ class TrainConfig(DecisionConfig):
     )
 
     model: str = option("resnet50", "name of any timm backbone")
-    pretrained: str = option("hub", "start weights: hub, off, or a local file or folder (timm, torchvision, lukemelas)")
+    pretrained: str = option(
+        "hub", "start weights: hub, off, or a local file or folder (timm, torchvision, lukemelas)", path=True
+    )
     image_size: int = option(224, "side of the square input, px", 32, 1024)
     drop_rate: float = option(0.0, "dropout before the classifier", 0.0, 0.9)
 
@@ -135,7 +142,9 @@ class TrainConfig(DecisionConfig):
     label_smoothing: float = option(0.0, "share of the target given to the other class", 0.0, 0.5)
     mixup: float = option(0.0, "alpha of mixup; 0 is off", 0.0)
     cutmix: float = option(0.0, "alpha of cutmix; 0 is off", 0.0)
-    teacher: str = option("", "checkpoint whose opinion of each picture is part of its target (distillation)")
+    teacher: str = option(
+        "", "checkpoint whose opinion of each picture is part of its target (distillation)", path=True
+    )
     teacher_share: float = option(0.5, "share of the target that is the teacher's; the rest is the label", 0.0, 1.0)
     optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", "adamw, adam, or sgd with Nesterov momentum .9")
     weight_decay: float | None = option(
@@ -270,6 +279,10 @@ def parse_criterion(text: str) -> tuple[str, float]:
 def _checked(item: Field, hint: Any, value: Any) -> Any:
     """The value converted to the option's type and held against its range."""
     converted = _convert(item.name, hint, value)
+    if item.metadata["path"]:
+        converted = (
+            tuple(map(local_name, converted)) if isinstance(converted, tuple) else converted and local_name(converted)
+        )
     low, high = item.metadata["low"], item.metadata["high"]
     for number in converted if isinstance(converted, tuple) else (converted,):
         is_number = isinstance(number, (int, float)) and not isinstance(number, bool)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from hf_deepfake.audit.shortcut import Shortcut, Telling
 from hf_deepfake.errors import InputError
+from hf_deepfake.files import local_path
 
 FORMAT_VERSION = 1
 
@@ -184,7 +185,7 @@ class Audit:
             InputError: there is no such file, or it is no audit that this version reads.
         """
         try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
+            values = json.loads(local_path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(f"cannot read {path} ({error.strerror}); name an audit.json") from error
         except ValueError as error:

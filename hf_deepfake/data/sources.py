@@ -19,6 +19,7 @@ from hf_deepfake.data.index import RESERVED, list_folder
 from hf_deepfake.data.names import label_indices, split_index
 from hf_deepfake.data.sample import draw_sample
 from hf_deepfake.errors import InputError
+from hf_deepfake.files import local_path
 
 _LABEL_COLUMNS = ("label", "labels", "class", "target", "is_fake", "fake", "is_real", "real")
 
@@ -65,7 +66,7 @@ def open_source(text: str, classes: dict[str, int], cache: Path) -> Source:
         return _from_folder("sample", _sample(cache), classes, cache)
     if text.startswith("kaggle:"):
         return _from_folder(text.removeprefix("kaggle:"), _kaggle(text.removeprefix("kaggle:")), classes, cache)
-    path = Path(text).expanduser()
+    path = local_path(text)
     if path.is_dir():
         return _from_folder(path.resolve().name, path.resolve(), classes, cache)
     if path.is_file():

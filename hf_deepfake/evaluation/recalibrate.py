@@ -15,6 +15,7 @@ from hf_deepfake.evaluation.evaluate import ALL, describe, load_split, score
 from hf_deepfake.evaluation.measure import measure
 from hf_deepfake.evaluation.report import REPORT_FILE, Report
 from hf_deepfake.evaluation.scores import SCORES_FILE, save_scores, score_table
+from hf_deepfake.files import local_path, try_folder
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import unfold
 
@@ -42,7 +43,7 @@ def recalibrate(
     Raises:
         InputError: checkpoint, data or an option cannot be used, or `out` exists.
     """
-    out = Path(out)
+    out = try_folder(out)
     if out.exists():
         raise InputError(f"{out} exists; give a new folder, so that no checkpoint is lost")
     loaded = load_checkpoint(checkpoint)
@@ -84,5 +85,5 @@ def recalibrate(
 
 def _report_of(checkpoint: str) -> Report | None:
     """The report beside a checkpoint on this machine, if there is one."""
-    path = Path(checkpoint) / REPORT_FILE
+    path = local_path(checkpoint) / REPORT_FILE
     return Report.load(path) if path.is_file() else None

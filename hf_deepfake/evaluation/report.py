@@ -18,7 +18,7 @@ from hf_deepfake.evaluation.errors import ATTRIBUTES, ErrorGroup, worst_groups
 from hf_deepfake.evaluation.result import UNSURE_METRICS, Metric, SplitResult
 from hf_deepfake.evaluation.robustness import ConditionResult
 from hf_deepfake.evaluation.subsets import FACETS, OwnThreshold
-from hf_deepfake.files import write_json
+from hf_deepfake.files import local_path, write_json
 
 FORMAT_VERSION = 1
 
@@ -213,7 +213,7 @@ class Report:
         Args:
             path: file to write or replace.
         """
-        write_json(Path(path), _plain(asdict(self)))
+        write_json(local_path(path), _plain(asdict(self)))
 
     @classmethod
     def load(cls, path: str | Path) -> "Report":
@@ -229,7 +229,7 @@ class Report:
             InputError: there is no such file, it is damaged, or a newer version of this package wrote it.
         """
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            content = json.loads(local_path(path).read_text(encoding="utf-8"))
             if isinstance(content, dict) and content.get("format_version", FORMAT_VERSION) != FORMAT_VERSION:
                 raise InputError(
                     f"{path} has report format {content['format_version']}, this version reads {FORMAT_VERSION}; "

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from hf_deepfake.config import TrainConfig
 from hf_deepfake.errors import InputError
-from hf_deepfake.files import replacing, write_json
+from hf_deepfake.files import replacing, try_folder, write_json
 
 LOCAL_OPTIONS = frozenset(
     {
@@ -71,7 +71,7 @@ class RunFolder:
             InputError: there is a run and neither option is given, none to resume, a run of other options, or
                 a folder that holds something else.
         """
-        run = cls(Path(config.output_dir))
+        run = cls(try_folder(config.output_dir))
         there = run.record_file.is_file()
         if not there and run.folder.exists() and (not run.folder.is_dir() or any(run.folder.iterdir())):
             raise InputError(f"{run.folder} exists and is not a run of this package; choose another --output_dir")
