@@ -79,7 +79,9 @@ class DecisionConfig(DataConfig):
     """How scores of validation pictures become verdicts."""
 
     criterion: str = option(
-        "accuracy", "what the operating point is chosen by: accuracy, f1, eer, cost, fpr<=X or recall>=X (X a share)"
+        "auto",
+        "what the operating point is chosen by: accuracy, balanced, f1, eer, cost, fpr<=X or recall>=X (X a share), or "
+        "auto: accuracy, and balanced where a class is rare in validation, as accuracy then pays for calling all alike",
     )
     miss_cost: float = option(1.0, "for the criterion cost: what a missed fake costs, a false alarm costing 1", 0.001)
     prior: float = option(0.5, "for the criterion cost: share of fakes among pictures to be judged", 1e-6, 1 - 1e-6)
@@ -260,7 +262,7 @@ def parse_criterion(text: str) -> tuple[str, float]:
     """Take a criterion for an operating point apart.
 
     Args:
-        text: "accuracy", "f1", "eer", "cost", "fpr<=X" or "recall>=X", X a share in [0, 1].
+        text: "auto", "accuracy", "balanced", "f1", "eer", "cost", "fpr<=X" or "recall>=X", X a share in [0, 1].
 
     Returns:
         Name, with its comparison sign, and share; 0 where there is none.
@@ -268,9 +270,12 @@ def parse_criterion(text: str) -> tuple[str, float]:
     Raises:
         InputError: it is none of these.
     """
-    found = re.fullmatch(r"(accuracy|f1|eer|cost)|(fpr<=|recall>=)(0?\.\d+|0|1|1\.0+)", text.replace(" ", ""))
+    found = re.fullmatch(
+        r"(auto|accuracy|balanced|f1|eer|cost)|(fpr<=|recall>=)(0?\.\d+|0|1|1\.0+)", text.replace(" ", "")
+    )
     if not found:
         raise InputError(
-            f"unknown criterion {text!r}; it must be accuracy, f1, eer, cost, fpr<=X or recall>=X, X being a share"
+            f"unknown criterion {text!r}; it must be auto, accuracy, balanced, f1, eer, cost, fpr<=X or recall>=X, X "
+            "being a share"
         )
     return (found[1], 0.0) if found[1] else (found[2], float(found[3]))
