@@ -104,7 +104,9 @@ class TrainConfig(DecisionConfig):
     overwrite: bool = option(False, "throw away the run in output_dir and start anew")
 
     audit: Literal["basic", "full", "off"] = option(
-        "basic", "look for leaks and shortcuts first: basic reads facts of some files; full, all pictures; or off"
+        "basic",
+        "look for leaks and shortcuts first: basic reads facts of some files, and sees no near duplicates; full, all "
+        "pictures; or off",
     )
 
     model: str = option("resnet50", "name of any timm backbone")

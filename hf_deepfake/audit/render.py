@@ -31,7 +31,9 @@ def summary(audit: Audit) -> str:
     for finding in audit.findings:
         lines += ["", f"{finding.severity.upper()}: {finding.what}", f"    {finding.advice}"]
     if not audit.findings:
-        lines += ["", "Nothing was found."]
+        lines += ["", "No finding in what was looked at." if audit.unseen else "Nothing was found."]
+    if audit.unseen:
+        lines += ["", f"NOT LOOKED AT: {', '.join(audit.unseen)}"]
     return "\n".join(lines)
 
 

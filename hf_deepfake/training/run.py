@@ -190,4 +190,7 @@ def _summary(
 def _findings(found: dict[str, Any]) -> str:
     """What the audit found, a line each; `hf-deepfake audit` says what to do about it."""
     lines = [f"{one['severity'].upper()}: {one['what']}" for one in found["findings"]]
-    return "\n".join(lines or ["nothing was found"]) + f" ({found['level']} audit; hf-deepfake audit tells more)"
+    if unseen := found.get("unseen"):
+        lines = lines or [f"no finding in what a {found['level']} audit looks at"]
+        lines.append(f"NOT LOOKED AT: {', '.join(unseen)}; --audit full does")
+    return "\n".join(lines or ["nothing was found"]) + f" ({found['level']} audit; hf-deepfake audit says what to do)"
