@@ -13,6 +13,7 @@ ROOT = Path(hf_deepfake.__file__).parent
 ROOMS = [
     "errors",
     "files",
+    "progress",
     "options",
     "config",
     "recipe",

@@ -78,13 +78,14 @@ def _train(given: dict[str, Any]) -> int:
     """`hf-deepfake train`."""
     recipe = given.pop("recipe")
     config = build(TrainConfig, read_recipe(recipe).options if recipe else {}, given)
-    from hf_deepfake.training.resume import Stopped
     from hf_deepfake.training.run import train
+    from hf_deepfake.training.signals import Stopped
 
     try:
         result = train(config)
     except Stopped as stopped:
-        print(stopped, file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":
+            print(stopped, file=sys.stderr)
         return 128 + stopped.signal_number
     if os.environ.get("RANK", "0") == "0":
         print(result.report.summary())

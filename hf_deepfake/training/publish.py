@@ -62,7 +62,7 @@ def epoch_publisher(config: TrainConfig, run: RunFolder, net: nn.Module) -> Call
         if config.push_every is None or epochs_done % config.push_every:
             return
         best = deepcopy(net).cpu()
-        best.load_state_dict(run.load_best())
+        run.restore(best, run.load_best(), run.best_file)
         card = UNFINISHED.format(license=config.hub_license, epoch=run.record["best_epoch"])
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = export_checkpoint(best, Path(folder) / "checkpoint", image_size=config.image_size)

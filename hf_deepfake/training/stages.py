@@ -64,6 +64,27 @@ def picture_size(config: TrainConfig, epoch: int) -> int:
     return max(config.first_size, round(side / SIZE_STEP) * SIZE_STEP)
 
 
+def check_size(net: nn.Module, config: TrainConfig, device: torch.device) -> None:
+    """Refuse a net that takes pictures of one size only.
+
+    Args:
+        net: on its device; left in eval mode.
+        config: the run, with a `first_size`.
+        device: of the net.
+
+    Raises:
+        InputError: it takes no pictures of that size.
+    """
+    try:
+        with torch.inference_mode():
+            net.eval()(torch.zeros(1, 3, config.first_size or 0, config.first_size or 0, device=device))
+    except (AssertionError, RuntimeError) as error:
+        raise InputError(
+            f"{config.model} does not take pictures of {config.first_size} px beside {config.image_size} px; "
+            "leave out first_size or choose a convolutional net"
+        ) from error
+
+
 def plan_stages(config: TrainConfig, pictures: int) -> list[Stage]:
     """The stages of a run.
 

@@ -21,9 +21,9 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.decision import unsure_band
 from hf_deepfake.explain.errors import TILE
 from hf_deepfake.models.build import build_model
-from hf_deepfake.training.progress import Progress
-from hf_deepfake.training.resume import Stopped
+from hf_deepfake.training.progress import RunProgress
 from hf_deepfake.training.run import train
+from hf_deepfake.training.signals import Stopped
 
 ROOT = Path(__file__).parents[2]
 TINY = {"model": "test_convnext", "pretrained": "off", "image_size": 64, "batch_size": 16, "workers": 0}
@@ -125,14 +125,14 @@ def test_a_finished_run_is_not_repeated(finished):
 
 def stop_at(monkeypatch, step, number=signal.SIGTERM):
     """Send this process a signal when a step of the run is done."""
-    usual = Progress.step
+    usual = RunProgress.step
 
     def stopping(self, epoch, done, batch_size):
         usual(self, epoch, done, batch_size)
         if done == step:
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(Progress, "step", stopping)
+    monkeypatch.setattr(RunProgress, "step", stopping)
 
 
 @pytest.mark.parametrize(
@@ -327,13 +327,13 @@ def test_a_compiled_run_learns_the_same(faces, tmp_path):
 STOPPING = """\
 import os, signal, sys
 from hf_deepfake.cli.main import main
-from hf_deepfake.training.progress import Progress
-usual, step = Progress.step, int(os.environ.get("STOP_AT", "0"))
+from hf_deepfake.training.progress import RunProgress
+usual, step = RunProgress.step, int(os.environ.get("STOP_AT", "0"))
 def stopping(self, epoch, done, batch_size):
     usual(self, epoch, done, batch_size)
     if done == step and self.shown:
         os.kill(os.getpid(), signal.SIGTERM)
-Progress.step = stopping
+RunProgress.step = stopping
 sys.exit(main(["train", *sys.argv[1:]]))
 """
 
