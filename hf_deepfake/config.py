@@ -5,16 +5,14 @@ command line (`--model resnet18`). Unknown names and values of the wrong type or
 """
 
 import difflib
-import math
 import re
-import types
 import typing
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
-from pathlib import Path
+from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
 from hf_deepfake.errors import InputError
+from hf_deepfake.options import checked, option
 
 LABELS = ("real", "fake")
 """Class names in index order; index 1, "fake", is the positive class everywhere."""
@@ -40,11 +38,6 @@ GROUPS = {
 Config = TypeVar("Config", bound="DataConfig")
 
 
-def option(default: Any, text: str, low: float | None = None, high: float | None = None) -> Any:
-    """A dataclass field with its explanation and, for numbers, the closed range it may take."""
-    return field(default=default, metadata={"text": text, "low": low, "high": high})
-
-
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Where pictures come from and how they are split. `load_images` takes these as keyword arguments."""
@@ -53,9 +46,14 @@ class DataConfig:
         (),
         "sources: folder, zip, table of files and labels, parquet file or folder, Hub id, kaggle:owner/name or sample; "
         "several are merged",
+        path=True,
     )
-    real_names: tuple[str, ...] = option((), "further folder names or labels that mean real")
-    fake_names: tuple[str, ...] = option((), "further folder names or labels that mean fake")
+    real_names: tuple[str, ...] = option(
+        (), "a further folder name or label that means real; give it again for another"
+    )
+    fake_names: tuple[str, ...] = option(
+        (), "a further folder name or label that means fake; give it again for another"
+    )
     groups: Literal["auto", "folder", "name", "given"] = option(
         "auto",
         "what stays together where no table says it: auto, by folders and file names that look like videos or persons; "
@@ -70,14 +68,16 @@ class DataConfig:
     )
     on_bad_file: Literal["skip", "error"] = option("skip", "a file that does not open: skip and count it, or stop")
     cache_dir: str | None = option(
-        None, "where zips are unpacked and picture hashes kept; default $HF_DEEPFAKE_CACHE or ~/.cache/hf_deepfake"
+        None,
+        "where zips are unpacked and picture hashes kept; default $HF_DEEPFAKE_CACHE or ~/.cache/hf_deepfake",
+        path=True,
     )
 
     def __post_init__(self) -> None:
         """Check every value's type and range."""
         hints = typing.get_type_hints(type(self))
         for item in fields(self):
-            object.__setattr__(self, item.name, _checked(item, hints[item.name], getattr(self, item.name)))
+            object.__setattr__(self, item.name, checked(item, hints[item.name], getattr(self, item.name)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,9 @@ class DecisionConfig(DataConfig):
     """How scores of validation pictures become verdicts."""
 
     criterion: str = option(
-        "accuracy", "what the operating point is chosen by: accuracy, f1, eer, cost, fpr<=X or recall>=X (X a share)"
+        "auto",
+        "what the operating point is chosen by: accuracy, balanced, f1, eer, cost, fpr<=X or recall>=X (X a share), or "
+        "auto: accuracy, and balanced where a class is rare in validation, as accuracy then pays for calling all alike",
     )
     miss_cost: float = option(1.0, "for the criterion cost: what a missed fake costs, a false alarm costing 1", 0.001)
     prior: float = option(0.5, "for the criterion cost: share of fakes among pictures to be judged", 1e-6, 1 - 1e-6)
@@ -103,16 +105,20 @@ class DecisionConfig(DataConfig):
 class TrainConfig(DecisionConfig):
     """A whole training run. Defaults suit a pretrained backbone on some thousands of face crops."""
 
-    output_dir: str = option("", "folder of the run; it must be new, or see --resume and --overwrite")
+    output_dir: str = option("", "folder of the run; it must be new, or see --resume and --overwrite", path=True)
     resume: bool = option(False, "go on with the run in output_dir from where it stopped")
     overwrite: bool = option(False, "throw away the run in output_dir and start anew")
 
     audit: Literal["basic", "full", "off"] = option(
-        "basic", "look for leaks and shortcuts first: basic reads facts of some files; full, all pictures; or off"
+        "basic",
+        "look for leaks and shortcuts first: basic reads facts of some files, and sees no near duplicates; full, all "
+        "pictures; or off",
     )
 
     model: str = option("resnet50", "name of any timm backbone")
-    pretrained: str = option("hub", "start weights: hub, off, or a local file or folder (timm, torchvision, lukemelas)")
+    pretrained: str = option(
+        "hub", "start weights: hub, off, or a local file or folder (timm, torchvision, lukemelas)", off="off", path=True
+    )
     image_size: int = option(224, "side of the square input, px", 32, 1024)
     drop_rate: float = option(0.0, "dropout before the classifier", 0.0, 0.9)
     adapter: Literal["none", "layernorm", "batchnorm", "lora", "osf"] = option(
@@ -144,11 +150,15 @@ class TrainConfig(DecisionConfig):
     source_balance: float = option(
         0.0, "of several sources: 0 shows each as often as it has pictures, 1 all equally often", 0.0, 1.0
     )
-    class_weights: tuple[float, ...] | None = option(None, "weights of real and fake in the loss, such as 1.3 1", 0.0)
-    label_smoothing: float = option(0.0, "share of the target given to the other class", 0.0, 0.5)
+    class_weights: tuple[float, ...] | None = option(
+        None, "weights of real and fake in the loss, such as 1.3 1", above=0.0
+    )
+    label_smoothing: float = option(0.0, "share of the target spread over both classes", 0.0, 0.5)
     mixup: float = option(0.0, "alpha of mixup; 0 is off", 0.0)
     cutmix: float = option(0.0, "alpha of cutmix; 0 is off", 0.0)
-    teacher: str = option("", "checkpoint whose opinion of each picture is part of its target (distillation)")
+    teacher: str = option(
+        "", "checkpoint whose opinion of each picture is part of its target (distillation)", path=True
+    )
     teacher_share: float = option(0.5, "share of the target that is the teacher's; the rest is the label", 0.0, 1.0)
     optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", "adamw, adam, or sgd with Nesterov momentum .9")
     weight_decay: float | None = option(
@@ -160,8 +170,10 @@ class TrainConfig(DecisionConfig):
     warmup_steps: int = option(100, "optimiser steps of linear warm-up in each stage, at most a tenth of the stage", 0)
     plateau_patience: int = option(2, "epochs without a better metric before plateau lowers the rate", 1)
     plateau_factor: float = option(0.5, "what plateau multiplies the rate by", 0.01, 0.99)
-    clip_norm: float | None = option(None, "largest gradient norm", 0.0)
-    ema: float | None = option(None, "decay of averaged weights, such as .999; they are judged and kept", 0.0, 1.0)
+    clip_norm: float | None = option(None, "largest gradient norm", above=0.0)
+    ema: float | None = option(
+        None, "decay of averaged weights, such as .999; they are judged and kept; 0 is off", 0.0, below=1.0
+    )
 
     flip: float = option(0.5, "probability of a horizontal flip", 0.0, 1.0)
     crop_scale: float = option(0.8, "smallest area of a random crop, as a share; 1 is off", 0.05, 1.0)
@@ -207,7 +219,7 @@ class TrainConfig(DecisionConfig):
     )
     compile: bool = option(False, "compile the net (torch.compile): minutes at the start, faster steps after")
     workers: int | None = option(None, "processes that decode pictures, each; default one per core, at most 8", 0)
-    seed: int = option(0, "seed of weights, order and augmentation", 0)
+    seed: int = option(0, "seed of weights, order and augmentation", 0, 2**32 - 1)
     tracker: Literal["none", "tensorboard", "trackio"] = option("none", "experiment tracker, through Accelerate")
 
     def __post_init__(self) -> None:
@@ -268,7 +280,7 @@ def parse_criterion(text: str) -> tuple[str, float]:
     """Take a criterion for an operating point apart.
 
     Args:
-        text: "accuracy", "f1", "eer", "cost", "fpr<=X" or "recall>=X", X a share in [0, 1].
+        text: "auto", "accuracy", "balanced", "f1", "eer", "cost", "fpr<=X" or "recall>=X", X a share in [0, 1].
 
     Returns:
         Name, with its comparison sign, and share; 0 where there is none.
@@ -276,69 +288,12 @@ def parse_criterion(text: str) -> tuple[str, float]:
     Raises:
         InputError: it is none of these.
     """
-    found = re.fullmatch(r"(accuracy|f1|eer|cost)|(fpr<=|recall>=)(0?\.\d+|0|1|1\.0+)", text.replace(" ", ""))
+    found = re.fullmatch(
+        r"(auto|accuracy|balanced|f1|eer|cost)|(fpr<=|recall>=)(0?\.\d+|0|1|1\.0+)", text.replace(" ", "")
+    )
     if not found:
         raise InputError(
-            f"unknown criterion {text!r}; it must be accuracy, f1, eer, cost, fpr<=X or recall>=X, X being a share"
+            f"unknown criterion {text!r}; it must be auto, accuracy, balanced, f1, eer, cost, fpr<=X or recall>=X, X "
+            "being a share"
         )
     return (found[1], 0.0) if found[1] else (found[2], float(found[3]))
-
-
-def _checked(item: Field, hint: Any, value: Any) -> Any:
-    """The value converted to the option's type and held against its range."""
-    converted = _convert(item.name, hint, value)
-    low, high = item.metadata["low"], item.metadata["high"]
-    for number in converted if isinstance(converted, tuple) else (converted,):
-        is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
-        inside = (low if low is not None else -math.inf) <= number <= (high or math.inf) if is_number else True
-        if not inside:  # NaN is inside nothing
-            bounds = f"at least {low}" if high is None else f"between {low} and {high}"
-            raise InputError(f"{item.name} is {number}; it must be {bounds}")
-    return converted
-
-
-def _convert(name: str, hint: Any, value: Any) -> Any:
-    """`value` as `hint` (int, float, bool, str, a Literal, a tuple of one kind, or one of these or None)."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is types.UnionType:
-        kinds = [kind for kind in arguments if kind is not type(None)]
-        return None if value is None or value == "none" else _convert(name, kinds[0], value)
-    if origin is tuple:
-        parts = value if isinstance(value, (list, tuple)) else (value,)
-        return tuple(_convert(name, arguments[0], part) for part in parts)
-    if origin is Literal:
-        if value is False and "no" in arguments:  # YAML reads a bare no as false
-            value = "no"
-        if value not in arguments:
-            raise InputError(f"{name} is {value!r}; it must be one of {', '.join(map(str, arguments))}")
-        return value
-    if hint is bool:
-        words = {"true": True, "false": False, "yes": True, "no": False}
-        if isinstance(value, str) and value.lower() in words:
-            return words[value.lower()]
-        if isinstance(value, bool):
-            return value
-        raise InputError(f"{name} is {value!r}; it must be true or false")
-    if hint is str:
-        if value is False:  # YAML reads a bare off as false
-            return "off"
-        if isinstance(value, (str, Path)):
-            return str(value)
-        raise InputError(f"{name} is {value!r}; it must be text")
-    return _number(name, hint, value)
-
-
-def _number(name: str, hint: type[int] | type[float], value: Any) -> int | float:
-    """`value` as a whole number or a number."""
-    kind = "a whole number" if hint is int else "a number"
-    if isinstance(value, bool):
-        raise InputError(f"{name} is {value!r}; it must be {kind}")
-    try:
-        number = float(value)
-        if hint is float:
-            return number
-        if number == int(number):
-            return int(number)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise InputError(f"{name} is {value!r}; it must be {kind}")

@@ -5,5 +5,9 @@ class InputError(ValueError):
     """Something the user gave cannot be used; the command line prints the sentence and exits with 2."""
 
 
+class Interrupted(BaseException):
+    """A signal asks that work end here; no error, so that nothing that catches errors keeps it."""
+
+
 class PictureError(InputError):
     """A picture cannot be opened: not a picture, broken, too large or too small."""

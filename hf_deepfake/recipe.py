@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_deepfake.errors import InputError
+from hf_deepfake.files import local_path
 
 NOTES = ("about", "reported", "note")
 """What a recipe says besides options: what it is, what its origin reported, and where that needs a word."""
@@ -55,7 +56,7 @@ def read_recipe(name: str) -> Recipe:
     import yaml
 
     if Path(name).suffix in {".yaml", ".yml"}:
-        path: Any = Path(name)
+        path: Any = local_path(name)
         if not path.is_file():
             raise InputError(f"no recipe file {name}; give an existing YAML file or the name of a recipe")
     elif name in recipe_names():

@@ -99,6 +99,17 @@ def test_what_a_data_set_holds(faces, capsys):
     assert "real" in said
 
 
+def test_names_of_classes_do_not_swallow_what_comes_after_them(tmp_path, capsys):
+    draw_sample(tmp_path / "sample", count=30, size=64, seed=0)
+    for name, new in (("real", "0"), ("fake", "1")):
+        (tmp_path / "sample" / "pictures" / name).rename(tmp_path / "sample" / "pictures" / new)
+    source = str(tmp_path / "sample" / "pictures")
+    named = ["--real_names", "0", "--fake_names", "1", "--fake_names", "generated"]
+    for words in (["data", *named, source], ["data", source, *named], ["data", source, *named, "--split_seed", "1"]):
+        assert main(words) == 0
+        assert "train" in capsys.readouterr().out
+
+
 def test_a_process_exits_with_2(tmp_path):
     words = [
         sys.executable,

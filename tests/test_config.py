@@ -18,6 +18,24 @@ def test_later_layers_win_and_text_is_converted():
 def test_yaml_words_for_off_and_no():
     config = build(TrainConfig, RUN, {"pretrained": False, "mixed_precision": False, "freeze_batchnorm": "true"})
     assert (config.pretrained, config.mixed_precision, config.freeze_batchnorm) == ("off", "no", True)
+    config = build(TrainConfig, RUN, dict.fromkeys(("audit", "tracker", "teacher", "data_license", "cache_dir"), False))
+    assert (config.audit, config.tracker, config.teacher, config.data_license) == ("off", "none", "", "")
+    assert config.cache_dir is None
+
+
+@pytest.mark.parametrize("item", dataclasses.fields(TrainConfig), ids=lambda item: item.name)
+def test_no_option_takes_what_means_nothing(item):
+    """Each of these is refused, or means that the option is off: never a word, and never a number without end."""
+    for odd in (math.inf, -math.inf, math.nan, [], {}, b"off", object()):
+        if item.name in ("data", "real_names", "fake_names", "class_weights") and odd == []:
+            continue
+        with pytest.raises(InputError):
+            build(TrainConfig, RUN, {item.name: odd})
+    try:
+        value = getattr(build(TrainConfig, RUN, {item.name: False}), item.name)
+    except InputError:
+        return
+    assert value in (False, None, "", "off", "no", "none")
 
 
 @pytest.mark.parametrize(
@@ -30,11 +48,31 @@ def test_yaml_words_for_off_and_no():
         ({"image_size": 8}, "image_size is 8; it must be between 32 and 1024"),
         ({"epochs": -1}, "epochs is -1; it must be at least 0"),
         ({"lr": math.nan}, "lr is nan; it must be at least 0.0"),
+        ({"lr": math.inf}, "lr is inf; it must be at least 0.0 and finite"),
+        ({"mixup": "inf"}, "mixup is inf; it must be at least 0.0 and finite"),
+        ({"miss_cost": math.inf}, "miss_cost is inf; it must be at least 0.001 and finite"),
+        ({"clip_norm": 0}, "clip_norm is 0.0; it must be more than 0.0"),
+        ({"clip_norm": math.inf}, "clip_norm is inf; it must be more than 0.0 and finite"),
+        ({"class_weights": [0, 0]}, "class_weights is 0.0; it must be more than 0.0"),
+        ({"class_weights": [1, math.inf]}, "class_weights is inf; it must be more than 0.0 and finite"),
+        ({"ema": 1.0}, "ema is 1.0; it must be at least 0.0 and less than 1.0"),
+        ({"flip": 1.5}, "flip is 1.5; it must be between 0.0 and 1.0"),
+        ({"seed": 2**32}, "seed is 4294967296; it must be between 0 and 4294967295"),
+        ({"patience": False}, "patience is False; it must be a whole number"),
+        ({"model": False}, "model is False; it must be text, so put a word that YAML takes for this in quotes"),
+        ({"model": True}, "model is True; it must be text, so put a word that YAML takes for this in quotes"),
+        (
+            {"real_names": [False]},
+            "real_names is False; it must be text, so put a word that YAML takes for this in quotes",
+        ),
+        ({"sampling": False}, "sampling is False; it must be one of shuffle, balanced, paired"),
+        ({"data": ["a", ""]}, "data holds an empty name; leave it out or give one"),
+        ({"output_dir": False}, "no output folder given; add --output_dir runs/NAME"),
         ({"sampling": "odd"}, "sampling is 'odd'; it must be one of shuffle, balanced, paired"),
         ({"compile": "perhaps"}, "compile is 'perhaps'; it must be true or false"),
         ({"model": 5}, "model is 5; it must be text"),
         ({"class_weights": [1.0]}, "class_weights needs two numbers, real and fake, not 1"),
-        ({"class_weights": [1.0, -1]}, "class_weights is -1.0; it must be at least 0.0"),
+        ({"class_weights": [1.0, -1]}, "class_weights is -1.0; it must be more than 0.0"),
         ({"batch_size": 10, "accumulation": 3}, "batch_size 10 does not divide by accumulation 3"),
         ({"epochs": 0}, "head_epochs and epochs are both 0; nothing would be trained, so raise one of them"),
         ({"resume": True, "overwrite": True}, "--resume and --overwrite contradict each other; give one of them"),

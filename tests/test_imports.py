@@ -13,6 +13,8 @@ ROOT = Path(hf_deepfake.__file__).parent
 ROOMS = [
     "errors",
     "files",
+    "progress",
+    "options",
     "config",
     "recipe",
     "pictures",

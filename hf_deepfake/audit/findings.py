@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from hf_deepfake.audit.shortcut import Shortcut, Telling
 from hf_deepfake.errors import InputError
+from hf_deepfake.files import local_path
 
 FORMAT_VERSION = 1
 
@@ -18,6 +19,14 @@ Severity = Literal["fatal", "warning", "note"]
 
 Kind = Literal["near", "scene"]
 """Near duplicates, exact ones included; or pictures of the same scene that are no near duplicates."""
+
+
+_SHORTCUTS = {
+    "facts": "facts of the files",
+    "statistics": "low-level statistics",
+    "content": "content outside the face's looks",
+}
+"""What a shortcut may lie in, by the name of its table."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +129,12 @@ class Audit:
         """Whether numbers measured on this set would mislead."""
         return any(finding.severity == "fatal" for finding in self.findings)
 
+    @property
+    def unseen(self) -> list[str]:
+        """What was not looked at, so that no findings there mean nothing: by the level, or for want of pictures."""
+        never = ["near duplicates", "pictures of one scene"] if self.level == "basic" else []
+        return never + [text for name, text in _SHORTCUTS.items() if name not in self.shortcuts]
+
     def to_dict(self) -> dict[str, Any]:
         """All fields but the sheets, as JSON has them."""
         values = asdict(self)
@@ -127,10 +142,11 @@ class Audit:
         return values
 
     def for_report(self) -> dict[str, Any]:
-        """What the report of a checkpoint keeps: level, findings, and the AUC of each shortcut with its interval."""
+        """What a checkpoint's report keeps: level, what was unseen, findings, each shortcut's AUC with its interval."""
         numbers = ("auc", "low", "high", "n")
         return {
             "level": self.level,
+            "unseen": self.unseen,
             "findings": [asdict(finding) for finding in self.findings],
             "shortcuts": {
                 name: {number: getattr(shortcut, number) for number in numbers}
@@ -184,7 +200,7 @@ class Audit:
             InputError: there is no such file, or it is no audit that this version reads.
         """
         try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
+            values = json.loads(local_path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(f"cannot read {path} ({error.strerror}); name an audit.json") from error
         except ValueError as error:

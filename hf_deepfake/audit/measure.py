@@ -17,7 +17,7 @@ from hf_deepfake.audit.content import CONTENT, content
 from hf_deepfake.audit.facts import FACTS, file_facts
 from hf_deepfake.audit.fingerprint import COLOURS, CROPS, Codes, fingerprint
 from hf_deepfake.audit.statistics import STATISTICS, statistics
-from hf_deepfake.data.machine import usable_cores
+from hf_deepfake.data.machine import leave_signals_to_parent, usable_cores
 from hf_deepfake.pictures.open import open_picture
 
 _CHUNK = 32  # pictures per message to a worker: about half a second of work
@@ -69,7 +69,7 @@ def measure(images: Dataset, wanted: Sequence[Wanted]) -> Measured:
     cores = usable_cores() if len(images) >= _ALONE else 1
     waiting: deque[Future[list[_Result]]] = deque()
     with (
-        ProcessPoolExecutor(cores) as workers,
+        ProcessPoolExecutor(cores, initializer=leave_signals_to_parent) as workers,
         tqdm(total=len(images), desc="measuring pictures", unit=" pictures", disable=None) as progress,
     ):
 

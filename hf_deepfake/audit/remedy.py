@@ -27,6 +27,7 @@ from hf_deepfake.data.machine import usable_cores
 from hf_deepfake.data.picture_names import name_pictures
 from hf_deepfake.data.split import UNKNOWN, make_splits
 from hf_deepfake.errors import InputError
+from hf_deepfake.files import refusal, try_folder
 from hf_deepfake.pictures.open import open_picture
 
 _ALL = (0, 1, 2)  # the splits that are made
@@ -54,7 +55,7 @@ def split(config: DataConfig, target: str | Path, *, block: int | None = None) -
     """
     if block is not None and block < 1:
         raise InputError(f"a block of {block} numbers holds nothing; give 1 or more")
-    with _new_folder(Path(target)) as folder:
+    with _new_folder(try_folder(target)) as folder:
         table = _everything(config)
         size = len(table)
         labels = np.array(table["label"], np.int8)
@@ -111,7 +112,7 @@ def normalise(config: DataConfig, target: str | Path, *, size: int = 224, qualit
     """
     if not 32 <= size <= 4096 or not 1 <= quality <= 100:
         raise InputError(f"size {size} or quality {quality} is out of range; give 32 to 4096 px and 1 to 100")
-    with _new_folder(Path(target)) as folder:
+    with _new_folder(try_folder(target)) as folder:
         splits, _ = prepare(config)
         table = together(splits)
         part = np.repeat(_ALL, [len(splits[name]) for name in SPLITS])
@@ -159,9 +160,7 @@ def _new_folder(target: Path) -> Generator[Path]:
         yield folder
         folder.replace(target)
     except OSError as error:
-        raise InputError(
-            f"{target} could not be written ({error.strerror or error}); make room or choose another folder"
-        ) from error
+        raise InputError(f"{target} could not be written: {refusal(error)}") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -7,7 +7,7 @@ from hf_deepfake.audit.findings import Audit
 from hf_deepfake.config import LABELS, SPLITS
 from hf_deepfake.evaluation.figures import save_figure
 from hf_deepfake.evaluation.html import inline, render_page
-from hf_deepfake.files import make_folder, replacing, write_json
+from hf_deepfake.files import local_path, make_folder, replacing, write_json
 
 
 def summary(audit: Audit) -> str:
@@ -31,7 +31,9 @@ def summary(audit: Audit) -> str:
     for finding in audit.findings:
         lines += ["", f"{finding.severity.upper()}: {finding.what}", f"    {finding.advice}"]
     if not audit.findings:
-        lines += ["", "Nothing was found."]
+        lines += ["", "No finding in what was looked at." if audit.unseen else "Nothing was found."]
+    if audit.unseen:
+        lines += ["", f"NOT LOOKED AT: {', '.join(audit.unseen)}"]
     return "\n".join(lines)
 
 
@@ -47,7 +49,7 @@ def write_audit(audit: Audit, folder: str | Path) -> None:
     Raises:
         InputError: the folder cannot be written.
     """
-    folder = make_folder(Path(folder))
+    folder = make_folder(local_path(folder))
     figures = {"counts": counts_figure(audit)}
     if len(audit.files.sides) > 1:
         figures["sizes"] = sizes_figure(audit)

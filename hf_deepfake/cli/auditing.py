@@ -1,10 +1,10 @@
 """Commands for the person who wants to trust a data set: audit, split, normalise."""
 
-from pathlib import Path
 from typing import Any
 
 from hf_deepfake.cli.parser import Parser, add_command, add_options, text_of
 from hf_deepfake.config import DataConfig, build
+from hf_deepfake.files import local_name, local_path, try_folder
 
 AUDIT_EXAMPLES = """\
   hf-deepfake audit faces.zip --out audits/faces
@@ -28,8 +28,10 @@ def register(commands: Any) -> None:
         commands, "audit", "SOURCE... --out DIR", "look for leaks and shortcuts in a data set", AUDIT_EXAMPLES, _audit
     )
     audit.add_argument("data", nargs="+", metavar="SOURCE", help=text_of("data"))
-    audit.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the audit")
-    audit.add_argument("--against", metavar="SOURCE", help="a further source that must share nothing with the data")
+    audit.add_argument("--out", required=True, type=local_path, metavar="DIR", help="folder for the audit")
+    audit.add_argument(
+        "--against", type=local_name, metavar="SOURCE", help="a further source that must share nothing with the data"
+    )
     audit.add_argument(
         "--level",
         choices=("full", "basic"),
@@ -63,13 +65,14 @@ def register(commands: Any) -> None:
 def _add_places(command: Parser) -> None:
     """From where and to where."""
     command.add_argument("data", metavar="SOURCE", help=text_of("data"))
-    command.add_argument("target", type=Path, metavar="TARGET", help="new folder")
+    command.add_argument("target", type=local_path, metavar="TARGET", help="new folder")
 
 
 def _audit(given: dict[str, Any]) -> int:
     """`hf-deepfake audit`."""
     out, against, level = (given.pop(name) for name in ("out", "against", "level"))
     config = build(DataConfig, given)
+    try_folder(out)
     from hf_deepfake.audit.render import summary, write_audit
     from hf_deepfake.audit.run import audit
 

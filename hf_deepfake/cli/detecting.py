@@ -7,6 +7,7 @@ from typing import Any
 
 from hf_deepfake.cli.parser import Parser, add_command
 from hf_deepfake.errors import InputError
+from hf_deepfake.files import local_name, local_path, make_folder, replacing, try_file, try_folder
 
 PREDICT_EXAMPLES = """\
   hf-deepfake predict photo.jpg --checkpoint runs/faces/checkpoint
@@ -49,7 +50,11 @@ def register(commands: Any) -> None:
         commands, "predict", "FILE...", "judge pictures: files, folders, data sets", PREDICT_EXAMPLES, _predict
     )
     predict.add_argument(
-        "files", nargs="+", metavar="FILE", help="a picture, a folder, a pattern, parquet, or OWNER/NAME"
+        "files",
+        nargs="+",
+        type=local_name,
+        metavar="FILE",
+        help="a picture, a folder, a pattern, parquet, or OWNER/NAME",
     )
     _add_checkpoint(predict)
     form = predict.add_mutually_exclusive_group()
@@ -57,8 +62,10 @@ def register(commands: Any) -> None:
         "--json", dest="form", action="store_const", const="json", default="text", help="one JSON object a line"
     )
     form.add_argument("--csv", dest="form", action="store_const", const="csv", help="CSV with a header")
-    predict.add_argument("--out", metavar="FILE", type=Path, help="write there, and go on where it ends")
-    predict.add_argument("--explain", metavar="DIR", type=Path, help="save a picture of what speaks for each verdict")
+    predict.add_argument("--out", metavar="FILE", type=local_path, help="write there, and go on where it ends")
+    predict.add_argument(
+        "--explain", metavar="DIR", type=local_path, help="save a picture of what speaks for each verdict"
+    )
     predict.add_argument(
         "--faces",
         choices=("auto", "off"),
@@ -69,19 +76,23 @@ def register(commands: Any) -> None:
     look = add_command(
         commands, "inspect", "PICTURE", "show what a file says of its past, and views of it", INSPECT_EXAMPLES, _inspect
     )
-    look.add_argument("picture", metavar="PICTURE", help="a picture")
-    look.add_argument("--out", metavar="FILE", type=Path, help="PNG for the views: error level, noise and spectrum")
-    look.add_argument("--checkpoint", metavar="CHECKPOINT", help="whose map to show beside the views")
+    look.add_argument("picture", type=local_name, metavar="PICTURE", help="a picture")
+    look.add_argument(
+        "--out", metavar="FILE", type=local_path, help="PNG for the views: error level, noise and spectrum"
+    )
+    look.add_argument("--checkpoint", type=local_name, metavar="CHECKPOINT", help="whose map to show beside the views")
     crop = add_command(
         commands, "crop", "SOURCE TARGET", "crop a data set to its faces as training pictures are", CROP_EXAMPLES, _crop
     )
-    crop.add_argument("source", metavar="SOURCE", help="folder or zip with class folders")
-    crop.add_argument("target", metavar="TARGET", type=Path, help="folder for the crops")
-    crop.add_argument("--checkpoint", metavar="CHECKPOINT", help="whose margin around the face to take")
+    crop.add_argument("source", type=local_name, metavar="SOURCE", help="folder or zip with class folders")
+    crop.add_argument("target", metavar="TARGET", type=local_path, help="folder for the crops")
+    crop.add_argument(
+        "--checkpoint", type=local_name, metavar="CHECKPOINT", help="whose margin around the face to take"
+    )
     serve = add_command(commands, "serve", "--checkpoint CHECKPOINT", "serve the page", SERVE_EXAMPLES, _serve)
     _add_checkpoint(serve)
     serve.add_argument(
-        "--space", metavar="DIR", type=Path, default=Path("space"), help="folder of the page (default space)"
+        "--space", metavar="DIR", type=local_path, default=Path("space"), help="folder of the page (default space)"
     )
 
 
@@ -89,6 +100,7 @@ def _add_checkpoint(command: Parser) -> None:
     """The option that names a checkpoint."""
     command.add_argument(
         "--checkpoint",
+        type=local_name,
         metavar="CHECKPOINT",
         default=os.environ.get("HF_DEEPFAKE_CHECKPOINT"),
         help="folder, or owner/name on the Hub (default $HF_DEEPFAKE_CHECKPOINT)",
@@ -99,6 +111,10 @@ def _predict(given: dict[str, Any]) -> int:
     """`hf-deepfake predict`."""
     if not given["checkpoint"]:
         raise InputError("no checkpoint given; add --checkpoint with a folder or owner/name on the Hub")
+    if given["out"]:
+        try_file(given["out"])
+    if given["explain"]:
+        try_folder(given["explain"])
     from torch import cuda
 
     from hf_deepfake.data.machine import take_cores
@@ -125,10 +141,11 @@ def _inspect(given: dict[str, Any]) -> int:
     from hf_deepfake.detect.detector import Detector
     from hf_deepfake.explain.inspect import inspect_picture
     from hf_deepfake.explain.views import draw_views
-    from hf_deepfake.files import replacing
 
     if given["checkpoint"] and not given["out"]:
         raise InputError("--checkpoint adds a map to the views, and there are none; add --out")
+    if given["out"]:
+        try_file(given["out"])
     found = inspect_picture(given["picture"])
     print(found.summary())
     if given["out"]:
@@ -136,6 +153,7 @@ def _inspect(given: dict[str, Any]) -> int:
         if given["checkpoint"]:
             explanation = Detector.from_pretrained(given["checkpoint"]).explain(given["picture"])
             views[f"Map of the verdict {explanation.verdict.label}"] = explanation.shaded
+        make_folder(given["out"].parent)
         with replacing(given["out"]) as temporary:
             draw_views(views | found.views).save(temporary, "PNG")
         print(f"\nviews  {given['out']}")

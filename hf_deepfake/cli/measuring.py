@@ -6,6 +6,7 @@ from typing import Any
 from hf_deepfake.cli.parser import Parser, add_command, add_options, text_of
 from hf_deepfake.config import DataConfig, DecisionConfig, build
 from hf_deepfake.errors import InputError
+from hf_deepfake.files import local_name, local_path, try_folder
 
 EVALUATE_EXAMPLES = """\
   hf-deepfake evaluate runs/faces/checkpoint faces.zip --out evaluations/faces
@@ -54,7 +55,7 @@ def register(commands: Any) -> None:
         default="test",
         help="the test split, made where there is none, or all pictures of data never seen (default test)",
     )
-    evaluate.add_argument("--out", type=Path, metavar="DIR", help="folder for the report")
+    evaluate.add_argument("--out", type=local_path, metavar="DIR", help="folder for the report")
     evaluate.add_argument(
         "--robustness",
         choices=("off", "mild", "full"),
@@ -79,7 +80,9 @@ def register(commands: Any) -> None:
         _recalibrate,
     )
     _add_places(recalibrate)
-    recalibrate.add_argument("--out", required=True, type=Path, metavar="DIR", help="new folder for the checkpoint")
+    recalibrate.add_argument(
+        "--out", required=True, type=local_path, metavar="DIR", help="new folder for the checkpoint"
+    )
     recalibrate.add_argument(
         "--split",
         choices=("validation", "all"),
@@ -90,9 +93,11 @@ def register(commands: Any) -> None:
     compare = add_command(
         commands, "compare", "DIR DIR...", "compare detectors on the same pictures", COMPARE_EXAMPLES, _compare
     )
-    compare.add_argument("folders", nargs="+", metavar="DIR", type=Path, help="folder with report.json, scores.parquet")
+    compare.add_argument(
+        "folders", nargs="+", metavar="DIR", type=local_path, help="folder with report.json, scores.parquet"
+    )
     compare.add_argument("--against", metavar="NAME", help="compare all with this one only, not each with each")
-    compare.add_argument("--out", metavar="DIR", type=Path, help="folder for all numbers and a figure")
+    compare.add_argument("--out", metavar="DIR", type=local_path, help="folder for all numbers and a figure")
     combine = add_command(
         commands,
         "combine",
@@ -101,8 +106,10 @@ def register(commands: Any) -> None:
         COMBINE_EXAMPLES,
         _combine,
     )
-    combine.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="folders, or owner/name on the Hub")
-    combine.add_argument("--out", required=True, type=Path, metavar="DIR", help="new folder for the checkpoint")
+    combine.add_argument(
+        "checkpoints", nargs="+", type=local_name, metavar="CHECKPOINT", help="folders, or owner/name on the Hub"
+    )
+    combine.add_argument("--out", required=True, type=local_path, metavar="DIR", help="new folder for the checkpoint")
     combine.add_argument(
         "--method",
         choices=("log_odds", "weights"),
@@ -115,18 +122,18 @@ def register(commands: Any) -> None:
     report = add_command(
         commands, "report", "DIR", "draw figures, page and card again, without pictures", REPORT_EXAMPLES, _report
     )
-    report.add_argument("folder", metavar="DIR", type=Path, help="folder with report.json and scores.parquet")
+    report.add_argument("folder", metavar="DIR", type=local_path, help="folder with report.json and scores.parquet")
     report.add_argument(
         "--notes",
         metavar="FILE",
-        type=Path,
+        type=local_path,
         help="Markdown for the card in place of its notes; an empty file ends them",
     )
 
 
 def _add_places(command: Parser) -> None:
     """Which checkpoint, and which data."""
-    command.add_argument("checkpoint", metavar="CHECKPOINT", help="folder, or owner/name on the Hub")
+    command.add_argument("checkpoint", type=local_name, metavar="CHECKPOINT", help="folder, or owner/name on the Hub")
     command.add_argument("data", nargs="+", metavar="DATA", help=text_of("data"))
 
 
@@ -139,6 +146,8 @@ def _evaluate(given: dict[str, Any]) -> int:
     if errors and not out:
         raise InputError("--errors needs a folder for the sheets of pictures; add --out")
     config = build(DataConfig, given)
+    for folder in [out] * (out is not None) + [checkpoint] * into_card:
+        try_folder(folder)
     from accelerate import PartialState
 
     from hf_deepfake.evaluation.adopt import adopt
@@ -184,6 +193,8 @@ def _compare(given: dict[str, Any]) -> int:
     from hf_deepfake.evaluation.figures import comparison_figure, save_figure
     from hf_deepfake.files import make_folder, write_json
 
+    if given["out"]:
+        try_folder(given["out"])
     comparison = compare(load_candidates(given["folders"]), given["against"])
     print(comparison.summary())
     if out := given["out"]:

@@ -27,6 +27,10 @@ class Parser(argparse.ArgumentParser):
         return f"unknown argument {word}; " + (f"did you mean {near[0]}?" if near else "see --help for what there is")
 
 
+ONE_BY_ONE = frozenset({"real_names", "fake_names"})
+"""Lists of which the option takes one entry each time it is given."""
+
+
 def add_command(commands: Any, name: str, usage: str, text: str, examples: str, call: Command) -> Parser:
     """Add a command.
 
@@ -79,7 +83,8 @@ def add_options(parser: Parser, kind: type[DataConfig], leave_out: str | None = 
         else:
             words["metavar"] = "N" if int in kinds else "TEXT" if str in kinds else "X"
             if tuple in (typing.get_origin(hint), *map(typing.get_origin, kinds)):
-                words["nargs"] = "+"
+                # A list of names would swallow the sources that come after it.
+                words |= {"action": "append"} if item.name in ONE_BY_ONE else {"nargs": "+"}
         group.add_argument(f"--{item.name}", **words)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from hf_deepfake.cli.parser import Parser, add_command, add_options, text_of
 from hf_deepfake.config import DataConfig, build
+from hf_deepfake.files import local_name, local_path
 
 EXPORT_EXAMPLES = """\
   hf-deepfake export runs/faces/checkpoint --data faces.zip --format openvino --int8
@@ -40,14 +41,16 @@ def register(commands: Any) -> None:
         EXPORT_EXAMPLES,
         _export,
     )
-    export.add_argument("checkpoint", metavar="CHECKPOINT", help="folder of the checkpoint, with its report")
+    export.add_argument(
+        "checkpoint", type=local_name, metavar="CHECKPOINT", help="folder of the checkpoint, with its report"
+    )
     export.add_argument("--format", required=True, choices=("openvino", "onnx"), help="runtime")
     export.add_argument("--int8", action="store_true", help="also quantise, calibrated on training pictures")
     add_options(export, DataConfig)
     push = add_command(
         commands, "push", "CHECKPOINT OWNER/NAME --license NAME", "publish a checkpoint", PUSH_EXAMPLES, _push
     )
-    push.add_argument("checkpoint", metavar="CHECKPOINT", help="folder of the checkpoint")
+    push.add_argument("checkpoint", type=local_name, metavar="CHECKPOINT", help="folder of the checkpoint")
     _add_target(push)
     _add_license(push)
     push.add_argument("--revision", metavar="BRANCH", help="branch to push to (default main)")
@@ -55,9 +58,11 @@ def register(commands: Any) -> None:
     space = add_command(
         commands, "push-space", "CHECKPOINT OWNER/NAME", "publish the Space with a checkpoint", SPACE_EXAMPLES, _space
     )
-    space.add_argument("checkpoint", metavar="CHECKPOINT", help="folder of the checkpoint")
+    space.add_argument("checkpoint", type=local_name, metavar="CHECKPOINT", help="folder of the checkpoint")
     _add_target(space)
-    space.add_argument("--space", type=Path, default=Path("space"), metavar="DIR", help="the page (default space)")
+    space.add_argument(
+        "--space", type=local_path, default=Path("space"), metavar="DIR", help="the page (default space)"
+    )
     data = add_command(
         commands, "push-data", "SOURCE OWNER/NAME --license NAME", "publish a leak-free split", DATA_EXAMPLES, _data
     )

@@ -3,11 +3,11 @@
 import os
 import sys
 import textwrap
-from pathlib import Path
 from typing import Any
 
 from hf_deepfake.cli.parser import add_command, add_options, text_of
 from hf_deepfake.config import DataConfig, TrainConfig, build
+from hf_deepfake.files import local_name, local_path
 from hf_deepfake.recipe import read_recipe, recipe_names
 
 NOT_PUSHED = 3
@@ -49,7 +49,9 @@ def register(commands: Any) -> None:
         TRAIN_EXAMPLES,
         _train,
     )
-    train.add_argument("--recipe", metavar="NAME", help="options of a recipe: a name in the package or a YAML file")
+    train.add_argument(
+        "--recipe", type=local_name, metavar="NAME", help="options of a recipe: a name in the package or a YAML file"
+    )
     add_options(train, TrainConfig)
     add_command(commands, "recipes", "", "list the recipes and what they reported", RECIPES_EXAMPLES, _recipes)
     data = add_command(
@@ -60,7 +62,7 @@ def register(commands: Any) -> None:
     text = "write a data set as parquet files with the pictures inside"
     pack = add_command(commands, "pack", "SOURCE OUT", text, PACK_EXAMPLES, _pack)
     pack.add_argument("data", metavar="SOURCE", help=text_of("data"))
-    pack.add_argument("out", type=Path, metavar="OUT", help="new folder")
+    pack.add_argument("out", type=local_path, metavar="OUT", help="new folder")
     add_options(pack, DataConfig, leave_out="data")
 
 
@@ -80,13 +82,14 @@ def _train(given: dict[str, Any]) -> int:
     """`hf-deepfake train`."""
     recipe = given.pop("recipe")
     config = build(TrainConfig, read_recipe(recipe).options if recipe else {}, given)
-    from hf_deepfake.training.resume import Stopped
     from hf_deepfake.training.run import train
+    from hf_deepfake.training.signals import Stopped
 
     try:
         result = train(config)
     except Stopped as stopped:
-        print(stopped, file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":
+            print(stopped, file=sys.stderr)
         return 128 + stopped.signal_number
     if os.environ.get("RANK", "0") == "0":
         print(result.report.summary())

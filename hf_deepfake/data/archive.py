@@ -16,6 +16,7 @@ from tqdm import tqdm
 from hf_deepfake.data.index import PICTURE_SUFFIXES
 from hf_deepfake.data.tables import is_table
 from hf_deepfake.errors import InputError
+from hf_deepfake.files import refusal
 
 MAX_ENTRIES = 5_000_000
 """Files in a zip: more than any face data set has, few enough to list in memory."""
@@ -51,6 +52,7 @@ def unpack(path: Path, cache: Path) -> Path:
     key = f"{path.resolve()}\0{facts.st_size}\0{facts.st_mtime_ns}".encode(errors="surrogateescape")
     target = cache / "zips" / f"{path.stem}-{hashlib.blake2b(key, digest_size=8).hexdigest()}"
     if target.is_dir():
+        _check_unpacked(path, target)
         return target
     try:
         with whole_folder(target) as folder, zipfile.ZipFile(path) as archive:
@@ -61,12 +63,29 @@ def unpack(path: Path, cache: Path) -> Path:
         raise
     except OSError as error:
         raise InputError(
-            f"{path} could not be unpacked into {target.parent} ({error.strerror or error}); make room there or "
-            "choose another folder with --cache_dir"
+            f"{path} could not be unpacked into {target.parent}: {refusal(error)} with --cache_dir"
         ) from error
     except _DAMAGE as error:
         raise InputError(f"{path} is damaged or no zip that can be read ({error}); get it anew") from error
     return target
+
+
+def _check_unpacked(path: Path, target: Path) -> None:
+    """Refuse an unpacked folder whose files are not those of the zip any more, which would train on what is left."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = _checked(archive, path, path.stat().st_size)
+    except _DAMAGE as error:
+        raise InputError(f"{path} is damaged or no zip that can be read ({error}); get it anew") from error
+    for name, entry in entries.items():
+        try:
+            size = os.stat(target / name).st_size  # noqa: PTH116 - a Path's costs seconds
+        except OSError:
+            size = -1
+        if size != entry.file_size:
+            raise InputError(
+                f"{name} in the cache is damaged or gone; delete {target}, where {path} was unpacked, and start again"
+            )
 
 
 @contextmanager

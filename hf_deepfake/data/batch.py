@@ -1,7 +1,6 @@
 """Pictures to batches: decoded to uint8 by worker processes, augmented and normalised on the device."""
 
 import math
-import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from hf_deepfake.config import TrainConfig
+from hf_deepfake.data.machine import leave_signals_to_parent
 from hf_deepfake.pictures.blend import self_blend
 from hf_deepfake.pictures.degradations import REFERENCE
 from hf_deepfake.pictures.open import open_picture
@@ -105,7 +105,7 @@ def make_loader(pictures: Pictures, batches: Iterable[list[int]], workers: int, 
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_leave_signals_to_parent,
+        worker_init_fn=leave_signals_to_parent,
     )
 
 
@@ -182,15 +182,6 @@ class Augment:
         unit = grey + saturation * (unit - grey)
         middle = grey.mean(dim=(2, 3), keepdim=True)
         return (middle + contrast * (unit - middle)).clamp(0, 1)
-
-
-def _leave_signals_to_parent(_: int) -> None:
-    """Drop the handlers that a worker has from its parent: Ctrl-C is the parent's affair, SIGTERM ends a worker.
-
-    With the parent's SIGTERM handler, which only takes a note, a worker would outlive the run and hang its exit.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _as_is(batch: Any) -> Any:

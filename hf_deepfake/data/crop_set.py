@@ -20,7 +20,7 @@ from hf_deepfake.data.machine import usable_cores
 from hf_deepfake.data.names import class_names
 from hf_deepfake.data.picture_names import without_path
 from hf_deepfake.errors import InputError, PictureError
-from hf_deepfake.files import replacing, write_json
+from hf_deepfake.files import local_path, replacing, try_folder, write_json
 from hf_deepfake.pictures.crop import MIN_FACE, Margin, crop_region
 from hf_deepfake.pictures.faces import find_faces
 from hf_deepfake.pictures.open import open_picture
@@ -96,7 +96,8 @@ def crop_set(
         InputError: the source is no set of pictures, two of its pictures would get the same name, or the target
             holds something else.
     """
-    source, settings = Path(source), {"margin": asdict(margin), "jpeg": JPEG}
+    target = try_folder(target)
+    source, settings = local_path(source), {"margin": asdict(margin), "jpeg": JPEG}
     packed = zipfile.is_zipfile(source)
     if not (packed or source.is_dir()):
         raise InputError(f"{source} is neither a folder nor a zip; give one that holds pictures")

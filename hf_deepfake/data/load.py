@@ -21,7 +21,7 @@ from hf_deepfake.data.scan import scan
 from hf_deepfake.data.sources import Source, open_source
 from hf_deepfake.data.split import connect, find_leaks, join_given, make_splits, missing_splits
 from hf_deepfake.errors import InputError
-from hf_deepfake.files import make_folder
+from hf_deepfake.files import local_path, make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def _check_classes(labels: NDArray[np.int8], config: DataConfig) -> None:
 def _cache_folder(config: DataConfig) -> Path:
     """The folder of the cache, made if need be."""
     text = config.cache_dir or os.environ.get("HF_DEEPFAKE_CACHE") or "~/.cache/hf_deepfake"
-    return make_folder(Path(text).expanduser().resolve())
+    return make_folder(local_path(text).resolve())
 
 
 def _distinct(sources: list[Source]) -> list[Source]:

@@ -1,13 +1,21 @@
 """The machine: its cores, its CPU's flags, and what follows from them."""
 
+import multiprocessing
 import os
 import re
+import signal
+import threading
+from datetime import timedelta
 from pathlib import Path
 
 import torch
 
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 """CPU flags with which bf16 trains faster than fp32; without either it is several times slower."""
+
+WAIT = timedelta(days=1)
+"""How long processes wait for one that audits, hashes, measures or draws, which takes hours of large sets; the default
+of 10 minutes ends the run. That a process has died is noticed by the launcher, which ends the others."""
 
 
 def default_workers(processes: int) -> int:
@@ -45,6 +53,27 @@ def take_cores(processes: int, process: int) -> None:
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, cores[process % len(cores) :: processes])
         torch.set_num_threads(usable_cores())
+
+
+def leave_signals_to_parent(*_: object) -> None:
+    """In a worker process: let neither Ctrl-C nor a SIGTERM to the whole process group end it, but its parent alone.
+
+    A worker that goes first takes the step in hand with it, and of several processes each stands at another step then.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # in place of the parent's handler, which would only take a note
+    parent = multiprocessing.parent_process()
+    if parent is None or not hasattr(signal, "sigwaitinfo"):
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def wait() -> None:
+        """End this process when its parent says so."""
+        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent.pid:
+            pass
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def best_precision(on_gpu: bool, flags: frozenset[str]) -> str:

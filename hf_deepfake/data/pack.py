@@ -24,7 +24,7 @@ from hf_deepfake.config import DataConfig
 from hf_deepfake.data.load import prepare
 from hf_deepfake.data.report import DataReport
 from hf_deepfake.errors import InputError
-from hf_deepfake.files import make_folder
+from hf_deepfake.files import make_folder, refusal, try_folder
 
 SHARD_PICTURES = 2_000
 """Pictures of a parquet file: at 5 to 200 kB each, 10 to 400 MB."""
@@ -46,7 +46,7 @@ def pack(config: DataConfig, out: str | Path) -> DataReport:
     Raises:
         InputError: the sources cannot be used, leaks are to be kept, or the folder exists or cannot be written.
     """
-    out = Path(out).absolute()
+    out = try_folder(out).absolute()
     if out.exists():
         raise InputError(f"{out} exists; give a new folder")
     if config.on_leak == "keep":
@@ -58,7 +58,7 @@ def pack(config: DataConfig, out: str | Path) -> DataReport:
         scratch.chmod(0o755)
         scratch.rename(out)
     except OSError as error:
-        raise InputError(f"{out} cannot be written ({error.strerror or error}); make room or choose another") from error
+        raise InputError(f"{out} cannot be written: {refusal(error)}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return report

@@ -14,13 +14,14 @@ from datasets import Dataset, Image
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hf_deepfake.data.machine import usable_cores
+from hf_deepfake.data.machine import leave_signals_to_parent, usable_cores
 from hf_deepfake.errors import InputError, PictureError
 from hf_deepfake.pictures.open import open_picture
 
 Encoded = str | bytes
 """A picture as a data set holds it: the path of a file, or encoded bytes."""
 
+_HASH_BYTES = 16
 _CHUNK = 256  # pictures per message to a worker: about 0.1 s of work
 _ALONE = 1024  # with fewer pictures, starting workers costs more than it saves
 _AHEAD = 4  # chunks that wait for each worker: none is idle, and memory stays bounded
@@ -39,7 +40,7 @@ def hash_picture(picture: Encoded) -> bytes:
         PictureError: the picture does not open.
     """
     opened = open_picture(picture)
-    digest = hashlib.blake2b(f"{opened.width} x {opened.height} ".encode(), digest_size=16)
+    digest = hashlib.blake2b(f"{opened.width} x {opened.height} ".encode(), digest_size=_HASH_BYTES)
     digest.update(opened.tobytes())
     return digest.digest()
 
@@ -88,7 +89,8 @@ def _results(images: Dataset, memory: sqlite3.Connection) -> Iterator[tuple[list
         for rows, pictures in _chunks(images):
             keys = [_key(picture) for picture in pictures]
             marks = ", ".join("?" * len(keys))
-            known = dict(memory.execute(f"SELECT key, hash FROM pictures WHERE key IN ({marks})", keys))
+            found = memory.execute(f"SELECT key, hash FROM pictures WHERE key IN ({marks})", keys)
+            known = {key: hash_ for key, hash_ in found if isinstance(hash_, bytes) and len(hash_) == _HASH_BYTES}
             new = [place for place, key in enumerate(keys) if key not in known]
             old = [place for place, key in enumerate(keys) if key in known]
             yield [rows[place] for place in old], [known[keys[place]] for place in old]
@@ -103,7 +105,9 @@ def _results(images: Dataset, memory: sqlite3.Connection) -> Iterator[tuple[list
 
 def _workers(count: int, cores: int) -> Executor:
     """Processes that hash; for few pictures this process alone."""
-    return ProcessPoolExecutor(cores) if count >= _ALONE and cores > 1 else ThreadPoolExecutor(1)
+    if count < _ALONE or cores == 1:
+        return ThreadPoolExecutor(1)
+    return ProcessPoolExecutor(cores, initializer=leave_signals_to_parent)
 
 
 def _chunks(images: Dataset) -> Iterator[tuple[range, list[Encoded]]]:

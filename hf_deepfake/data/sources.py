@@ -23,6 +23,7 @@ from hf_deepfake.data.names import split_index
 from hf_deepfake.data.sample import draw_sample
 from hf_deepfake.data.tables import SUFFIXES, holds_pictures
 from hf_deepfake.errors import InputError
+from hf_deepfake.files import local_path
 
 _UNSPLIT = "unsplit"  # how parquet files whose names say no split are handed to `datasets`
 
@@ -74,7 +75,7 @@ def open_source(text: str, classes: dict[str, int], cache: Path, groups: str = "
         return _from_folder("sample", _sample(cache), classes, cache, groups)
     if text.startswith("kaggle:"):
         return _from_folder(text.removeprefix("kaggle:"), _kaggle(text.removeprefix("kaggle:")), classes, cache, groups)
-    path = Path(text).expanduser()
+    path = local_path(text)
     if path.is_dir():
         return _from_folder(path.resolve().name, path.resolve(), classes, cache, groups)
     if path.is_file():

@@ -20,6 +20,7 @@ from hf_deepfake.evaluation.compare import auc_difference
 from hf_deepfake.evaluation.metrics import Floats
 from hf_deepfake.evaluation.report import REPORT_FILE, BackendResult, Report, align
 from hf_deepfake.evaluation.result import Metric
+from hf_deepfake.files import try_folder
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from hf_deepfake.models.deploy import Format, export_backend
 from hf_deepfake.pictures.open import open_picture
@@ -66,6 +67,7 @@ def export(checkpoint: str, config: DataConfig, form: Format, *, int8: bool = Fa
     if not (loaded.folder / REPORT_FILE).is_file():
         raise InputError(f"{checkpoint} has no {REPORT_FILE} to note agreement in; export from the folder of its run")
     report = Report.load(loaded.folder / REPORT_FILE)
+    try_folder(loaded.folder)
     data, _ = prepare(config)
     train, validation = data["train"], data["validation"]
     rows = np.random.default_rng(0).permutation(len(train))

@@ -19,7 +19,7 @@ from hf_deepfake.detect.detector import Detector, Picture
 from hf_deepfake.detect.units import Item, Unit, cut
 from hf_deepfake.detect.verdict import Verdict
 from hf_deepfake.errors import InputError, PictureError
-from hf_deepfake.files import make_folder, replacing
+from hf_deepfake.files import make_folder, replacing, try_file, try_folder
 
 Form = Literal["text", "json", "csv"]
 
@@ -60,6 +60,8 @@ def predict(
     Raises:
         InputError: `out` holds something else, or verdicts of another checkpoint, or is needed and not given.
     """
+    if out is not None:
+        out = try_file(out)
     overlays = None if explanations is None else _Overlays(units, explanations)
     if out is None:
         if processes > 1:
@@ -181,7 +183,7 @@ class _Overlays:
     """Saves overlays: each in the place in `folder` that its picture has below the folder common to all files."""
 
     def __init__(self, units: Sequence[Unit], folder: Path) -> None:
-        self.folder = folder
+        self.folder = try_folder(folder)
         places = [Path(file).absolute().parent for unit in units for file in unit.files]
         self.common = Path(os.path.commonpath(places)) if places else Path()
 
@@ -194,7 +196,7 @@ class _Overlays:
         # A picture of a shard has no path of its own: its name says where it lies among the others.
         place = Path(name).absolute().relative_to(self.common) if picture == name else Path(name.lstrip("/"))
         place = self.folder / place.with_name(f"{place.name}.png")
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(place.parent)
         with replacing(place) as temporary:
             explanation.overlay.save(temporary, format="PNG")
         return explanation.verdict

@@ -10,6 +10,7 @@ from typing import Any
 
 from hf_deepfake.data.index import PICTURE_SUFFIXES
 from hf_deepfake.errors import InputError
+from hf_deepfake.files import local_name
 
 UNIT_FILES = 512
 """Files of a unit: minutes of work for a CPU, seconds for a GPU."""
@@ -60,7 +61,7 @@ def find_units(words: Sequence[str]) -> list[Unit]:
     """
     units: list[Unit] = []
     files: dict[str, None] = {}
-    for word in words:
+    for word in map(local_name, words):
         if shards := _parquet_files(word):
             units += _streamed(word, "parquet", data_files={"all": shards})
         elif re.fullmatch(r"[\w.-]+/[\w.-]+", word) and not os.path.exists(word) and not Path(word).suffix:  # noqa: PTH110
@@ -90,7 +91,7 @@ def find_pictures(words: Sequence[str]) -> list[str]:
         InputError: a word names nothing.
     """
     found: dict[str, None] = {}
-    for word in words:
+    for word in map(local_name, words):
         matches = [word] if os.path.exists(word) else sorted(glob.glob(word, recursive=True))  # noqa: PTH110, PTH207
         files = [file for match in matches for file in _files(Path(match))]
         if not files:

@@ -9,6 +9,7 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.measure import measure
 from hf_deepfake.evaluation.report import REPORT_FILE, Report
 from hf_deepfake.evaluation.scores import SCORES_FILE, load_scores, save_scores
+from hf_deepfake.files import local_path
 
 
 def adopt(checkpoint: str | Path, evaluation: Report, table: pd.DataFrame) -> None:
@@ -26,7 +27,7 @@ def adopt(checkpoint: str | Path, evaluation: Report, table: pd.DataFrame) -> No
         InputError: the folder has no report, or the evaluation is of another checkpoint or operating point, or mixes
             data that the checkpoint was trained on with others.
     """
-    folder = Path(checkpoint)
+    folder = local_path(checkpoint)
     report = Report.load(folder / REPORT_FILE)
     if replace(evaluation.checkpoint, decided_on=report.checkpoint.decided_on) != report.checkpoint:
         raise InputError(f"{folder} is not the checkpoint that was evaluated; evaluate it again")

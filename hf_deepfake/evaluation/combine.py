@@ -17,6 +17,7 @@ from hf_deepfake.evaluation.evaluate import describe, load_split, score, score_n
 from hf_deepfake.evaluation.measure import measure
 from hf_deepfake.evaluation.report import REPORT_FILE, Combination, Part, Report
 from hf_deepfake.evaluation.scores import SCORES_FILE, save_scores, score_table
+from hf_deepfake.files import try_folder
 from hf_deepfake.models.build import data_config
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, checkpoint_name, export_checkpoint, load_checkpoint
 from hf_deepfake.models.ensemble import average_weights, make_ensemble
@@ -56,7 +57,7 @@ def combine(
     Raises:
         InputError: checkpoints, data or an option cannot be used, or `out` exists.
     """
-    out = Path(out)
+    out = try_folder(out)
     if out.exists():
         raise InputError(f"{out} exists; give a new folder, so that no checkpoint is lost")
     if method not in METHODS:

@@ -17,6 +17,7 @@ from hf_deepfake.evaluation.metrics import Counts, Floats, Ranking
 from hf_deepfake.evaluation.report import MAIN_METRICS, REPORT_FILE, Report, align
 from hf_deepfake.evaluation.result import Metric, SplitResult, bootstrapped
 from hf_deepfake.evaluation.scores import SCORES_FILE, groups_of, load_scores
+from hf_deepfake.files import local_path
 from hf_deepfake.models.checkpoint import checkpoint_name
 
 LEVEL = 0.05
@@ -117,7 +118,7 @@ def load_candidates(folders: Sequence[str | Path]) -> list[Candidate]:
     Raises:
         InputError: there are fewer than two folders, the same one twice, or one without report or scores.
     """
-    paths = [Path(folder).resolve() for folder in folders]
+    paths = [local_path(folder).resolve() for folder in folders]
     if len(set(paths)) < max(2, len(paths)):
         raise InputError("a comparison needs two or more different folders; name those that evaluate wrote")
     names = [checkpoint_name(path) for path in paths]

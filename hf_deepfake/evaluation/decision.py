@@ -3,6 +3,7 @@
 Both are chosen on validation scores; the test split has no say.
 """
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +16,16 @@ from hf_deepfake.config import DecisionConfig, parse_criterion
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fake_probability, fit_temperature
 from hf_deepfake.evaluation.metrics import Floats, Ranking
+from hf_deepfake.evaluation.one_sided import one_sided
+
+RARE = 0.4
+"""Share of validation pictures below which a class is rare: from there to a half, accuracy and balanced accuracy choose
+nearly alike (their points are at most log 1.5 apart in log odds, if scores are calibrated)."""
 
 _EDGE = 1e-6  # an operating point of exactly 0 or 1 could not be folded into a net
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,7 @@ class Decision:
         temperature: T > 0, by which logits are divided.
         operating_point: P(fake) after temperature, in (0, 1), from which the verdict is fake.
         unsure_band: lowest and highest P(fake) after temperature on which the verdict is unsure.
-        criterion: what the operating point was chosen by.
+        criterion: what the operating point was chosen by, never "auto".
         unsure_error: largest share of each class that may surely be called wrong.
     """
 
@@ -42,7 +51,7 @@ def decide(
     logits: ArrayLike,
     labels: ArrayLike,
     *,
-    criterion: str = "accuracy",
+    criterion: str = "auto",
     miss_cost: float = 1.0,
     prior: float = 0.5,
     unsure_error: float = 0.05,
@@ -60,6 +69,7 @@ def decide(
     Returns:
         The decision. What the two functions refuse is an `InputError`.
     """
+    criterion = settle_criterion(criterion, labels)
     temperature = fit_temperature(logits, labels)
     scores = fake_probability(logits, temperature)
     point = choose_operating_point(scores, labels, criterion, miss_cost=miss_cost, prior=prior)
@@ -67,7 +77,7 @@ def decide(
 
 
 def decide_by(config: DecisionConfig, logits: ArrayLike, labels: ArrayLike) -> Decision:
-    """Decide as a configuration says.
+    """Decide as a configuration says, and warn of a decision that gives one verdict to all.
 
     Args:
         config: criterion, costs and shares.
@@ -77,7 +87,7 @@ def decide_by(config: DecisionConfig, logits: ArrayLike, labels: ArrayLike) -> D
     Returns:
         The decision.
     """
-    return decide(
+    decision = decide(
         logits,
         labels,
         criterion=config.criterion,
@@ -85,10 +95,42 @@ def decide_by(config: DecisionConfig, logits: ArrayLike, labels: ArrayLike) -> D
         prior=config.prior,
         unsure_error=config.unsure_error,
     )
+    real, fake = np.bincount(np.asarray(labels), minlength=2)
+    if config.criterion == "auto" and decision.criterion != "accuracy":
+        logger.warning(
+            "class imbalance among the pictures that decide (%d real, %d fake): criterion auto is %s accuracy",
+            real,
+            fake,
+            decision.criterion,
+        )
+    called = fake_probability(logits, decision.temperature) >= decision.operating_point
+    right = np.bincount(np.asarray(labels), called == np.asarray(labels), minlength=2)
+    if found := one_sided((int(real), int(fake)), (int(right[0]), int(right[1])), "validation", decision.criterion):
+        logger.warning("WARNING: %s", found)
+    return decision
+
+
+def settle_criterion(criterion: str, labels: ArrayLike) -> str:
+    """What "auto" is on these pictures.
+
+    Which share of them is fake is an accident of how they were collected. Where a class is rare, the most accurate
+    threshold of a weak net calls everything the other one; balanced accuracy is then .5, as it is for any coin.
+
+    Args:
+        criterion: see `choose_operating_point`.
+        labels: (N,) integers, 0 real and 1 fake.
+
+    Returns:
+        "accuracy" or, where the rarer class has less than `RARE` of the pictures, "balanced"; others as they are.
+    """
+    if criterion.strip() != "auto":
+        return criterion
+    share = float(np.mean(np.asarray(labels) == 1))
+    return "balanced" if min(share, 1 - share) < RARE else "accuracy"
 
 
 def choose_operating_point(
-    scores: ArrayLike, labels: ArrayLike, criterion: str = "accuracy", *, miss_cost: float = 1.0, prior: float = 0.5
+    scores: ArrayLike, labels: ArrayLike, criterion: str = "auto", *, miss_cost: float = 1.0, prior: float = 0.5
 ) -> float:
     """Choose the score from which a picture counts as fake.
 
@@ -98,7 +140,8 @@ def choose_operating_point(
     Args:
         scores: (N,) P(fake) on validation pictures, in [0, 1].
         labels: (N,) integers, 0 real and 1 fake; both classes.
-        criterion: "accuracy"; "f1" of fake; "eer" (as many misses as false alarms); "cost" (lowest expected cost);
+        criterion: "accuracy"; "balanced" (the mean of both classes' recall); "auto", one of these two (see
+            `settle_criterion`); "f1" of fake; "eer" (as many misses as false alarms); "cost" (lowest expected cost);
             "fpr<=X" (most fakes found with a false positive rate of at most X); or "recall>=X" (fewest false
             alarms with a recall of at least X); X is a share in [0, 1].
         miss_cost: for "cost": what a missed fake costs, where a false alarm costs 1.
@@ -115,9 +158,10 @@ def choose_operating_point(
             f"a miss cost of {miss_cost} and a prior of {prior} decide nothing; give a positive cost and a share "
             "between 0 and 1"
         )
-    name, share = parse_criterion(criterion)
+    name, share = parse_criterion(settle_criterion(criterion, labels))
     gains: dict[str, Callable[[Floats, Floats, float], Floats]] = {
         "accuracy": lambda fpr, recall, fakes: recall * fakes - fpr * (1 - fakes),
+        "balanced": lambda fpr, recall, _: recall - fpr,
         "f1": lambda fpr, recall, fakes: 2 * recall * fakes / (recall * fakes + fpr * (1 - fakes) + fakes),
         "eer": lambda fpr, recall, _: -np.abs(fpr - (1 - recall)),
         "cost": lambda fpr, recall, _: miss_cost * prior * recall - (1 - prior) * fpr,

@@ -25,7 +25,7 @@ from hf_deepfake.evaluation.metrics import BINS, Ranking
 from hf_deepfake.evaluation.report import MAIN_METRICS
 from hf_deepfake.evaluation.result import SplitResult
 from hf_deepfake.evaluation.robustness import ConditionResult
-from hf_deepfake.files import replacing
+from hf_deepfake.files import local_path, replacing
 
 REAL, FAKE, MARK = "#0072B2", "#D55E00", "#009E73"
 GROUND, INK, PALE = "#FBFBF9", "#222222", "#9A9A94"
@@ -39,7 +39,7 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         figure: from one of the functions below.
         path: file to write or replace.
     """
-    with replacing(Path(path)) as temporary:
+    with replacing(local_path(path)) as temporary:
         FigureCanvasAgg(figure).print_figure(temporary, format="png", dpi=DPI)
 
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hf_deepfake.data.batch import Normalise, Pictures, make_loader
+from hf_deepfake.errors import Interrupted
+from hf_deepfake.progress import Progress
 
 BATCH_SIZE = 64
 """Pictures per forward pass: large enough for any device, small enough for a laptop's memory."""
@@ -26,6 +28,8 @@ def predict_logits(
     workers: int,
     precision: str = "no",
     change: Callable[[PIL.Image.Image, int], PIL.Image.Image] | None = None,
+    title: str = "",
+    asked_to_stop: Callable[[], int | bool] = bool,
 ) -> NDArray[np.float64]:
     """Logits of every picture, computed by all processes together.
 
@@ -38,12 +42,15 @@ def predict_logits(
         workers: decoding processes for each process.
         precision: "bf16" or "fp16" for autocast, "no" for float32.
         change: what to do to each picture first; see `data.batch.Pictures`.
+        title: what progress is called; none is shown without.
+        asked_to_stop: looked at after each batch; where it is true in any process, all stop together.
 
     Returns:
         float64 (N, 2), in the split's order, the same on every process.
 
     Raises:
         PictureError: a picture cannot be opened.
+        Interrupted: some process was asked to stop.
     """
     state = PartialState()
     device = next(model.parameters()).device
@@ -58,13 +65,24 @@ def predict_logits(
     normalise = Normalise(data_config, device)
     model.eval()
     positions, rows = [], []
-    with torch.inference_mode():
+    progress = Progress(
+        title,
+        len(mine),
+        "pictures" if state.num_processes == 1 else "pictures of this process",
+        shown=bool(title) and state.is_main_process,
+    )
+    with torch.inference_mode(), progress:
         for batch in loader:
             # Around the net alone: workers inherit what is in force when they start, and would degrade in bfloat16.
             with _autocast(device, precision):
                 logits = model(normalise(batch.pictures.to(device, non_blocking=True)))
             rows.append(logits.float().cpu().numpy())
             positions.append(batch.positions.numpy())
+            progress.update(len(batch.positions))
+            if asked_to_stop():
+                break
+    if any(gather_object([bool(asked_to_stop())])):
+        raise Interrupted
     logits = np.empty((len(dataset), 2))
     for where, values in gather_object(list(zip(positions, rows, strict=True))):
         logits[where] = values

@@ -15,6 +15,7 @@ from hf_deepfake.evaluation.evaluate import ALL, describe, load_split, score
 from hf_deepfake.evaluation.measure import measure
 from hf_deepfake.evaluation.report import REPORT_FILE, Report
 from hf_deepfake.evaluation.scores import SCORES_FILE, save_scores, score_table
+from hf_deepfake.files import try_folder
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import unfold
 
@@ -43,7 +44,7 @@ def recalibrate(
     Raises:
         InputError: checkpoint, data or an option cannot be used, or `out` exists.
     """
-    out = Path(out)
+    out = try_folder(out)
     if out.exists():
         raise InputError(f"{out} exists; give a new folder, so that no checkpoint is lost")
     loaded = load_checkpoint(checkpoint)

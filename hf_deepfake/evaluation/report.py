@@ -15,10 +15,11 @@ import numpy as np
 
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.errors import ATTRIBUTES, ErrorGroup, worst_groups
+from hf_deepfake.evaluation.one_sided import one_sided_splits
 from hf_deepfake.evaluation.result import UNSURE_METRICS, Metric, SplitResult
 from hf_deepfake.evaluation.robustness import ConditionResult
 from hf_deepfake.evaluation.subsets import FACETS, OwnThreshold
-from hf_deepfake.files import write_json
+from hf_deepfake.files import local_path, write_json
 
 FORMAT_VERSION = 1
 
@@ -209,13 +210,18 @@ class Report:
         """Name of the split that tells how good the checkpoint is: test, or else the one that there is."""
         return "test" if "test" in self.splits else next(iter(self.splits))
 
+    @property
+    def warnings(self) -> list[str]:
+        """What must be known before any number is believed: splits on which the threshold decides nothing."""
+        return one_sided_splits(self.splits, self.checkpoint.criterion)
+
     def save(self, path: str | Path) -> None:
-        """Write the report as JSON, whole or not at all; numbers that are not finite become null.
+        """Write the report as JSON, with its `warnings`, whole or not at all; numbers that are not finite become null.
 
         Args:
             path: file to write or replace.
         """
-        write_json(Path(path), _plain(asdict(self)))
+        write_json(local_path(path), _plain(asdict(self) | {"warnings": self.warnings}))
 
     @classmethod
     def load(cls, path: str | Path) -> "Report":
@@ -231,7 +237,7 @@ class Report:
             InputError: there is no such file, it is damaged, or a newer version of this package wrote it.
         """
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            content = json.loads(local_path(path).read_text(encoding="utf-8"))
             if isinstance(content, dict) and content.get("format_version", FORMAT_VERSION) != FORMAT_VERSION:
                 raise InputError(
                     f"{path} has report format {content['format_version']}, this version reads {FORMAT_VERSION}; "
@@ -282,6 +288,7 @@ class Report:
                 group = f"{ATTRIBUTES[one.attribute].title}: {one.value}"
                 rows.append([group, str(one.wrong), str(one.excess), one.hint])
             lines += ["", *align(rows)]
+        lines += [line for warning in self.warnings for line in ("", f"WARNING: {warning}")]
         return "\n".join(lines)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from hf_deepfake.data.picture_names import picture_names
 from hf_deepfake.errors import InputError
-from hf_deepfake.files import replacing
+from hf_deepfake.files import local_path, replacing
 from hf_deepfake.pictures.open import FORMATS
 
 COLUMNS = {
@@ -85,7 +85,7 @@ def save_scores(path: str | Path, table: pd.DataFrame) -> None:
         path: file to write or replace.
         table: of `score_table`.
     """
-    with replacing(Path(path)) as temporary:
+    with replacing(local_path(path)) as temporary:
         table.to_parquet(temporary, index=False)
 
 
@@ -102,7 +102,7 @@ def load_scores(path: str | Path) -> pd.DataFrame:
         InputError: there is no such file, or it holds no table of scores.
     """
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(local_path(path))
         return table[list(COLUMNS)].astype(COLUMNS)
     except FileNotFoundError as error:
         raise InputError(f"there is no {path}; evaluate the checkpoint, which writes it") from error

@@ -19,7 +19,7 @@ from hf_deepfake.evaluation.report import Report
 from hf_deepfake.explain.attributes import measure_attributes
 from hf_deepfake.explain.overlay import GROUND, INK, caption_font, shade
 from hf_deepfake.explain.probe import Heat, Probe
-from hf_deepfake.files import make_folder, replacing
+from hf_deepfake.files import local_path, make_folder, replacing
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from hf_deepfake.pictures.open import open_picture
 
@@ -60,7 +60,7 @@ def add_errors(
     if not PartialState().is_main_process:
         return report, []
     groups, sheets = analyse_errors(load_checkpoint(checkpoint), data[report.judged], table)
-    return replace(report, errors=groups), save_sheets(Path(folder), sheets)
+    return replace(report, errors=groups), save_sheets(local_path(folder), sheets)
 
 
 def analyse_errors(

@@ -23,6 +23,7 @@ from hf_deepfake.explain.cam import Method
 from hf_deepfake.explain.probe import BATCH_SIZE, Heat, Probe, mean, moved
 from hf_deepfake.explain.regions import find_masks, measure_masks
 from hf_deepfake.models.pretrained import classifier_names
+from hf_deepfake.progress import Progress
 
 STEPS = 10
 """Equal steps from nothing to all pixels on a deletion or insertion curve."""
@@ -46,6 +47,7 @@ def measure_faithfulness(
     limit: int = 64,
     name: str = "test",
     seed: int = 0,
+    shown: bool = False,
 ) -> ExplanationResult:
     """Measure the maps of a method on pictures of both classes, explaining the predicted class.
 
@@ -76,6 +78,7 @@ def measure_faithfulness(
         limit: number of pictures, half of each class where there are as many.
         name: what the result is to call the set.
         seed: decides on pictures, random maps and shuffled weights.
+        shown: show progress.
 
     Returns:
         The result.
@@ -90,19 +93,22 @@ def measure_faithfulness(
     chosen = dataset.select(_choose(dataset["label"], limit, generator))
     groups = chosen["group"] if "group" in chosen.column_names else None
     probe = Probe.open(model, chosen, data_config, method, fine)
+    progress = Progress("maps", 3 + 2 + 2 * DRAWS, "measurements", shown)
     maps = probe.maps(model, probe.pictures)
+    progress.update()
     random = moved(maps.values, generator)
 
     def similarity(net: nn.Module, pictures: Tensor, mirrored: bool = False) -> Floats:
         """Rank correlation of the maps with those of another net or of changed pictures."""
         other = probe.maps(net, pictures, maps.targets).values
+        progress.update()
         return rank_correlation(maps.values, other.flip(2) if mirrored else other)
 
     ties = generator.random((len(chosen), probe.size, probe.size), np.float32)
-    curves = {
-        key: deletion_insertion(model, probe, maps.targets, rank_pixels(probe.heat(values), ties))
-        for key, values in {"": maps.values, "_random": random}.items()
-    }
+    curves = {}
+    for key, heat in {"": maps.values, "_random": random}.items():
+        curves[key] = deletion_insertion(model, probe, maps.targets, rank_pixels(probe.heat(heat), ties))
+        progress.update()
     values = {"probability": curves[""]["deletion"][:, 0], "probability_blurred": curves[""]["deletion"][:, -1]}
     for key in ("deletion", "insertion"):
         own, chance = (np.trapezoid(curves[kind][key], dx=1 / STEPS) for kind in ("", "_random"))
@@ -112,6 +118,7 @@ def measure_faithfulness(
     for key, names in {"classifier": classifier_names(model), "net": list(model.state_dict())}.items():
         draws = [similarity(shuffled(model, names, seed + draw), probe.pictures) for draw in range(DRAWS)]
         values[f"shuffled_{key}"] = np.ma.masked_invalid(draws).mean(axis=0).filled(np.nan)
+    progress.bar.close()
     metrics = {key: mean(column, groups) for key, column in values.items()}
     if masks := find_masks(chosen, probe.size):
         metrics |= measure_masks(model, probe, masks, groups, generator)

@@ -37,6 +37,7 @@ SUBSET_METRICS = ("auc", "accuracy", "recall_fake", "recall_real")
 
 CRITERIA = {
     "accuracy": "gives the most right verdicts",
+    "balanced": "gives the best balanced accuracy (the mean share of right verdicts among reals and among fakes)",
     "f1": "gives the best F1 of fake",
     "eer": "misses as large a share of the fakes as it raises false alarms among the reals",
     "cost": "costs least (a missed fake {miss_cost:g} times a false alarm, fakes being {prior:.3g} of the pictures)",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.report import REPORT_FILE, Report
+from hf_deepfake.files import local_path
 from hf_deepfake.hub.card import CAPTIONS, CARD_FILE, build_card
 from hf_deepfake.hub.upload import PushResult, check_target, sizes, upload
 from hf_deepfake.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, load_checkpoint
@@ -44,7 +45,7 @@ def push_to_hub(
         raise InputError("a pull request is always opened against main; leave out --revision or --create_pr")
     check_target(repo_id, dry_run)
     files = checkpoint_files(checkpoint)
-    report = Report.load(Path(checkpoint) / REPORT_FILE)
+    report = Report.load(local_path(checkpoint) / REPORT_FILE)
     card = build_card(report, repo_id=repo_id, license=license, figures=list(files))
     files = {**files, CARD_FILE: card.encode()}
     if dry_run:
@@ -67,7 +68,7 @@ def checkpoint_files(checkpoint: str | Path) -> dict[str, Path]:
     Raises:
         InputError: there is no such folder, or what it holds does not load.
     """
-    folder = Path(checkpoint)
+    folder = local_path(checkpoint)
     if not folder.is_dir():
         raise InputError(
             f"no checkpoint folder {folder}; give the folder that training exported, such as RUN/checkpoint"

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from huggingface_hub import hf_hub_url
 
 from hf_deepfake.errors import InputError
+from hf_deepfake.files import local_path
 from hf_deepfake.hub.push import checkpoint_files
 from hf_deepfake.hub.upload import PushResult, check_target, sizes, upload
 
@@ -44,7 +45,7 @@ def push_space(
     """
     check_target(repo_id, dry_run)
     model = checkpoint_files(checkpoint)
-    folder = Path(space).resolve()
+    folder = local_path(space).resolve()
     if not (folder / "app.py").is_file() or not (folder / REQUIREMENTS_FILE).is_file():
         raise InputError(
             f"{space} holds no app.py and requirements.txt; run this in a clone of hf-deepfake, or give --space"

@@ -9,7 +9,7 @@ from hf_deepfake.evaluation.html import PAGE_FILE, build_page
 from hf_deepfake.evaluation.measure import draw_figures
 from hf_deepfake.evaluation.report import REPORT_FILE, Report
 from hf_deepfake.evaluation.scores import SCORES_FILE, load_scores, save_scores
-from hf_deepfake.files import make_folder, replacing
+from hf_deepfake.files import local_path, make_folder, replacing
 from hf_deepfake.hub.card import CARD_FILE, build_card
 from hf_deepfake.models.checkpoint import CONFIG_FILE
 
@@ -27,7 +27,7 @@ def render(folder: str | Path, notes: str | None = None) -> Report:
     Raises:
         InputError: one of the two is missing or damaged, or the folder cannot be written.
     """
-    folder = Path(folder)
+    folder = local_path(folder)
     report = Report.load(folder / REPORT_FILE)
     if notes is not None:
         report = replace(report, notes=notes.strip())
@@ -53,7 +53,7 @@ def write(folder: str | Path, report: Report, table: pd.DataFrame) -> None:
     Raises:
         InputError: the folder cannot be made or written.
     """
-    folder = make_folder(Path(folder))
+    folder = make_folder(local_path(folder))
     save_scores(folder / SCORES_FILE, table)
     report.save(folder / REPORT_FILE)
     render(folder)

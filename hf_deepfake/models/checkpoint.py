@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from hf_deepfake.config import LABELS
 from hf_deepfake.errors import InputError
+from hf_deepfake.files import local_path
 from hf_deepfake.models import ensemble  # noqa: F401 - registers the net
 from hf_deepfake.models.build import data_config, model_args
 from hf_deepfake.models.fold import fold
@@ -108,7 +109,7 @@ def export_checkpoint(
         InputError: the classifier cannot be folded, a weight is too large for float16, or the folder holds something
             else or the working directory, or cannot be written (a full disk, for example).
     """
-    folder = Path(folder)
+    folder = local_path(folder)
     place = _free_place(folder)
     folded = deepcopy(model).cpu()
     fold(folded, temperature, operating_point)
@@ -171,7 +172,7 @@ def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> 
     Raises:
         InputError: there is no such checkpoint, it is damaged, or its labels are not real and fake in this order.
     """
-    folder = _local_folder(str(folder_or_repo), revision)
+    folder = _local_folder(str(local_path(folder_or_repo)), revision)
     config = _read_config(folder)
     labels = config.get("label_names")
     if labels != list(LABELS):
@@ -224,7 +225,7 @@ def checkpoint_name(folder_or_repo: str | Path) -> str:
     Returns:
         The name, without the path before it.
     """
-    path = Path(folder_or_repo)
+    path = local_path(folder_or_repo)
     path = path.resolve() if path.is_dir() else path
     return path.parent.name if path.name == "checkpoint" else path.name
 

@@ -12,6 +12,7 @@ from timm.models import EfficientNet, load_state_dict
 from torch import Tensor, nn
 
 from hf_deepfake.errors import InputError
+from hf_deepfake.files import local_path
 
 Weights = dict[str, Tensor]
 
@@ -37,7 +38,7 @@ def load_start_weights(model: nn.Module, path: str) -> None:
     Raises:
         InputError: the file is missing, unreadable or of another net.
     """
-    source = Path(path)
+    source = local_path(path)
     if not source.exists():
         raise InputError(f"no weights at {path}; give an existing file or folder, or --pretrained hub or off")
     net: Any = model  # nn.Module declares no attributes, and timm has no common class

@@ -22,6 +22,7 @@ from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from hf_deepfake.errors import PictureError
+from hf_deepfake.files import local_path
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
 """Formats that photographs come in; every further decoder would only be a further way to attack."""
@@ -130,6 +131,7 @@ def open_header(data: bytes) -> Image.Image:
 
 def read_bytes(path: Path) -> bytes:
     """The file's bytes, one more than allowed at most; PictureError where there is no such file."""
+    path = local_path(path)
     if not path.exists():
         raise PictureError(f"no such file {path}; check the path")
     if not path.is_file():

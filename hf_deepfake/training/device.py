@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import ProjectConfiguration
+from accelerate.utils import InitProcessGroupKwargs, ProjectConfiguration
 
 from hf_deepfake.config import TrainConfig
-from hf_deepfake.data.machine import best_precision, cpu_flags, share_cores
+from hf_deepfake.data.machine import WAIT, best_precision, cpu_flags, share_cores
 from hf_deepfake.errors import InputError
 
 
@@ -38,6 +38,7 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     accelerator = Accelerator(
         mixed_precision=wanted,
         cpu=not on_gpu,
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=WAIT)],
         log_with=None if config.tracker == "none" else config.tracker,
         project_config=ProjectConfiguration(logging_dir=str(Path(config.output_dir) / "trackers")),
     )

@@ -4,15 +4,14 @@ import logging
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import PIL.Image
-from accelerate import Accelerator
-from datasets import Dataset, DatasetDict, Image
-from torch import nn
+from datasets import Dataset, Image
 
 from hf_deepfake.config import LABELS, TrainConfig
 from hf_deepfake.data.load import DataReport
@@ -29,11 +28,14 @@ from hf_deepfake.explain.errors import SHOWN, draw_sheet
 from hf_deepfake.explain.faithfulness import measure_faithfulness
 from hf_deepfake.files import replacing
 from hf_deepfake.hub.render import render
+from hf_deepfake.models.adapters import merged
 from hf_deepfake.models.build import data_config
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, checkpoint_name, export_checkpoint, load_checkpoint
 from hf_deepfake.pictures.crop import measure_margin
 from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.training.loop import Loop
 from hf_deepfake.training.resume import LOCAL_OPTIONS, RunFolder
+from hf_deepfake.training.signals import StopSignals
 
 JUDGED = ("validation", "test")
 
@@ -43,40 +45,38 @@ MARGIN_PICTURES = 200
 """Training pictures from which the margin around the face is measured: medians need no more."""
 
 
-def finish(
-    config: TrainConfig,
-    accelerator: Accelerator,
-    run: RunFolder,
-    net: nn.Module,
-    data: DatasetDict,
-    data_report: DataReport,
-    workers: int,
-) -> Report:
+def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
     """Export the best epoch and report on it; all processes score, the main one writes.
 
     The temperature is fitted on validation scores in float32, the precision that readers of the checkpoint use.
-    What is scored on the test split is the exported folder itself.
+    What is scored on the test split is the exported folder itself. A signal ends it, and a resumed run begins it anew;
+    only a report that is written counts as a look at the test split.
 
     Args:
-        config: the run.
-        accelerator: of the run.
-        run: the run's folder, with the best epoch's weights; receives `checkpoint/` and, where maps are measured,
-            `maps.jpg`.
-        net: the net on its device; its weights are replaced by the best epoch's.
-        data: the splits.
+        loop: which has trained; a net without adapter gets the best epoch's weights. The run's folder receives
+            `checkpoint/` and, where maps are measured, `maps.jpg`.
         data_report: what is known of the data; goes into the report.
-        workers: decoding processes for each process.
+        signals: what tells of signals.
 
     Returns:
         The report, on every process.
 
     Raises:
-        InputError: the checkpoint or the report cannot be written.
+        InputError: the best epoch is damaged, or the checkpoint or the report cannot be written.
+        Interrupted: a signal came, to whichever process.
     """
-    net.load_state_dict(run.load_best())
+    config, accelerator, run, data = loop.config, loop.accelerator, loop.run, loop.data
+    net = merged(loop.net)
+    progress = loop.progress
+    run.restore(net, run.load_best(), run.best_file)
     preprocessing = data_config(net, config.image_size)
-    logits = predict_logits(net, data["validation"], preprocessing, workers)
+    score = partial(
+        predict_logits, data_config=preprocessing, workers=loop.workers, asked_to_stop=lambda: signals.received
+    )
+    progress.after(0, len(data["validation"]))
+    logits = score(net, data["validation"], title="validation")
     decision = decide_by(config, logits, data["validation"]["label"])
+    progress.after(1, sum(len(data[name]) for name in JUDGED))
     if accelerator.is_main_process:
         shutil.rmtree(run.checkpoint, ignore_errors=True)
         export_checkpoint(
@@ -88,34 +88,43 @@ def finish(
             data_fingerprint=data_report.fingerprint,
             half=config.half,
         )
-        run.record["test_looks"] += 1
-        run.save_record()
     accelerator.wait_for_everyone()
     loaded = load_checkpoint(run.checkpoint)
     folded = loaded.model.to(accelerator.device)
     scores = {
-        name: fake_probability(
-            predict_logits(folded, data[name], preprocessing, workers), folded_point=decision.operating_point
-        )
+        name: fake_probability(score(folded, data[name], title=name), folded_point=decision.operating_point)
         for name in JUDGED
     }
     if config.half:
         exact = fake_probability(logits / decision.temperature)
         run.record["rounding"] = _rounding(exact, scores["validation"], decision.operating_point)
-    explanations = _explanations(config, accelerator, folded, data["test"], preprocessing)
     table = score_table(data, scores)
-    if explanations:
-        _save_maps(run, loaded, data["test"], table[table["split"] == "test"])
-    report = measure(
-        table,
-        replace(describe(loaded), decided_on=f"validation split of {', '.join(data_report.sources)}"),
-        test_looks=run.record["test_looks"],
-        explanations=explanations,
-        data=data_report.to_dict(),
-        audit=run.record.get("audit", {}),
-        training=for_others(run.record),
+    explanations: list[ExplanationResult] = []
+    if config.explained:
+        progress.after(2, min(config.explained, len(data["test"])))
+        if accelerator.is_main_process:
+            judged = table[table["split"] == "test"]
+            drawn = signals.at_once(partial(_explanations, config, run, loaded, data["test"], preprocessing, judged))
+            explanations = drawn or []
+        signals.check(accelerator)
+    progress.after(3)
+    report = signals.at_once(
+        lambda: measure(
+            table,
+            replace(describe(loaded), decided_on=f"validation split of {', '.join(data_report.sources)}"),
+            test_looks=run.record["test_looks"] + 1,
+            explanations=explanations,
+            data=data_report.to_dict(),
+            audit=run.record.get("audit", {}),
+            training=for_others(run.record | {"test_looks": run.record["test_looks"] + 1}),
+        )
     )
+    signals.check(accelerator)
+    assert report is not None
+    progress.after(4)
+    run.record["test_looks"] += 1
     if accelerator.is_main_process:
+        run.save_record()
         save_scores(run.checkpoint / SCORES_FILE, table)
         report.save(run.checkpoint / REPORT_FILE)
         render(run.checkpoint)
@@ -124,16 +133,21 @@ def finish(
 
 
 def _explanations(
-    config: TrainConfig, accelerator: Accelerator, net: nn.Module, split: Dataset, preprocessing: dict[str, Any]
+    config: TrainConfig,
+    run: RunFolder,
+    loaded: LoadedCheckpoint,
+    split: Dataset,
+    preprocessing: dict[str, Any],
+    table: pd.DataFrame,
 ) -> list[ExplanationResult]:
-    """What is measured of the maps, by the main process; nothing where it is not wanted or the net has no maps."""
-    if config.explained == 0 or not accelerator.is_main_process:
-        return []
+    """What is measured of the maps, some of which are drawn; nothing where the net has no maps."""
     try:
-        return [measure_faithfulness(net, split, preprocessing, limit=config.explained)]
+        found = measure_faithfulness(loaded.model, split, preprocessing, limit=config.explained, shown=True)
     except InputError as error:
         logging.getLogger(__name__).warning("maps were not measured: %s", error)
         return []
+    _save_maps(run, loaded, split, table)
+    return [found]
 
 
 def _save_maps(run: RunFolder, loaded: LoadedCheckpoint, split: Dataset, table: pd.DataFrame) -> None:

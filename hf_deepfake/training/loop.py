@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,18 +24,20 @@ from torch.nn import functional
 from hf_deepfake.config import TrainConfig
 from hf_deepfake.data.batch import Augment, Batch, Normalise, Pictures, make_loader
 from hf_deepfake.data.machine import default_workers
-from hf_deepfake.errors import InputError
+from hf_deepfake.errors import InputError, Interrupted
 from hf_deepfake.evaluation.calibration import fake_probability
 from hf_deepfake.evaluation.metrics import better, compute_metrics
 from hf_deepfake.evaluation.predict import predict_logits
 from hf_deepfake.models.adapters import merged, save_adapter, train_classifier_alone
 from hf_deepfake.models.build import freeze_statistics, unfreeze
 from hf_deepfake.pictures.degrade import Degrade
-from hf_deepfake.training.order import Share, StepBatches, blend_order, epoch_order
-from hf_deepfake.training.progress import Progress
-from hf_deepfake.training.resume import RunFolder, Stopped, StopSignals
+from hf_deepfake.training.order import Orders, Share, StepBatches, check_share
+from hf_deepfake.training.progress import RunProgress
+from hf_deepfake.training.resume import RunFolder
+from hf_deepfake.training.signals import Stopped, StopSignals
 from hf_deepfake.training.stages import (
     Stage,
+    check_size,
     epochs_without_gain,
     make_optimizer,
     picture_size,
@@ -45,7 +48,8 @@ from hf_deepfake.training.stages import (
 from hf_deepfake.training.targets import Targets, soft_cross_entropy
 
 CHECK_EVERY = 20
-"""Steps between looks at the loss and at other processes' signals where looking stalls a GPU or costs a message."""
+"""Rounds between looks at the loss and at other processes' signals where looking stalls a GPU: some seconds at most,
+for launchers kill half a minute after their signal. On CPUs a look costs next to nothing beside a step."""
 
 SCALER_PATIENCE = 50
 """Steps in a row that fp16's loss scaler may skip for want of range before the run counts as failed."""
@@ -83,17 +87,15 @@ class Loop:
         self.device = accelerator.device
         self.net = model.to(self.device, memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
         self.share = Share(config.batch_size, config.accumulation, accelerator.num_processes, accelerator.process_index)
-        _check_share(self.share, config)
+        check_share(self.share, config)
         self.workers = default_workers(accelerator.num_processes) if config.workers is None else config.workers
         train = data["train"]
-        self.labels = np.asarray(train["label"])
-        self.groups = train["group"] if "group" in train.column_names else None
-        self.sources = train["source"] if "source" in train.column_names else None
-        self.stages = plan_stages(config, len(self._order(0)))
+        self.orders = Orders(config, train)
+        self.stages = plan_stages(config, len(self.orders(0)))
         for stage in self.stages:  # refuses now, not after the first stage, blocks that the net does not have
             self.unfreeze(stage)
         if config.first_size is not None:
-            _check_size(self.net, config, self.device)
+            check_size(self.net, config, self.device)
         normalise = Normalise(data_config, self.device)
         self.augment = Augment(config, normalise)
         self.class_weights = torch.tensor(config.class_weights or (1.0, 1.0), device=self.device)
@@ -109,39 +111,57 @@ class Loop:
         )
         self.loader = make_loader(pictures, self.batches, self.workers, pin_memory=self.device.type == "cuda")
         self.position = Position()
-        self.progress = Progress(accelerator.is_main_process, sum(stage.steps for stage in self.stages))
+        self.progress = RunProgress(accelerator.is_main_process, sum(stage.steps for stage in self.stages))
         self.bad_steps = torch.zeros((), dtype=torch.int64, device=self.device)
         if config.compile:
             self.net.compile()
 
-    def fit(self) -> None:
+    def fit(self, signals: StopSignals | None = None) -> None:
         """Train to the end, or until a signal.
+
+        Args:
+            signals: what tells of signals; without, they do what they always do.
 
         Raises:
             Stopped: a signal came; the state is saved.
-            InputError: the loss is no number any more; the best epoch so far is kept.
+            InputError: the loss is no number any more, and the best epoch so far is kept; or what was saved is damaged.
         """
-        state = self.run.load_state() if self.run.record["epochs"] or self.run.state_file.exists() else None
+        signals = signals or StopSignals()
+        state = self._resume()
+        for stage in self.stages:
+            last = stage.first_epoch + stage.epochs
+            if self.position.epoch >= last or self._out_of_patience(stage):
+                continue
+            # Epochs keep their numbers where the stage before ended early, so that this one draws as it would.
+            self.position.epoch = max(self.position.epoch, stage.first_epoch)
+            model, optimizer = self._prepare(stage)
+            if state is not None and state["stage"] == stage.name:  # else the stage before was just done
+                self.run.restore(optimizer, state["optimizer"])
+            if state is not None and self.accelerator.scaler is not None:
+                self.accelerator.scaler.load_state_dict(state["scaler"])
+            state = None
+            while self.position.epoch < last and not self._out_of_patience(stage):
+                self._epoch(stage, model, optimizer, signals)
+            self.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+            self.accelerator.free_memory()
+
+    def _resume(self) -> dict[str, Any] | None:
+        """Take position and weights from where the run stopped; None at its start."""
+        state = self.run.load_state()
         if state is not None:
-            self.position = Position(**state["position"])
-            self.net.load_state_dict(state["model"])
+            if state["order"] != self.orders.digest:
+                raise InputError(
+                    f"the groups or sources of the pictures are not those that the run in {self.run.folder} began "
+                    "with; give the same data, with its groups.csv, or start anew in another --output_dir"
+                )
+            self.run.restore(self.net, state["model"])
             if self.ema:
-                self.ema.module.load_state_dict(state["ema"])
-        with StopSignals() as signals:
-            for stage in self.stages:
-                last = stage.first_epoch + stage.epochs
-                if self.position.epoch >= last or self._out_of_patience():
-                    continue
-                model, optimizer = self._prepare(stage)
-                if state is not None:
-                    optimizer.load_state_dict(state["optimizer"])
-                    if self.accelerator.scaler is not None:
-                        self.accelerator.scaler.load_state_dict(state["scaler"])
-                    state = None
-                while self.position.epoch < last and not self._out_of_patience():
-                    self._epoch(stage, model, optimizer, signals)
-                self.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-                self.accelerator.free_memory()
+                self.run.restore(self.ema.module, state["ema"])
+            try:
+                self.position = Position(**state["position"])
+            except TypeError as error:
+                raise self.run.damaged(self.run.state_file, error) from error
+        return state
 
     def _prepare(self, stage: Stage) -> tuple[nn.Module, Any]:
         """Freeze what the stage freezes and hand model and optimiser to the Accelerator."""
@@ -161,32 +181,33 @@ class Loop:
         position = self.position
         lowered = plateau_factor(
             self.config.monitor,
-            [entry[self.config.monitor] for entry in position.history if entry["epoch"] > stage.first_epoch],
+            self._values(stage),
             self.config.plateau_patience,
             self.config.plateau_factor,
         )
-        self.batches.set_epoch(self._order(position.epoch), position.step, stage.steps_per_epoch)
+        self.batches.set_epoch(self.orders(position.epoch), position.step, stage.steps_per_epoch)
         batches = iter(self.loader)
         loss_sum = torch.tensor(position.loss_sum, dtype=torch.float64, device=self.device)
         began, before = time.perf_counter(), position.seconds
         while position.step < stage.steps_per_epoch:
             step = (position.epoch - stage.first_epoch) * stage.steps_per_epoch + position.step
             set_rate(optimizer, stage.rate(step, lowered))
-            try:
-                loss_sum += self._step(model, optimizer, batches)
-                position.step += 1
-            except RuntimeError:  # a signal to the whole process group has ended the loader's workers
-                if not signals.received:
-                    raise
+            loss_sum += self._step(model, optimizer, batches)
+            position.step += 1
             position.seconds = before + time.perf_counter() - began
             done = position.epoch * stage.steps_per_epoch + position.step
             self.progress.step(position.epoch, done, self.config.batch_size)
             if self._must_stop(signals, position.step == stage.steps_per_epoch):
                 position.loss_sum = float(loss_sum)
-                self._save_state(optimizer)
+                self._save_state(stage, optimizer)
                 raise Stopped(signals.received, self.run.folder)
         position.loss_sum = float(loss_sum)
-        self._finish_epoch(stage, optimizer)
+        try:
+            self._finish_epoch(stage, optimizer, signals)
+        except Interrupted as interrupted:  # all steps of the epoch are done, and the whole validation is to come
+            signals.agreed(self.accelerator)
+            self._save_state(stage, optimizer)
+            raise Stopped(signals.received, self.run.folder) from interrupted
 
     def _step(self, model: nn.Module, optimizer: Any, batches: Any) -> Tensor:
         """One optimiser step; its mean loss, float64 on the device."""
@@ -221,8 +242,9 @@ class Loop:
 
     def _must_stop(self, signals: StopSignals, at_end: bool) -> bool:
         """Whether any process got a signal; fails when the loss of any is no number any more."""
-        alone = self.accelerator.num_processes == 1
-        if not at_end and not (alone and self.device.type == "cpu") and self.position.step % CHECK_EVERY:
+        alone, on_cpu = self.accelerator.num_processes == 1, self.device.type == "cpu"
+        every = 1 if on_cpu else max(1, CHECK_EVERY // self.share.rounds)
+        if not at_end and self.position.step % every:
             return bool(signals.received) and alone
         flags = torch.tensor([signals.received, int(self.bad_steps)], device=self.device)
         if not alone:
@@ -249,12 +271,20 @@ class Loop:
             "so start anew with a lower --lr or --mixed_precision no"
         )
 
-    def _finish_epoch(self, stage: Stage, optimizer: Any) -> None:
+    def _finish_epoch(self, stage: Stage, optimizer: Any, signals: StopSignals) -> None:
         """Validate, keep the weights if they are the best, and save all that a resumed run needs."""
         position, config = self.position, self.config
         judged = self.ema.module if self.ema else self.net
         precision = self.accelerator.mixed_precision
-        logits = predict_logits(judged, self.data["validation"], self.data_config, self.workers, precision)
+        logits = predict_logits(
+            judged,
+            self.data["validation"],
+            self.data_config,
+            self.workers,
+            precision,
+            title=f"validation after epoch {position.epoch + 1}",
+            asked_to_stop=lambda: signals.received,
+        )
         metrics = compute_metrics(fake_probability(logits), self.data["validation"]["label"])
         loss = float(reduce(torch.tensor(position.loss_sum, device=self.device), "mean"))
         entry = {
@@ -279,19 +309,21 @@ class Loop:
                 save_adapter(judged, self.run.adapter)
             self.run.record |= {"epochs": position.history, "best_epoch": position.best_epoch}
             self.run.save_record()
-        self._save_state(optimizer)
+        self._save_state(stage, optimizer)
         tracked = {name: number for name, number in entry.items() if isinstance(number, float)}
         self.accelerator.log(tracked, step=position.epoch)
         self.progress.epoch(entry, config.monitor, is_best)
         if self.after_epoch and self.accelerator.is_main_process:
-            self.after_epoch(position.epoch)
+            signals.at_once(partial(self.after_epoch, position.epoch))
 
-    def _save_state(self, optimizer: Any) -> None:
+    def _save_state(self, stage: Stage, optimizer: Any) -> None:
         """Write the state from the main process."""
         if self.accelerator.is_main_process:
             scaler = self.accelerator.scaler
             self.run.save_state(
                 {
+                    "stage": stage.name,
+                    "order": self.orders.digest,
                     "position": asdict(self.position),
                     "model": self.net.state_dict(),
                     "ema": self.ema.module.state_dict() if self.ema else None,
@@ -301,46 +333,15 @@ class Loop:
             )
         self.accelerator.wait_for_everyone()
 
-    def _order(self, epoch: int) -> np.ndarray:
-        """Indices of the training pictures in an epoch's order, counted on from epoch to epoch."""
-        config, size = self.config, len(self.labels)
-        order = epoch_order(
-            config.sampling, self.labels, self.groups, config.seed, epoch, self.sources, config.source_balance
-        )
-        return blend_order(order, size, config.self_blend, config.seed, epoch) + 2 * epoch * size
-
     def _steps_done(self) -> int:
         """Optimiser steps before the one in hand."""
         return self.position.epoch * self.stages[0].steps_per_epoch + self.position.step
 
-    def _out_of_patience(self) -> bool:
-        """Whether the metric has not risen for too many epochs."""
-        values = [entry[self.config.monitor] for entry in self.position.history]
-        return (
-            self.config.patience is not None
-            and epochs_without_gain(self.config.monitor, values) >= self.config.patience
-        )
+    def _values(self, stage: Stage) -> list[float]:
+        """The monitored metric after each epoch of a stage."""
+        return [entry[self.config.monitor] for entry in self.position.history if entry["stage"] == stage.name]
 
-
-def _check_size(net: nn.Module, config: TrainConfig, device: torch.device) -> None:
-    """Refuse a net that takes pictures of one size only."""
-    try:
-        with torch.inference_mode():
-            net.eval()(torch.zeros(1, 3, config.first_size or 0, config.first_size or 0, device=device))
-    except (AssertionError, RuntimeError) as error:
-        raise InputError(
-            f"{config.model} does not take pictures of {config.first_size} px beside {config.image_size} px; "
-            "leave out first_size or choose a convolutional net"
-        ) from error
-
-
-def _check_share(share: Share, config: TrainConfig) -> None:
-    """Refuse a step that does not divide evenly."""
-    parts = share.processes * share.rounds
-    even = config.sampling == "paired" or config.mixup > 0 or config.cutmix > 0
-    if share.batch_size % (parts * (2 if even else 1)):
-        need = "an even number for each" if even else "evenly"
-        raise InputError(
-            f"batch_size {share.batch_size} does not divide into {share.processes} processes x {share.rounds} "
-            f"accumulation rounds ({need}); use a multiple of {parts * (2 if even else 1)}"
-        )
+    def _out_of_patience(self, stage: Stage) -> bool:
+        """Whether the metric has not become better for too many epochs of the stage."""
+        patience = self.config.patience
+        return patience is not None and epochs_without_gain(self.config.monitor, self._values(stage)) >= patience

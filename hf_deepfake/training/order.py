@@ -1,10 +1,14 @@
 """Which pictures make up each step: a function of seed and epoch alone, so that a run can be resumed anywhere."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+from datasets import Dataset
 
+from hf_deepfake.config import TrainConfig
 from hf_deepfake.errors import InputError
 
 
@@ -49,6 +53,53 @@ class StepBatches:
 
     def __len__(self) -> int:
         return (self.steps - self.first_step) * self.share.rounds
+
+
+def check_share(share: Share, config: TrainConfig) -> None:
+    """Refuse a step that does not divide evenly.
+
+    Args:
+        share: of any process.
+        config: the run; sampling and mixing that take pictures in pairs need an even number of each process.
+
+    Raises:
+        InputError: it does not divide.
+    """
+    parts = share.processes * share.rounds
+    even = config.sampling == "paired" or config.mixup > 0 or config.cutmix > 0
+    if share.batch_size % (parts * (2 if even else 1)):
+        need = "an even number for each" if even else "evenly"
+        raise InputError(
+            f"batch_size {share.batch_size} does not divide into {share.processes} processes x {share.rounds} "
+            f"accumulation rounds ({need}); use a multiple of {parts * (2 if even else 1)}"
+        )
+
+
+class Orders:
+    """The order of every epoch of a run, counted on from epoch to epoch; see `epoch_order` and `blend_order`.
+
+    Args:
+        config: the run.
+        train: its training split, with the column label and perhaps group and source.
+
+    Attributes:
+        digest: SHA-256 of the first epoch's order: the same pictures in other groups or sources have another.
+    """
+
+    def __init__(self, config: TrainConfig, train: Dataset):
+        self._config = config
+        self._labels = np.asarray(train["label"])
+        self._groups = train["group"] if "group" in train.column_names else None
+        self._sources = train["source"] if "source" in train.column_names else None
+        self.digest = hashlib.sha256(self(0).tobytes()).hexdigest()
+
+    def __call__(self, epoch: int) -> np.ndarray:
+        """The order of an epoch, from 0: int64 positions, of self-blended pictures N and more."""
+        config, size = self._config, len(self._labels)
+        order = epoch_order(
+            config.sampling, self._labels, self._groups, config.seed, epoch, self._sources, config.source_balance
+        )
+        return blend_order(order, size, config.self_blend, config.seed, epoch) + 2 * epoch * size
 
 
 def epoch_order(
@@ -122,7 +173,8 @@ def blend_order(order: np.ndarray, size: int, share: float, seed: int, epoch: in
 
 def _by_source(sampling: str, labels: np.ndarray, sources: Sequence[str] | None) -> list[np.ndarray]:
     """Positions of each source's pictures; sources that lack a class the sampling needs are taken together."""
-    names, codes = np.unique(np.zeros(len(labels)) if sources is None else np.asarray(sources), return_inverse=True)
+    # In the order in which they come among the pictures, not by name, which a move may change.
+    codes, names = pd.factorize(np.zeros(len(labels)) if sources is None else np.asarray(sources))
     found = [np.flatnonzero(codes == code) for code in range(len(names))]
     if sampling == "shuffle":
         return found

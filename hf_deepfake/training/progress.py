@@ -1,38 +1,54 @@
-"""What a person sees while a run goes on: speed, time left, and one line an epoch."""
+"""What a person sees while a run goes on: speed, time left, one line an epoch, and what comes after the last step."""
 
-import sys
 import time
 from typing import Any
 
-from tqdm import tqdm
+from hf_deepfake.progress import Progress, left
 
-SECONDS_BETWEEN_LINES = 30
-"""Where the output is no terminal, such as a log file, a line as often as this replaces the moving bar."""
+AFTER = (
+    "temperature and operating point, on validation",
+    "checkpoint, and its scores of validation and test",
+    "maps of where the net looks, on test",
+    "metrics with their intervals",
+    "figures, page and card",
+)
+"""What a run does after its last step, in this order."""
 
 
-class Progress:
-    """Progress of a run over all its steps, on standard error; silent where `shown` is false."""
+class RunProgress(Progress):
+    """Progress of a run over all its steps, and after them.
+
+    Args:
+        shown: whether this process speaks.
+        steps: of the whole run.
+    """
 
     def __init__(self, shown: bool, steps: int):
-        self.shown, self.steps = shown, steps
-        self.first: int | None = None
-        self.began = self.said = 0.0
-        self.bar = tqdm(total=steps, unit="step", disable=not (shown and sys.stderr.isatty()), leave=False)
+        super().__init__("training", steps, "steps", shown)
+        self.taken: int | None = None
 
     def step(self, epoch: int, done: int, batch_size: int) -> None:
-        """Note that `done` steps of the whole run are done, counted from 1."""
-        now = time.monotonic()
-        if self.first is None:
-            self.first, self.began, self.said = done, now, now
+        """Note a step.
+
+        Args:
+            epoch: from 0.
+            done: steps of the whole run that are behind it, with those of an earlier start and those that a stage left
+                out by ending early; a step that a signal ended is noted again.
+            batch_size: pictures of a step.
+        """
+        ahead, self.done = done - self.done, done
+        if ahead <= 0:
             return
-        seconds = (now - self.began) / (done - self.first)
-        speed = batch_size / max(seconds, 1e-9)
-        self.bar.set_postfix_str(f"epoch {epoch + 1}, {speed:.1f} images/s", refresh=False)
-        self.bar.update(done - self.bar.n)
-        if self.shown and self.bar.disable and now - self.said > SECONDS_BETWEEN_LINES:
-            self.said = now
-            left = (self.steps - done) * seconds
-            self.say(f"step {done}/{self.steps}, {speed:.1f} images/s, {tqdm.format_interval(left)} left")
+        now = time.monotonic()
+        if self.taken is None:  # the first step starts workers and compiles, so that the clock runs from its end
+            self.taken, self.began = 0, now
+            self.bar.update(ahead)
+            return
+        self.taken += 1
+        seconds = max(now - self.began, 1e-9)
+        speed = batch_size * self.taken / seconds
+        remaining = left(self.taken, self.taken + self.total - done, seconds)
+        self._show(ahead, f"epoch {epoch + 1}", f"{speed:.1f} images/s", remaining)
 
     def epoch(self, entry: dict[str, Any], monitor: str, is_best: bool) -> None:
         """Say how an epoch ended."""
@@ -42,7 +58,13 @@ class Progress:
             f"{entry['images_per_second']:.1f} images/s"
         )
 
-    def say(self, line: str) -> None:
-        """Print a line without breaking the bar."""
-        if self.shown:
-            self.bar.write(line, file=sys.stderr)
+    def after(self, place: int, pictures: int = 0) -> None:
+        """Say what is done now that training is over.
+
+        Args:
+            place: in `AFTER`.
+            pictures: how many it is done on; 0 where it is not done on pictures.
+        """
+        self.bar.close()
+        on = f": {pictures:,} pictures" if pictures else ""
+        self.say(f"after training, {place + 1} of {len(AFTER)}: {AFTER[place]}{on}")

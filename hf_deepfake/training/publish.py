@@ -13,6 +13,7 @@ from hf_deepfake.config import TrainConfig
 from hf_deepfake.errors import InputError
 from hf_deepfake.hub.push import push_to_hub
 from hf_deepfake.hub.upload import check_target, upload
+from hf_deepfake.models.adapters import merged
 from hf_deepfake.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, export_checkpoint
 from hf_deepfake.training.resume import RunFolder
 
@@ -96,8 +97,8 @@ def publish_run(config: TrainConfig, run: RunFolder) -> str:
 
 def _push_best(config: TrainConfig, run: RunFolder, net: nn.Module, epochs_done: int) -> None:
     """Push the best epoch so far to its branch."""
-    best = deepcopy(net).cpu()
-    best.load_state_dict(run.load_best())
+    best = deepcopy(merged(net)).cpu()
+    run.restore(best, run.load_best(), run.best_file)
     card = UNFINISHED.format(license=config.hub_license, epoch=run.record["best_epoch"])
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = export_checkpoint(best, Path(folder) / "checkpoint", image_size=config.image_size)

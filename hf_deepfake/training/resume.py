@@ -1,26 +1,27 @@
-"""A run's folder: its record, its state to go on from, its best weights, and stopping in an orderly way."""
+"""A run's folder: its record, its state to go on from, and its best weights."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
+import zipfile
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from types import FrameType
 from typing import Any, Self
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from hf_deepfake.config import TrainConfig
 from hf_deepfake.errors import InputError
-from hf_deepfake.files import replacing, write_json
+from hf_deepfake.files import replacing, try_folder, write_json
 
 LOCAL_OPTIONS = frozenset(
     {
@@ -30,18 +31,15 @@ LOCAL_OPTIONS = frozenset(
 )
 """Options that say where and how to run and publish, not what to train: the report leaves them out."""
 
-FREE_TO_CHANGE = LOCAL_OPTIONS - {"data"} | {"compile", "data_license"}
-"""Options that may differ when a run is resumed: they do not change what is learnt."""
+FREE_TO_CHANGE = LOCAL_OPTIONS | {"compile", "data_license"}
+"""Options that may differ when a run is resumed: they do not change what is learnt. Data may have moved: whether they
+are the same pictures is told by their fingerprint."""
+
+_STATE = {"stage", "order", "position", "model", "ema", "optimizer", "scaler"}
+
+_RECORD = {"id": str, "status": str, "options": dict, "test_looks": int, "epochs": list}
 
 PACKAGES = ("hf-deepfake", "torch", "torchvision", "timm", "transformers", "datasets", "accelerate", "numpy", "pillow")
-
-
-class Stopped(Exception):
-    """A run was asked to stop by a signal and has saved its state."""
-
-    def __init__(self, signal_number: int, folder: Path):
-        super().__init__(f"stopped and saved; go on with --resume and the same options (output_dir {folder})")
-        self.signal_number = signal_number
 
 
 class RunFolder:
@@ -73,7 +71,7 @@ class RunFolder:
             InputError: there is a run and neither option is given, none to resume, a run of other options, or
                 a folder that holds something else.
         """
-        run = cls(Path(config.output_dir))
+        run = cls(try_folder(config.output_dir))
         there = run.record_file.is_file()
         if not there and run.folder.exists() and (not run.folder.is_dir() or any(run.folder.iterdir())):
             raise InputError(f"{run.folder} exists and is not a run of this package; choose another --output_dir")
@@ -106,65 +104,124 @@ class RunFolder:
         """Write the state to go on from: tensors, numbers and text in nested dictionaries and lists."""
         with replacing(self.state_file) as temporary:
             try:
-                torch.save(state, temporary)
-            except RuntimeError as error:  # what torch makes of a full disk
-                raise OSError(str(error)) from error
+                with temporary.open("wb") as handle:
+                    torch.save(state, handle)
+            except RuntimeError as error:  # torch's own, of what the file system refused
+                raise error.__context__ if isinstance(error.__context__, OSError) else OSError(str(error)) from error
 
     def load_state(self) -> dict[str, Any] | None:
-        """Read the state, on the CPU; None where the run stopped before it saved one."""
+        """Read the state, on the CPU.
+
+        Returns:
+            What `save_state` got; None where the run stopped before it saved one.
+
+        Raises:
+            InputError: the file is damaged, or gone.
+        """
         if not self.state_file.is_file():
+            if self.record["epochs"]:
+                raise self.damaged(self.state_file, FileNotFoundError("it is gone"))
             return None
-        return torch.load(self.state_file, map_location="cpu", weights_only=True)
+        try:
+            with zipfile.ZipFile(self.state_file) as parts:
+                if bad := parts.testzip():  # torch does not look at the checksums that it writes
+                    raise ValueError(f"{bad} is not what was written")
+            state = torch.load(self.state_file, map_location="cpu", weights_only=True)
+            if missing := _STATE - state.keys():
+                raise ValueError(f"it has no {min(missing)}")
+        except Exception as error:  # damaged files make torch raise nearly anything
+            raise self.damaged(self.state_file, error) from error
+        return state
+
+    def restore(self, target: Any, state: dict[str, Any], file: Path | None = None) -> None:
+        """Fill a net or an optimiser with what was saved of it.
+
+        Args:
+            target: has `load_state_dict`.
+            state: of the same kind of net or optimiser.
+            file: where it is from; the state to go on from by default.
+
+        Raises:
+            InputError: it does not fit.
+        """
+        try:
+            target.load_state_dict(state)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise self.damaged(file or self.state_file, error) from error
 
     def save_best(self, weights: dict[str, Tensor]) -> None:
-        """Write the weights of the best epoch so far."""
+        """Write the weights of the best epoch so far, with their digest."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         with replacing(self.best_file) as temporary:
-            temporary.write_bytes(save(tensors))  # save_file would leave it readable by its owner alone
+            # save_file would leave it readable by its owner alone
+            temporary.write_bytes(save(tensors, metadata={"digest": _digest(tensors)}))
 
     def load_best(self) -> dict[str, Tensor]:
-        """Read the weights of the best epoch."""
-        return load_file(self.best_file)
+        """Read the weights of the best epoch.
+
+        Returns:
+            Tensors by name, on the CPU.
+
+        Raises:
+            InputError: the file is damaged, or gone.
+        """
+        try:
+            with safe_open(self.best_file, "pt") as file:
+                digest = (file.metadata() or {}).get("digest")
+            tensors = load_file(self.best_file)
+        except (OSError, SafetensorError) as error:
+            raise self.damaged(self.best_file, error) from error
+        if _digest(tensors) != digest:
+            raise self.damaged(self.best_file, ValueError("it does not hold what was written"))
+        return tensors
+
+    def damaged(self, file: Path, error: Exception) -> InputError:
+        """Say that a file of the run cannot be used, and what to do.
+
+        Args:
+            file: of this folder.
+            error: what reading it raised.
+
+        Returns:
+            The error to raise.
+        """
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        kept = (
+            f" ({self.best_file} has the best epoch so far)"
+            if file != self.best_file and self.best_file.is_file()
+            else ""
+        )
+        return InputError(
+            f"{file} is damaged ({reason}), so that the run cannot go on; put back a whole copy, or start anew with "
+            f"--overwrite or another --output_dir{kept}"
+        )
 
     def _read_record(self) -> dict[str, Any]:
         """The record on disk."""
         try:
-            return json.loads(self.record_file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{self.record_file} is damaged; start anew with --overwrite") from error
+            record = json.loads(self.record_file.read_text(encoding="utf-8"))
+            for name, kind in _RECORD.items():
+                if not isinstance(record, dict) or not isinstance(record.get(name), kind):
+                    raise ValueError(f"it has no {name}")
+        except (OSError, ValueError) as error:
+            raise self.damaged(self.record_file, error) from error
+        return record
 
     def _check_options(self, config: TrainConfig) -> None:
-        """Refuse to resume with options that would make it another run."""
-        before = self.record["options"]
-        for name, value in json.loads(json.dumps(dataclasses.asdict(config))).items():
+        """Refuse to resume with options that would make it another run; the others are those of now."""
+        before, now = self.record["options"], json.loads(json.dumps(dataclasses.asdict(config)))
+        for name, value in now.items():
             if name not in FREE_TO_CHANGE and before.get(name) != value:
                 raise InputError(
                     f"the run in {self.folder} has {name} {before.get(name)!r}, not {value!r}; "
                     "resume with the same options or choose another --output_dir"
                 )
+        self.record["options"] = now
 
 
-class StopSignals:
-    """While entered, SIGTERM and SIGINT only set `received`; the run stops at its next step's end."""
-
-    def __init__(self) -> None:
-        self.received = 0
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Self:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, _: FrameType | None) -> None:
-        """Remember the signal; a second one interrupts at once."""
-        if self.received:
-            raise KeyboardInterrupt
-        self.received = number
+def _digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of what safetensors writes of these, which is the same for the same tensors."""
+    return hashlib.sha256(save(tensors)).hexdigest()
 
 
 def _new_record(config: TrainConfig) -> dict[str, Any]:

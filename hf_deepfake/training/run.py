@@ -3,6 +3,7 @@
 import platform
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,16 @@ from hf_deepfake.audit.run import audit
 from hf_deepfake.config import LABELS, TrainConfig
 from hf_deepfake.data.load import DataReport, prepare
 from hf_deepfake.data.machine import cpu_name, usable_cores
-from hf_deepfake.errors import InputError
+from hf_deepfake.errors import InputError, Interrupted
 from hf_deepfake.evaluation.report import Report
-from hf_deepfake.models.adapters import adapt, merged
+from hf_deepfake.models.adapters import adapt
 from hf_deepfake.models.build import build_model, data_config
 from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.finish import finish, for_others
 from hf_deepfake.training.loop import Loop
 from hf_deepfake.training.publish import check_publishing, epoch_publisher, publish_run
-from hf_deepfake.training.resume import RunFolder, Stopped
+from hf_deepfake.training.resume import RunFolder
+from hf_deepfake.training.signals import Stopped, StopSignals
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,37 @@ def train(config: TrainConfig) -> TrainResult:
     accelerator = make_accelerator(config)
     check_publishing(config)
     set_seed(config.seed)
+    with StopSignals() as signals:
+        try:
+            report = _train(config, run, accelerator, signals)
+        except Interrupted as interrupted:
+            signals.agreed(accelerator)
+            saved = run.record_file.is_file() and "data" in run.record
+            if saved:
+                _close(run, accelerator, "stopped")
+            raise Stopped(signals.received, run.folder, saved) from interrupted
+    accelerator.end_training()
+    result = TrainResult(run.folder, run.checkpoint, report)
+    if not config.push_to_hub or not accelerator.is_main_process:
+        return result
+    try:
+        return replace(result, url=publish_run(config, run))
+    except InputError as error:
+        return replace(result, not_pushed=str(error))
+
+
+def _train(config: TrainConfig, run: RunFolder, accelerator: Accelerator, signals: StopSignals) -> Report:
+    """From the data to the report; `Interrupted`, on all processes together, where there is nothing to be saved."""
     net = build_model(
         config.model, image_size=config.image_size, drop_rate=config.drop_rate, pretrained=config.pretrained
     )
     if config.adapter != "none":
         net = adapt(net, config.adapter, config.adapter_rank, base=config.model)
     with accelerator.main_process_first():  # the others then find unpacked zips and hashes in the cache
-        data, data_report = prepare(config)
+        prepared = signals.at_once(partial(prepare, config))
+    signals.check(accelerator)
+    assert prepared is not None
+    data, data_report = prepared
     _check_data(data_report)
     _check_fingerprint(run, data_report)
     loop = Loop(
@@ -89,36 +115,39 @@ def train(config: TrainConfig) -> TrainResult:
     if accelerator.is_main_process and not config.resume:
         run.clear()
     run.record["data"] = data_report.to_dict()
-    if config.audit != "off" and accelerator.is_main_process and "audit" not in run.record:
-        found = audit(config, level=config.audit)
-        write_audit(found, run.folder / "audit")
-        run.record["audit"] = found.for_report()
     run.record["machine"] = _machine(accelerator)
     run.record["status"] = "running"
     if accelerator.is_main_process:
         run.save_record()
+        if config.audit != "off" and "audit" not in run.record:
+            loop.progress.say(
+                f"looking for leaks and shortcuts first ({config.audit} audit; --audit off leaves it out)"
+            )
+            run.record |= signals.at_once(partial(_audited, config, run)) or {}
+            run.save_record()
+    signals.check(accelerator)
+    if accelerator.is_main_process:
         loop.progress.say(_summary(config, accelerator, net, loop, data_report, run.record.get("audit")))
-    accelerator.wait_for_everyone()
     if config.tracker != "none":
         shown = for_others(run.record)["options"]  # a tracker may send on what it is told
         accelerator.init_trackers("hf_deepfake", config={name: str(value) for name, value in shown.items()})
     began = time.monotonic()
     try:
-        loop.fit()
+        loop.fit(signals)
     except Stopped:
         _close(run, accelerator, "stopped", began)
         raise
     _close(run, accelerator, "trained", began)
-    report = finish(config, accelerator, run, merged(net), data, data_report, loop.workers)
-    _close(run, accelerator, "finished", time.monotonic())
-    accelerator.end_training()
-    result = TrainResult(run.folder, run.checkpoint, report)
-    if not config.push_to_hub or not accelerator.is_main_process:
-        return result
-    try:
-        return replace(result, url=publish_run(config, run))
-    except InputError as error:
-        return replace(result, not_pushed=str(error))
+    report = finish(loop, data_report, signals)
+    _close(run, accelerator, "finished")
+    return report
+
+
+def _audited(config: TrainConfig, run: RunFolder) -> dict[str, Any]:
+    """What the audit adds to the record; it is also written to the run's folder."""
+    found = audit(config, level="full" if config.audit == "full" else "basic")
+    write_audit(found, run.folder / "audit")
+    return {"audit": found.for_report()}
 
 
 def _check_data(report: DataReport) -> None:
@@ -143,10 +172,11 @@ def _check_fingerprint(run: RunFolder, report: DataReport) -> None:
         )
 
 
-def _close(run: RunFolder, accelerator: Accelerator, status: str, began: float) -> None:
-    """Note the run's status and the time since `began`."""
+def _close(run: RunFolder, accelerator: Accelerator, status: str, began: float | None = None) -> None:
+    """Note the run's status and, where it has trained, the time since `began`."""
     run.record["status"] = status
-    run.record["train_seconds"] = round(run.record.get("train_seconds", 0.0) + time.monotonic() - began, 1)
+    if began is not None:
+        run.record["train_seconds"] = round(run.record.get("train_seconds", 0.0) + time.monotonic() - began, 1)
     if accelerator.is_main_process:
         run.save_record()
 
@@ -202,4 +232,7 @@ def _summary(
 def _findings(found: dict[str, Any]) -> str:
     """What the audit found, a line each; `hf-deepfake audit` says what to do about it."""
     lines = [f"{one['severity'].upper()}: {one['what']}" for one in found["findings"]]
-    return "\n".join(lines or ["nothing was found"]) + f" ({found['level']} audit; hf-deepfake audit tells more)"
+    if unseen := found.get("unseen"):
+        lines = lines or [f"no finding in what a {found['level']} audit looks at"]
+        lines.append(f"NOT LOOKED AT: {', '.join(unseen)}; --audit full does")
+    return "\n".join(lines or ["nothing was found"]) + f" ({found['level']} audit; hf-deepfake audit says what to do)"

@@ -32,13 +32,13 @@ class Stage:
         return self.epochs * self.steps_per_epoch
 
     def rate(self, step: int, lowered: float = 1.0) -> float:
-        """Learning rate at a step of the stage (from 0); `lowered` is the plateau's factor so far."""
+        """Learning rate at a step of the stage (from 0); `lowered` is the factor so far of the schedule plateau."""
         if step < self.warmup_steps:
             return self.lr * (step + 1) / self.warmup_steps
         if self.schedule == "cosine":
             done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
             return self.lr * 0.5 * (1 + math.cos(math.pi * done))
-        return self.lr * lowered
+        return self.lr * (lowered if self.schedule == "plateau" else 1.0)
 
 
 SIZE_STEP = 16
@@ -62,6 +62,27 @@ def picture_size(config: TrainConfig, epoch: int) -> int:
         return config.image_size
     side = config.first_size + (config.image_size - config.first_size) * done / (config.epochs - 1)
     return max(config.first_size, round(side / SIZE_STEP) * SIZE_STEP)
+
+
+def check_size(net: nn.Module, config: TrainConfig, device: torch.device) -> None:
+    """Refuse a net that takes pictures of one size only.
+
+    Args:
+        net: on its device; left in eval mode.
+        config: the run, with a `first_size`.
+        device: of the net.
+
+    Raises:
+        InputError: it takes no pictures of that size.
+    """
+    try:
+        with torch.inference_mode():
+            net.eval()(torch.zeros(1, 3, config.first_size or 0, config.first_size or 0, device=device))
+    except (AssertionError, RuntimeError) as error:
+        raise InputError(
+            f"{config.model} does not take pictures of {config.first_size} px beside {config.image_size} px; "
+            "leave out first_size or choose a convolutional net"
+        ) from error
 
 
 def plan_stages(config: TrainConfig, pictures: int) -> list[Stage]:
@@ -137,7 +158,10 @@ def plateau_factor(monitor: str, values: Sequence[float], patience: int, factor:
 
 
 def epochs_without_gain(monitor: str, values: Sequence[float]) -> int:
-    """Epochs since the monitored metric was last better than ever before."""
+    """Epochs since the monitored metric was last better than ever before, of the values after a stage's epochs.
+
+    A stage counts for itself: one that trains another part of the net has not stalled before it has begun.
+    """
     best, waited = None, 0
     for value in values:
         if better(monitor, value, best):

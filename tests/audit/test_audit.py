@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,6 +115,19 @@ def test_basic_measures_facts_of_files_only(leaky):
     assert found.fatal
     with pytest.raises(InputError, match="a basic audit does not compare pictures"):
         audit(DataConfig(data=(str(leaky),)), against="x", level="basic")
+
+
+def test_it_says_what_it_did_not_look_at(result, leaky):
+    pixels = ["low-level statistics", "content outside the face's looks"]
+    basic = audit(DataConfig(data=(str(leaky),)), level="basic")
+    assert basic.unseen == ["near duplicates", "pictures of one scene", *pixels]
+    assert basic.for_report()["unseen"] == basic.unseen
+    clean = replace(basic, findings=[], shortcuts={})
+    assert clean.unseen[2:] == ["facts of the files", *pixels]  # of too few pictures, not even these
+    assert "Nothing was found" not in summary(clean)
+    assert "NOT LOOKED AT: near duplicates, pictures of one scene, facts of the files" in summary(clean)
+    assert "NOT LOOKED AT" not in summary(result)
+    assert "Nothing was found." in summary(replace(result, findings=[]))
 
 
 def test_text(result):

@@ -120,7 +120,9 @@ def test_a_full_disk(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(archive, "_extract", full)
-    refused(pack(tmp_path / "a.zip", {"1.jpg": b"1"}), tmp_path / "cache", r"No space left on device\); make room")
+    refused(
+        pack(tmp_path / "a.zip", {"1.jpg": b"1"}), tmp_path / "cache", "No space left on device, so make room there"
+    )
 
 
 def test_whole_folder_keeps_what_another_process_made(tmp_path):
@@ -131,3 +133,15 @@ def test_whole_folder_keeps_what_another_process_made(tmp_path):
         (target / "theirs").touch()
     assert [file.name for file in target.iterdir()] == ["theirs"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_was_unpacked_and_is_damaged_now_is_said(tmp_path):
+    path = pack(tmp_path / "a.zip", {"1.jpg": b"12345", "2.jpg": b"12345"})
+    folder = archive.unpack(path, tmp_path / "cache")
+    assert archive.unpack(path, tmp_path / "cache") == folder
+    (folder / "2.jpg").write_bytes(b"123")
+    with pytest.raises(InputError, match=rf"2\.jpg in the cache is damaged or gone; delete {folder}"):
+        archive.unpack(path, tmp_path / "cache")
+    (folder / "2.jpg").unlink()
+    with pytest.raises(InputError, match=r"2\.jpg in the cache is damaged or gone"):
+        archive.unpack(path, tmp_path / "cache")

@@ -1,10 +1,19 @@
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
-from hf_deepfake.data.machine import best_precision, cpu_flags, cpu_name, default_workers, usable_cores
+from hf_deepfake.data.machine import (
+    best_precision,
+    cpu_flags,
+    cpu_name,
+    default_workers,
+    leave_signals_to_parent,
+    usable_cores,
+)
 
 
 def test_flags_and_name_are_read_from_the_first_processor(tmp_path):
@@ -48,3 +57,27 @@ assert torch.get_num_threads() == len(os.sched_getaffinity(0))
     cores = {str(core) for core in os.sched_getaffinity(0)}
     assert shares[0] | shares[1] == cores
     assert len(cores) == 1 or not shares[0] & shares[1]
+
+
+def echo(pipe):
+    """A worker that answers."""
+    leave_signals_to_parent()
+    pipe.send("ready")
+    while True:
+        pipe.send(pipe.recv())
+
+
+@pytest.mark.parametrize("name", ["INT", "TERM"])
+def test_a_worker_outlives_a_signal_to_the_group_and_ends_with_its_parent(name):
+    context = multiprocessing.get_context("spawn")
+    pipe, other = context.Pipe()
+    worker = context.Process(target=echo, args=(other,), daemon=True)
+    worker.start()
+    assert pipe.recv() == "ready"
+    subprocess.run(["kill", f"-{name}", str(worker.pid)], check=True)  # not from its parent
+    for number in range(3):
+        pipe.send(number)
+        assert pipe.recv() == number
+    worker.terminate()
+    worker.join()
+    assert worker.exitcode == 128 + signal.SIGTERM

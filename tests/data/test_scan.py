@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import sqlite3
 import subprocess
 import sys
 
@@ -103,6 +104,25 @@ def test_an_unusable_cache(tmp_path):
     (tmp_path / "pictures.sqlite").write_bytes(b"no data base" * 100)
     with pytest.raises(InputError, match=r"pictures\.sqlite cannot be used .*--cache_dir"):
         scan(rows(encoded(noise(0), "PNG")), tmp_path)
+
+
+@pytest.mark.parametrize("entry", [None, "text", b"short", b"x" * 40, 5])
+def test_a_damaged_entry_is_made_anew(tmp_path, entry):
+    data = rows(encoded(noise(0), "PNG"))
+    expected, _ = scan(data, tmp_path)
+    with sqlite3.connect(tmp_path / "pictures.sqlite") as memory:
+        memory.execute("UPDATE pictures SET hash = ?", (entry,))
+    hashes, problems = scan(data, tmp_path)
+    assert (hashes.tolist(), problems) == (expected.tolist(), {})
+
+
+def test_a_cache_that_is_cut_off(tmp_path):
+    data = rows(*(encoded(noise(seed), "PNG") for seed in range(200)))
+    scan(data, tmp_path)
+    whole = (tmp_path / "pictures.sqlite").read_bytes()
+    (tmp_path / "pictures.sqlite").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"pictures\.sqlite cannot be used .*delete it or choose another --cache_dir"):
+        scan(data, tmp_path)
 
 
 def test_no_pictures(tmp_path):

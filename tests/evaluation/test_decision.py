@@ -4,8 +4,16 @@ from mapie.classification import SplitConformalClassifier
 from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from hf_deepfake.config import DecisionConfig
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.decision import choose_operating_point, unsure_band
+from hf_deepfake.evaluation.calibration import fake_probability
+from hf_deepfake.evaluation.decision import (
+    choose_operating_point,
+    decide,
+    decide_by,
+    settle_criterion,
+    unsure_band,
+)
 
 SCORES = [0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9]
 LABELS = [0, 0, 1, 0, 0, 1, 1, 1]
@@ -138,3 +146,48 @@ def test_sets_are_those_of_mapie():
         members[label] = sets[:, label, 0]
     unsure = (grid[:, 0] >= low) & (grid[:, 0] <= high)
     assert (unsure == (members[0] & members[1])).mean() >= 0.998
+
+
+def test_balanced_and_auto_by_hand():
+    # nine fakes to a real, and the real is not the lowest: all fake is right 9 times in 10, as no other point is
+    scores, labels = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95], [1, 1, 0, 1, 1, 1, 1, 1, 1, 1]
+    assert choose_operating_point(scores, labels, "accuracy") == pytest.approx(0.1)  # half the lowest score
+    # recall of fake 7/9 without a false alarm
+    assert choose_operating_point(scores, labels, "balanced") == pytest.approx(between(0.4, 0.5))
+    assert choose_operating_point(scores, labels, "auto") == pytest.approx(between(0.4, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "expected"), [(5, 5, "accuracy"), (4, 6, "accuracy"), (39, 61, "balanced"), (9, 1, "balanced")]
+)
+def test_auto_is_accuracy_unless_a_class_is_rare(real, fake, expected):
+    labels = [0] * real + [1] * fake
+    assert settle_criterion("auto", labels) == expected
+    assert settle_criterion("f1", labels) == "f1"
+    assert decide(np.stack([-np.arange(real + fake), np.arange(real + fake)], 1), labels).criterion == expected
+
+
+UNTOLD = np.array([[0.0, 0.1 * (place % 7)] for place in range(20)])
+"""Logits that know nothing of the labels below."""
+
+
+@pytest.mark.parametrize("criterion", ["accuracy", "f1", "cost", "recall>=1"])
+def test_a_criterion_that_calls_all_one_class_is_warned_of(criterion, caplog):
+    labels = [0, 0] + [1] * 18
+    decision = decide_by(DecisionConfig(criterion=criterion, miss_cost=50), UNTOLD, labels)
+    assert (fake_probability(UNTOLD, decision.temperature) >= decision.operating_point).all()
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert said.startswith("WARNING: every picture of validation is called fake (2 real, 18 fake) by the criterion ")
+    assert "accuracy 0.900 is no better than one verdict for all" in said
+    assert "--criterion balanced" in said
+
+
+def test_auto_says_that_a_class_is_rare(caplog):
+    decision = decide_by(DecisionConfig(), UNTOLD, [0, 0] + [1] * 18)
+    assert decision.criterion == "balanced"
+    assert "class imbalance among the pictures that decide (2 real, 18 fake)" in caplog.records[0].getMessage()
+
+
+def test_a_decision_that_tells_them_apart_says_nothing(caplog):
+    decide_by(DecisionConfig(), [[1, 0], [2, 0], [0, 1], [0, 2]], [0, 0, 1, 1])
+    assert caplog.records == []

@@ -343,11 +343,14 @@ def test_the_mild_set_is_called_what_it_was_when_it_was_measured(report, family)
 def test_what_the_audit_found(report):
     found = {
         "level": "basic",
+        "unseen": ["near duplicates", "low-level statistics"],
         "shortcuts": {"facts": {"auc": 0.99, "low": 0.98, "high": 1.0, "n": 100}},
         "findings": [{"severity": "fatal", "what": "the format tells the class", "advice": "normalise"}],
     }
     text = build_card(dataclasses.replace(report, audit=found))
-    assert "An audit (basic) looked for leaks and shortcuts." in text
+    assert (
+        "An audit (basic) looked for leaks and shortcuts. It did not look at: near duplicates, low-level statistics."
+    ) in " ".join(text.split())
     assert "from facts of the file 0.990 [0.980, 1.000]." in " ".join(text.split())
     assert "- **Fatal**: the format tells the class" in text
     clean = build_card(dataclasses.replace(report, audit={"level": "full", "shortcuts": {}, "findings": []}))

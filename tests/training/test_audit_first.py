@@ -5,7 +5,7 @@ from PIL import Image
 
 from hf_deepfake.audit.run import audit
 from hf_deepfake.config import DataConfig, TrainConfig
-from hf_deepfake.training.run import train
+from hf_deepfake.training.run import _findings, train
 
 
 def config(data, folder, **changes):
@@ -33,6 +33,7 @@ def test_a_shortcut_is_said_before_the_first_step_and_kept(telling, cache, tmp_p
     result = train(config(telling, tmp_path / "run"))
     said = capfd.readouterr().err
     assert said.index("FATAL: ") < said.index("epoch 1")
+    assert "NOT LOOKED AT: near duplicates, pictures of one scene, low-level statistics" in said
     found = result.report.audit
     assert found == audit(DataConfig(data=(str(telling),)), level="basic").for_report()
     assert found["level"] == "basic"
@@ -50,6 +51,12 @@ def test_full_looks_at_the_pictures_too(faces, cache, tmp_path):
     found = train(config(faces, tmp_path / "run", audit="full")).report.audit
     assert found["level"] == "full"
     assert set(found["shortcuts"]) == {"facts", "statistics", "content"}
+
+
+def test_no_finding_of_a_basic_audit_is_not_nothing_found():
+    clean = {"level": "basic", "unseen": ["near duplicates"], "findings": [], "shortcuts": {}}
+    assert _findings(clean).startswith("no finding in what a basic audit looks at\nNOT LOOKED AT: near duplicates;")
+    assert _findings(clean | {"level": "full", "unseen": []}).startswith("nothing was found (full audit")
 
 
 def test_off_looks_at_nothing(telling, cache, tmp_path, capfd):

@@ -21,9 +21,9 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.decision import unsure_band
 from hf_deepfake.explain.errors import TILE
 from hf_deepfake.models.build import build_model
-from hf_deepfake.training.progress import Progress
-from hf_deepfake.training.resume import Stopped
+from hf_deepfake.training.progress import RunProgress
 from hf_deepfake.training.run import train
+from hf_deepfake.training.signals import Stopped
 
 ROOT = Path(__file__).parents[2]
 TINY = {"model": "test_convnext", "pretrained": "off", "image_size": 64, "batch_size": 16, "workers": 0}
@@ -125,14 +125,14 @@ def test_a_finished_run_is_not_repeated(finished):
 
 def stop_at(monkeypatch, step, number=signal.SIGTERM):
     """Send this process a signal when a step of the run is done."""
-    usual = Progress.step
+    usual = RunProgress.step
 
     def stopping(self, epoch, done, batch_size):
         usual(self, epoch, done, batch_size)
         if done == step:
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(Progress, "step", stopping)
+    monkeypatch.setattr(RunProgress, "step", stopping)
 
 
 @pytest.mark.parametrize(
@@ -219,6 +219,40 @@ def test_patience_ends_a_run_that_gains_nothing(faces, tmp_path):
     assert result.report.training["best_epoch"] == 1
 
 
+def stall(monkeypatch):
+    """Let every epoch measure the same."""
+    from hf_deepfake.training import loop
+
+    measured = loop.compute_metrics
+    monkeypatch.setattr(loop, "compute_metrics", lambda *given: measured(*given) | {"auc": 0.5})
+
+
+def test_a_stalled_stage_ends_and_the_next_has_patience_of_its_own(faces, tmp_path, monkeypatch):
+    stall(monkeypatch)
+    result = train(config(faces, tmp_path / "run", head_epochs=4, epochs=4, patience=2, steps_per_epoch=1))
+    epochs = result.report.training["epochs"]
+    assert [(entry["stage"], entry["epoch"]) for entry in epochs] == [
+        *(("classifier", epoch) for epoch in (1, 2, 3)),
+        *(("main", epoch) for epoch in (5, 6, 7)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "shares"),
+    [
+        ("constant", [1, 1, 1, 1]),
+        ("plateau", [1, 1, 0.5, 0.25]),
+        ("cosine", [1, 0.853553, 0.5, 0.146447]),  # (1 + cos(k pi / 4)) / 2
+    ],
+)
+def test_the_rates_of_each_schedule_where_nothing_is_gained(faces, tmp_path, monkeypatch, schedule, shares):
+    stall(monkeypatch)
+    changes = {"schedule": schedule, "plateau_patience": 1, "warmup_steps": 0, "steps_per_epoch": 1}
+    done = train(config(faces, tmp_path / "run", head_epochs=3, head_lr=0.01, epochs=4, lr=0.002, **changes))
+    rates = [entry["rate"] for entry in done.report.training["epochs"]]
+    assert rates == pytest.approx([0.01] * 3 + [0.002 * share for share in shares], rel=1e-5)
+
+
 def test_frozen_batchnorm_keeps_its_statistics(faces, tmp_path):
     result = train(config(faces, tmp_path / "run", model="test_resnet", freeze_batchnorm=True))
     trained = load_file(result.folder / "best.safetensors")
@@ -296,13 +330,13 @@ def test_a_compiled_run_learns_the_same(faces, tmp_path):
 STOPPING = """\
 import os, signal, sys
 from hf_deepfake.cli.main import main
-from hf_deepfake.training.progress import Progress
-usual, step = Progress.step, int(os.environ.get("STOP_AT", "0"))
+from hf_deepfake.training.progress import RunProgress
+usual, step = RunProgress.step, int(os.environ.get("STOP_AT", "0"))
 def stopping(self, epoch, done, batch_size):
     usual(self, epoch, done, batch_size)
     if done == step and self.shown:
         os.kill(os.getpid(), signal.SIGTERM)
-Progress.step = stopping
+RunProgress.step = stopping
 sys.exit(main(["train", *sys.argv[1:]]))
 """
 

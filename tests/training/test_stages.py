@@ -2,8 +2,9 @@ import pytest
 import timm
 import torch
 
-from hf_deepfake.config import TrainConfig
+from hf_deepfake.config import TrainConfig, build
 from hf_deepfake.errors import InputError
+from hf_deepfake.recipe import read_recipe, recipe_names
 from hf_deepfake.training.stages import (
     Stage,
     epochs_without_gain,
@@ -42,6 +43,54 @@ def test_cosine_with_warm_up_by_hand():
     assert stage.rate(4) == pytest.approx(0.8)
     assert stage.rate(8) == pytest.approx(0.4)  # half of the eight steps after the warm-up
     assert stage.rate(12) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(("schedule", "expected"), [("constant", 0.8), ("plateau", 0.2), ("cosine", 0.8)])
+def test_a_plateau_lowers_the_rate_of_the_schedule_plateau_alone(schedule, expected):
+    stage = Stage("main", 0, 2, 6, lr=0.8, last_blocks=None, schedule=schedule, warmup_steps=0)
+    assert stage.rate(0, lowered=0.25) == pytest.approx(expected)
+
+
+RATES = {
+    "cnn5": {"main": (1e-3, 1e-3, 1e-3)},
+    "compact-cnn": {"main": (1e-3, 0.5e-3, 0.25e-3)},
+    "convnext-tiny": {"classifier": (1e-3, 1e-3, 1e-3), "main": (2e-4, 1e-4, 0)},
+    "deepdetect-resnet50": {"classifier": (1e-4, 1e-4, 1e-4), "main": (1e-5, 0.5e-5, 0.125e-5)},
+    "demo": {"main": (2e-3, 1e-3, 0)},
+    "efficientnet-b0": {"classifier": (1e-3, 1e-3, 1e-3), "main": (5e-4, 2.5e-4, 0)},
+    "resnet18-gradcam": {"classifier": (1e-4, 1e-4, 1e-4)},
+    "resnet50-dense512": {"main": (1e-4, 1e-4, 1e-4)},
+    "resnet50-frozen": {"classifier": (1e-4, 1e-4, 1e-4)},
+    "resnet50-robust": {"main": (5e-4, 2.5e-4, 0)},
+    "self-blended": {"main": (1e-3, 0.5e-3, 0)},
+    "simple-cnn": {"main": (1e-3, 1e-3, 1e-3)},
+    "small": {"main": (7e-4, 3.5e-4, 0)},
+    "vit-small": {"classifier": (1e-3, 1e-3, 1e-3), "main": (1e-4, 0.5e-4, 0)},
+    "xception": {"classifier": (1e-3, 1e-3, 1e-3), "main": (3e-4, 1.5e-4, 0)},
+    "xception-frozen": {"classifier": (1e-4, 1e-4, 1e-4)},
+}
+"""Rates of each recipe's stages after their warm-up, half way from there and at their last step, where no epoch gains
+anything after the stage's first."""
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_the_rates_of_every_recipe_by_hand(name):
+    options = build(TrainConfig, read_recipe(name).options, {"data": "x", "output_dir": "y"})
+    stages = plan_stages(options, 1000 * options.batch_size)
+    found = {}
+    for stage in stages:
+        steps = stage.warmup_steps, (stage.steps + stage.warmup_steps) // 2, stage.steps - 1
+        stalled = [[0.5] * (step // stage.steps_per_epoch) for step in steps]
+        lowered = [
+            plateau_factor(options.monitor, values, options.plateau_patience, options.plateau_factor)
+            for values in stalled
+        ]
+        found[stage.name] = tuple(stage.rate(step, factor) for step, factor in zip(steps, lowered, strict=True))
+        if stage.warmup_steps:
+            assert stage.rate(0) == pytest.approx(stage.lr / stage.warmup_steps)
+    assert found.keys() == RATES[name].keys()
+    for stage, rates in RATES[name].items():
+        assert found[stage] == pytest.approx(rates, rel=1e-3, abs=1e-5 * rates[0]), stage
 
 
 def test_plateau_lowers_after_patience_and_counts_anew():

@@ -1,0 +1,103 @@
+"""Stopping in an orderly way: a signal, to one process or to all, at any time of a run."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self, TypeVar
+
+import torch
+from accelerate import Accelerator
+
+from hf_deepfake.errors import Interrupted
+
+Result = TypeVar("Result")
+
+
+class Stopped(Exception):
+    """A run was asked to stop by a signal.
+
+    Args:
+        signal_number: of the signal.
+        folder: of the run.
+        saved: whether there is something to go on from.
+    """
+
+    def __init__(self, signal_number: int, folder: Path, saved: bool = True):
+        super().__init__(
+            f"stopped and saved; go on with --resume and the same options (output_dir {folder})"
+            if saved
+            else f"stopped before there was anything to save; start again with the same command (output_dir {folder})"
+        )
+        self.signal_number = signal_number
+
+
+class StopSignals:
+    """While entered, SIGTERM and SIGINT only set `received`, and the run stops where it can be taken up again.
+
+    A second Ctrl-C interrupts at once. A launcher of several processes passes on each signal that the whole group had
+    already, and supervisors repeat SIGTERM: neither is impatience.
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._at_once = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # Python lets no other set handlers
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def at_once(self, work: Callable[[], Result]) -> Result | None:
+        """Do work that a signal may end anywhere, for it leaves nothing that cannot be done anew.
+
+        Args:
+            work: takes nothing; it must not speak to other processes, who would wait for it.
+
+        Returns:
+            What it returned; None where a signal came before or meanwhile. Then `agreed` is true on every process.
+        """
+        if self.received:
+            return None
+        try:
+            self._at_once = True
+            result = work()
+            self._at_once = False
+        except Interrupted:
+            return None
+        except Exception:
+            if not self.received:
+                raise
+            return None  # the signal was for the work's own processes too, which are gone
+        finally:
+            self._at_once = False
+        return result
+
+    def check(self, accelerator: Accelerator) -> None:
+        """Raise `Interrupted` on all processes where any got a signal; see `agreed`."""
+        if self.agreed(accelerator):
+            raise Interrupted
+
+    def agreed(self, accelerator: Accelerator) -> bool:
+        """Whether any process got a signal; all processes ask together, so that none is left waiting for another."""
+        if accelerator.num_processes > 1:
+            self.received = int(accelerator.gather(torch.tensor([self.received], device=accelerator.device)).max())
+        return bool(self.received)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        """Remember the signal."""
+        if self.received:
+            if number == signal.SIGINT and "LOCAL_RANK" not in os.environ:
+                raise KeyboardInterrupt
+            return
+        self.received = number
+        if self._at_once:
+            raise Interrupted
