@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import replacing
-from hf_deepfake.pictures.open import FORMATS
+from hf_deepfake.pictures.formats import FORMATS
 
 COLUMNS = {
     "file": "string",
