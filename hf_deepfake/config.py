@@ -50,10 +50,17 @@ class DataConfig:
     """Where pictures come from and how they are split. `load_images` takes these as keyword arguments."""
 
     data: tuple[str, ...] = option(
-        (), "sources: folder, zip, parquet file or folder, Hub id, kaggle:owner/name, or sample; several are merged"
+        (),
+        "sources: folder, zip, table of files and labels, parquet file or folder, Hub id, kaggle:owner/name, or sample; "
+        "several are merged",
     )
     real_names: tuple[str, ...] = option((), "further folder names or labels that mean real")
     fake_names: tuple[str, ...] = option((), "further folder names or labels that mean fake")
+    groups: Literal["auto", "folder", "name", "given"] = option(
+        "auto",
+        "what stays together where no table says it: auto, by folders and file names that look like videos or persons; "
+        "each folder; each file name without its last number; or only what is given",
+    )
     validation_share: float = option(
         0.15, "share of train that becomes validation where the source has no such split", 0.01, 0.5
     )

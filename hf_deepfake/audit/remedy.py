@@ -21,7 +21,7 @@ from hf_deepfake.audit.alike import connect, find_alike
 from hf_deepfake.audit.measure import Wanted, measure
 from hf_deepfake.audit.run import same, together
 from hf_deepfake.config import LABELS, SPLITS, DataConfig
-from hf_deepfake.data.index import RESERVED
+from hf_deepfake.data.annotate import RESERVED
 from hf_deepfake.data.load import prepare
 from hf_deepfake.data.machine import usable_cores
 from hf_deepfake.data.split import UNKNOWN, make_splits

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from hf_deepfake.data.index import PICTURE_SUFFIXES, TABLES
+from hf_deepfake.data.index import PICTURE_SUFFIXES
+from hf_deepfake.data.tables import is_table
 from hf_deepfake.errors import InputError
 
 MAX_ENTRIES = 5_000_000
@@ -32,7 +33,7 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runtim
 
 
 def unpack(path: Path, cache: Path) -> Path:
-    """Unpack the pictures, parquet and CSV files of a zip into the cache, unless that was done before.
+    """Unpack the pictures and tables of a zip into the cache, unless that was done before.
 
     Args:
         path: the zip.
@@ -112,7 +113,7 @@ def _checked(archive: zipfile.ZipFile, path: Path, packed: int) -> dict[str, zip
             raise InputError(f"{path} is not compressed by deflate; unpack it yourself and give the folder")
         hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
         suffix = os.path.splitext(parts[-1])[1].lower()  # noqa: PTH122 - a Path each costs seconds
-        if not hidden and (suffix in PICTURE_SUFFIXES or suffix == ".parquet" or parts[-1].lower() in TABLES):
+        if not hidden and (suffix in PICTURE_SUFFIXES or is_table(parts[-1])):
             if name in wanted:
                 raise InputError(f"{path} has two entries {name!r}; pack it anew")
             wanted[name] = entry

@@ -1,27 +1,24 @@
-"""Where the pictures of a folder are, and what the folders' names and the CSV files beside them say of each."""
+"""Where the pictures of a folder are, and what the names of folders and the tables beside them say of each."""
 
 import os
 import posixpath
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from hf_deepfake.config import LABELS
+from hf_deepfake.config import LABELS, SPLITS
+from hf_deepfake.data.annotate import Said, annotate
 from hf_deepfake.data.names import normal, split_index
+from hf_deepfake.data.tables import ADDING, is_table, read_table
 from hf_deepfake.errors import InputError
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
 """Ends of the file names that are listed; what a file really is shows when it is opened."""
 
-TABLES = frozenset({"groups.csv", "attributes.csv"})
-"""Names of the CSV files that are read."""
-
-RESERVED = frozenset({"image", "label", "source"})
-"""Columns that every data set has, so that no CSV file may bring them."""
+_BOTH = -2  # named real and fake at once
 
 _DEEPEST_CLASS = 5  # three folders down to the splits, the split, the class
 
@@ -35,7 +32,9 @@ class Listing:
         labels: int8 (N,), indices in `LABELS`.
         splits: int8 (N,), indices in `SPLITS`; -1 everywhere if the folder has no split.
         columns: further columns by name, N values each, None where nothing is known.
-        unmatched: rows of CSV files that name no picture of the folder.
+        unmatched: rows of tables that name no picture of the folder.
+        unlabelled: pictures that are left out, for no table of those that say the labels names them.
+        notes: lines that say which tables the labels are from, and which tables are not used.
     """
 
     files: list[str]
@@ -43,6 +42,8 @@ class Listing:
     splits: NDArray[np.int8]
     columns: dict[str, list[str | None]]
     unmatched: int
+    unlabelled: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def list_folder(root: Path, classes: dict[str, int]) -> Listing:
@@ -50,8 +51,8 @@ def list_folder(root: Path, classes: dict[str, int]) -> Listing:
 
     A picture's class is the name of a folder above it, at most five levels below `root`; its split is the name of a
     folder above the class folder (Train/Real) or right below it (Real/Train). What lies deeper in the class folder
-    says nothing. CSV files named groups.csv or attributes.csv, at any level, add columns: their column `file` holds
-    paths relative to the CSV file's own folder.
+    says nothing. Tables at any level add labels, splits and columns, see `annotate`; a picture that they leave without
+    a label is left out and counted.
 
     Args:
         root: the folder.
@@ -62,21 +63,84 @@ def list_folder(root: Path, classes: dict[str, int]) -> Listing:
 
     Raises:
         InputError: there are no pictures, some lie outside any class folder or outside any split folder where
-            others have one, a folder means both classes, or a CSV file cannot be read or contradicts another row.
+            others have one, a folder means both classes, or a table cannot be used, see `annotate`.
     """
     folders, tables = _walk(root)
     if not folders:
         raise InputError(f"{root} holds no pictures; looked for {', '.join(sorted(PICTURE_SUFFIXES))}")
-    places = _places(root, folders, classes)
-    files = [posixpath.join(*folder, name) for folder in sorted(folders) for name in sorted(folders[folder])]
-    counts = [len(folders[folder]) for folder in sorted(folders)]
-    labels, splits = np.repeat(np.array([places[folder] for folder in sorted(folders)], np.int8), counts, axis=0).T
-    columns, unmatched = _read_tables(root, tables, files)
-    return Listing(files, labels, splits, columns, unmatched)
+    files = [posixpath.join(*folder, name) for folder, names in folders.items() for name in names]
+    return label_files(root, files, tables, classes)
+
+
+def list_table(path: Path, classes: dict[str, int]) -> tuple[Path, Listing]:
+    """List and label the pictures that one table names.
+
+    Args:
+        path: of the table. Its paths are relative to its folder, or absolute; where nothing lies there, the pictures
+            are searched for below its folder. A groups.csv or attributes.csv beside it adds its columns.
+        classes: index of the class by name, from `names.class_names`.
+
+    Returns:
+        The folder that all pictures lie in, and the pictures.
+
+    Raises:
+        InputError: the table cannot be read, names no picture, or does not say what they are.
+    """
+    root = path.parent
+    table = read_table(root, path.name)
+    files: set[str] = set()
+    for column in table.path_columns():
+        cells = {cell.replace("\\", "/") for cell in table.columns[column]} - {""}
+        files = {os.path.normpath(root / cell) for cell in cells if os.path.isfile(root / cell)}  # noqa: PTH113
+        if files:
+            break
+    else:
+        folders, _ = _walk(root)
+        files = {os.path.join(root, *folder, name) for folder, names in folders.items() for name in names}  # noqa: PTH118
+    base = os.path.commonpath([root, *map(os.path.dirname, files)])
+    beside = [path.name, *(entry.name for entry in root.iterdir() if entry.name.lower() in ADDING)]
+    tables = [Path(os.path.relpath(root / name, base)).as_posix() for name in dict.fromkeys(beside)]
+    listing = label_files(Path(base), [Path(os.path.relpath(file, base)).as_posix() for file in files], tables, classes)
+    return Path(base), replace(listing, unlabelled=0)
+
+
+def label_files(root: Path, files: list[str], tables: list[str], classes: dict[str, int]) -> Listing:
+    """Label pictures by their folders' names and by tables.
+
+    Args:
+        root: the folder.
+        files: paths of pictures relative to it, with `/`.
+        tables: paths of tables, likewise.
+        classes: index of the class by name, from `names.class_names`.
+
+    Returns:
+        The pictures that have a label.
+
+    Raises:
+        InputError: as of `list_folder`.
+    """
+    files = sorted(files, key=lambda file: (posixpath.dirname(file).split("/"), file))
+    folders = [posixpath.dirname(file) for file in files]
+    places = {folder: _place(tuple(filter(None, folder.split("/"))), classes) for folder in set(folders)}
+    of_folder = np.array([places[folder] for folder in folders], np.int8).reshape(-1, 2)
+    said = annotate(root, tables, files, classes, *of_folder.T)
+    labels = _labels(root, files, of_folder[:, 0], said)
+    rows = np.flatnonzero(labels >= 0)
+    splits = _splits(root, files, of_folder[:, 1], said, rows)
+    unused = [f"{path} is not used ({reason})" for path, reason in said.unused.items()]
+    return Listing(
+        [files[row] for row in rows],
+        labels[rows],
+        splits[rows],
+        {name: [values[row] for row in rows] for name, values in said.columns.items()},
+        said.unmatched,
+        len(files) - len(rows),
+        tuple([f"labels from {', '.join(said.labelled_by)}"] * bool(said.labelled_by) + unused),
+    )
 
 
 def _walk(root: Path) -> tuple[dict[tuple[str, ...], list[str]], list[str]]:
-    """Names of the pictures in each folder (as parts of its path), and paths of the CSV files."""
+    """Names of the pictures in each folder (as parts of its path), and paths of the tables."""
     folders: dict[tuple[str, ...], list[str]] = {}
     tables: list[str] = []
     waiting: list[tuple[str, ...]] = [()]
@@ -91,7 +155,7 @@ def _walk(root: Path) -> tuple[dict[tuple[str, ...], list[str]], list[str]]:
         if (real := path.resolve()) in seen:  # a link that leads back would never end
             continue
         seen.add(real)
-        pictures = []
+        pictures, tables_here = [], []
         for entry in entries:
             name = entry.name
             if name.startswith(".") or name == "__MACOSX":
@@ -100,8 +164,11 @@ def _walk(root: Path) -> tuple[dict[tuple[str, ...], list[str]], list[str]]:
                 waiting.append((*folder, name))
             elif os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES:  # noqa: PTH122 - a Path each costs seconds
                 pictures.append(name)
-            elif name.lower() in TABLES:
-                tables.append(posixpath.join(*folder, name))
+            elif is_table(name):
+                tables_here.append(name)
+        # A table with the name of a picture is about that one (landmarks, a caption).
+        sidecars = {posixpath.splitext(name)[0] for name in pictures}
+        tables += [posixpath.join(*folder, name) for name in tables_here if posixpath.splitext(name)[0] not in sidecars]
         if pictures:
             folders[folder] = pictures
             _check_names(path, pictures)
@@ -117,82 +184,65 @@ def _check_names(folder: Path, names: list[str]) -> None:
         raise InputError(f"a file name in {folder} is not UTF-8 ({os.fsencode(bad)!r}); rename the file") from error
 
 
-def _places(
-    root: Path, folders: dict[tuple[str, ...], list[str]], classes: dict[str, int]
-) -> dict[tuple[str, ...], tuple[int, int]]:
-    """Class and split of each folder that holds pictures."""
-    places, outside = {}, {}
-    for folder, names in folders.items():
-        place = _place(root, folder, classes)
-        if place is None:
-            outside["/".join(folder) or "."] = len(names)
-        else:
-            places[folder] = place
-    if outside:
-        found = ", ".join(f"{folder} ({count})" for folder, count in sorted(outside.items())[:10])
-        known = Counter(LABELS[label] for label, _ in places.values())
-        raise InputError(
-            f"{sum(outside.values())} pictures in {root} lie in no folder that is known as real or fake: {found}"
-            f"{', ...' if len(outside) > 10 else ''} (folders known as real: {known['real']}, as "
-            f"fake: {known['fake']}); move them, or name their folders with --real_names or --fake_names"
-        )
-    without = [folder for folder, (_, split) in places.items() if split < 0]
-    if 0 < len(without) < len(places):
-        raise InputError(
-            f"{root} has split folders, but the pictures in {'/'.join(sorted(without)[0])} are in none of them; "
-            "move them"
-        )
-    return places
-
-
-def _place(root: Path, folder: tuple[str, ...], classes: dict[str, int]) -> tuple[int, int] | None:
-    """Class and split (-1 for none) that the parts of a folder's path mean; None if they mean no class."""
+def _place(folder: tuple[str, ...], classes: dict[str, int]) -> tuple[int, int]:
+    """Class (-1 for none, `_BOTH`) and split (-1 for none) that the parts of a folder's path mean."""
     meant = [classes.get(normal(part)) for part in folder]
     depth = next((depth for depth, label in enumerate(meant[:_DEEPEST_CLASS]) if label is not None), None)
-    if depth is None:
-        return None
-    if len(set(meant) - {None}) > 1:
-        raise InputError(f"{root / Path(*folder)} is named as real and as fake at once; rename a folder of its path")
-    nearest = [*reversed(folder[:depth]), *folder[depth + 1 : depth + 2]]
+    nearest = (
+        folder[_DEEPEST_CLASS - 1 :: -1]
+        if depth is None
+        else [*reversed(folder[:depth]), *folder[depth + 1 : depth + 2]]
+    )
     split = next((split for split in map(split_index, nearest) if split >= 0), -1)
-    label = meant[depth]
+    label = -1 if depth is None else meant[depth]
     assert label is not None
-    return label, split
+    return _BOTH if len(set(meant) - {None}) > 1 and depth is not None else label, split
 
 
-def _read_tables(root: Path, tables: list[str], files: list[str]) -> tuple[dict[str, list[str | None]], int]:
-    """The columns of the CSV files, aligned with `files`, and how many rows name none of these."""
-    row_of = {file: row for row, file in enumerate(files)}
-    columns: dict[str, list[str | None]] = {}
-    unmatched = 0
-    for table in tables:
-        frame = _read_table(root / table)
-        folder = posixpath.dirname(table)
-        named = [posixpath.normpath(posixpath.join(folder, file.replace("\\", "/"))) for file in frame["file"]]
-        rows = [row_of.get(file) for file in named]
-        unmatched += rows.count(None)
-        for name in frame.columns.drop("file"):
-            column = columns.setdefault(name, [None] * len(files))
-            for row, value in zip(rows, frame[name], strict=True):
-                if row is None or not value:
-                    continue
-                if column[row] not in (None, value):
-                    raise InputError(
-                        f"{root / table} has {name} {value!r} for {files[row]}, which has {column[row]!r} already; "
-                        "leave one of the rows"
-                    )
-                column[row] = value
-    return columns, unmatched
+def _labels(root: Path, files: list[str], of_folder: NDArray[np.int8], said: Said) -> NDArray[np.int8]:
+    """The label of each picture, -1 where a table leaves it without one."""
+    given = said.labels >= 0
+    known = np.where(of_folder == _BOTH, -1, of_folder)
+    if given.any() and len(set(known.tolist()) - {-1}) < len(LABELS):
+        known = np.full(len(files), -1, np.int8)  # all lie in one folder whose name happens to be a word for a class
+    wrong = np.flatnonzero(given & (known >= 0) & (said.labels != known))
+    if len(wrong):
+        raise InputError(
+            f"{root / said.labelled_by[0]} calls {files[wrong[0]]} {LABELS[said.labels[wrong[0]]]}, unlike the folder "
+            f"that it lies in ({len(wrong)} such pictures); mend what is wrong"
+        )
+    labels = np.where(given, said.labels, known).astype(np.int8)
+    if given.any():
+        return labels
+    if len(both := np.flatnonzero(of_folder == _BOTH)):
+        folder = posixpath.dirname(files[both[0]])
+        raise InputError(f"{root / folder} is named as real and as fake at once; rename a folder of its path")
+    if len(outside := np.flatnonzero(labels < 0)):
+        counts = Counter(posixpath.dirname(files[row]) or "." for row in outside)
+        found = ", ".join(f"{folder} ({count})" for folder, count in sorted(counts.items())[:10])
+        known_folders = {(posixpath.dirname(file), label) for file, label in zip(files, labels.tolist(), strict=True)}
+        known_counts = Counter(LABELS[label] for _, label in known_folders if label >= 0)
+        tables = "; ".join(f"{path}: {reason}" for path, reason in list(said.unused.items())[:3])
+        raise InputError(
+            f"{len(outside)} pictures in {root} lie in no folder that is known as real or fake: {found}"
+            f"{', ...' if len(counts) > 10 else ''} (folders known as real: {known_counts['real']}, as "
+            f"fake: {known_counts['fake']}){f' and no table says what they are ({tables})' if tables else ''}; "
+            "move them, or name their folders with --real_names or --fake_names"
+        )
+    return labels
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    """One CSV file as text, checked for its columns."""
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-        raise InputError(f"{path} is not a readable CSV file ({' '.join(str(error).split())}); mend it") from error
-    if "file" not in frame.columns:
-        raise InputError(f"{path} has no column file; its columns are {', '.join(frame.columns)}")
-    if taken := RESERVED & set(frame.columns):
-        raise InputError(f"{path} has a column {sorted(taken)[0]}, a name that is taken; rename it")
-    return frame
+def _splits(
+    root: Path, files: list[str], of_folder: NDArray[np.int8], said: Said, rows: NDArray[np.int64]
+) -> NDArray[np.int8]:
+    """The split of each picture: what a table's column says, else the folder, else the table's name."""
+    splits = np.where(said.splits >= 0, said.splits, np.where(of_folder >= 0, of_folder, said.named_splits))
+    if said.tests_listed:  # what is not on the list of test videos is for training
+        splits = np.where(splits < 0, SPLITS.index("train"), splits)
+    without = rows[splits[rows] < 0]
+    if 0 < len(without) < len(rows):
+        raise InputError(
+            f"{root} has splits, but {len(without)} pictures such as {files[without[0]]} are in none of them; move "
+            "them, or add them to the table that says the splits"
+        )
+    return splits.astype(np.int8)

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def load_images(source: str | Path, *more_sources: str | Path, **options: Any) -> DatasetDict:
-    """Load real and fake pictures, labelled and split, from a folder, a zip, the Hub, Kaggle or several of these.
+    """Load real and fake pictures, labelled and split, from folders, zips, tables, the Hub or Kaggle.
 
     Every picture is opened once, and what does not open is left out. A group or picture that given splits share is
     dropped from the earlier one. Splits that are missing are made: 80/10/10 of a source without splits, otherwise
@@ -34,7 +34,8 @@ def load_images(source: str | Path, *more_sources: str | Path, **options: Any) -
     found goes to the log of `hf_deepfake`.
 
     Args:
-        source: a folder, zip or parquet file, `owner/name` on the Hub, `kaggle:owner/name`, or `sample`.
+        source: a folder, zip, table (CSV, JSON ...) or parquet file, `owner/name` on the Hub, `kaggle:owner/name`, or
+            `sample`.
         *more_sources: more of these, merged with the first. Their groups are kept apart by the source's name.
         **options: fields of `DataConfig` other than `data`.
 
@@ -67,7 +68,7 @@ def prepare(config: DataConfig) -> tuple[DatasetDict, DataReport]:
         raise InputError("no data given; name a source, such as --data faces.zip or --data sample")
     cache = _cache_folder(config)
     classes = class_names(config)
-    sources = _distinct([open_source(text, classes, cache) for text in config.data])
+    sources = _distinct([open_source(text, classes, cache, config.groups) for text in config.data])
     labels = np.concatenate([source.labels for source in sources])
     _check_classes(labels, config)
     table = _merge(sources)
@@ -104,7 +105,7 @@ def prepare(config: DataConfig) -> tuple[DatasetDict, DataReport]:
         for number, source in enumerate(sources)
     }
     made = {sources[number].name: tuple(SPLITS[split] for split in splits) for number, splits in missing.items()}
-    _check_made(made, by_source)
+    _check_made(made, by_source, {source.name for source in sources if source.inferred})
     report = DataReport(
         counts=_count(splits, labels),
         sources=by_source,
@@ -116,6 +117,8 @@ def prepare(config: DataConfig) -> tuple[DatasetDict, DataReport]:
         duplicates=len(rows) - len(set(zip(hashes, splits, strict=True))),
         label_conflicts=_conflicts(table, rows, hashes, labels),
         unmatched_rows=sum(source.unmatched for source in sources),
+        unlabelled=sum(source.unlabelled for source in sources),
+        notes={source.name: source.notes for source in sources if source.notes},
         made=made,
         fingerprint=_fingerprint(hashes, labels, splits),
     )
@@ -181,16 +184,19 @@ def _count(splits: NDArray[np.int8], labels: NDArray[np.int8]) -> dict[str, dict
     }
 
 
-def _check_made(made: dict[str, tuple[str, ...]], counts: dict[str, dict[str, dict[str, int]]]) -> None:
+def _check_made(
+    made: dict[str, tuple[str, ...]], counts: dict[str, dict[str, dict[str, int]]], inferred: set[str]
+) -> None:
     """Refuse a source of which some class does not reach into every split that was made."""
     for source, splits in made.items():
+        hint = ", or --groups given where folders and file names tell no groups" if source in inferred else ""
         needed = dict.fromkeys(("train", *splits))
         for label in LABELS:
             total = sum(counts[source][split][label] for split in needed)
             if total and not all(counts[source][split][label] for split in needed):
                 raise InputError(
                     f"{source} has {total} {label} pictures, which is too few (or too few groups) to split into "
-                    f"{', '.join(needed)}; add some"
+                    f"{', '.join(needed)}; add some{hint}"
                 )
 
 

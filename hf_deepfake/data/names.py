@@ -31,6 +31,13 @@ _CLASSES = {
     for word in words
     for prefix in _PREFIXES
     for suffix in _SUFFIXES
+} | {
+    # Folders of FaceForensics++ and Celeb-DF.
+    "originalsequences": 0,
+    "manipulatedsequences": 1,
+    "celebreal": 0,
+    "youtubereal": 0,
+    "celebsynthesis": 1,
 }
 _SPLITS = {
     f"{word}{suffix}": split for split, words in enumerate(_SPLIT_WORDS) for word in words for suffix in ("", "set")

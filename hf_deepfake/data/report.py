@@ -1,6 +1,6 @@
 """What `load_images` found and did, for the log, the run record and the model card."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hf_deepfake.config import LABELS, SPLITS
@@ -22,9 +22,11 @@ class DataReport:
         dropped: pictures left out of the earlier split because of these leaks.
         duplicates: pictures whose pixels another picture of the same split has already.
         label_conflicts: name of a real and of a fake picture with the same pixels, one pair for each such picture.
-        unmatched_rows: rows of groups.csv and attributes.csv that name no picture.
+        unmatched_rows: rows of tables that name no picture.
         made: splits that were made here, by source.
         fingerprint: SHA-256 over hash, label and split of all pictures: equal for equal data, wherever it lies.
+        unlabelled: pictures left out because no table says their label.
+        notes: by source, lines that say where labels and groups are from.
     """
 
     counts: dict[str, dict[str, int]]
@@ -39,6 +41,8 @@ class DataReport:
     unmatched_rows: int
     made: dict[str, tuple[str, ...]]
     fingerprint: str
+    unlabelled: int = 0
+    notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def clean(self) -> bool:
@@ -50,6 +54,7 @@ class DataReport:
             or self.duplicates
             or self.label_conflicts
             or self.unmatched_rows
+            or self.unlabelled
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -60,6 +65,7 @@ class DataReport:
             "leaked_groups": list(self.leaked_groups),
             "label_conflicts": [list(pair) for pair in self.label_conflicts],
             "made": {source: list(splits) for source, splits in self.made.items()},
+            "notes": {source: list(notes) for source, notes in self.notes.items()},
         }
 
     def summary(self) -> str:
@@ -77,6 +83,7 @@ class DataReport:
     def _findings(self) -> list[str]:
         """One line for each finding."""
         lines = [f"made here for {source}: {', '.join(splits)}" for source, splits in self.made.items()]
+        lines += [f"{source}: {note}" for source, notes in self.notes.items() for note in notes]
         if self.bad_files:
             reasons = [reason if name in reason else f"{name}: {reason}" for name, reason in self.bad_files]
             lines.append(f"skipped {len(reasons):,} of {self.listed:,} that do not open: {_some(reasons)}")
@@ -91,7 +98,9 @@ class DataReport:
             pairs = [f"{real} = {fake}" for real, fake in self.label_conflicts]
             lines.append(f"{len(pairs):,} pictures are in both classes: {_some(pairs)}; kept")
         if self.unmatched_rows:
-            lines.append(f"{self.unmatched_rows:,} rows of CSV files name no picture")
+            lines.append(f"{self.unmatched_rows:,} rows of tables name no picture that is here")
+        if self.unlabelled:
+            lines.append(f"{self.unlabelled:,} pictures left out, for no table has a row with their label")
         return lines
 
 

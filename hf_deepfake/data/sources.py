@@ -12,15 +12,17 @@ from datasets import ClassLabel, Dataset, DatasetDict, Image, Value, concatenate
 from datasets.exceptions import DatasetsError
 from numpy.typing import NDArray
 
-from hf_deepfake.config import LABELS, SPLITS
+from hf_deepfake.config import SPLITS
+from hf_deepfake.data.annotate import RESERVED
 from hf_deepfake.data.archive import unpack, whole_folder
+from hf_deepfake.data.groups import infer_groups
 from hf_deepfake.data.hub_errors import hub_errors
-from hf_deepfake.data.index import RESERVED, list_folder
-from hf_deepfake.data.names import label_indices, split_index
+from hf_deepfake.data.index import Listing, list_folder, list_table
+from hf_deepfake.data.labels import choose_labels, label_columns
+from hf_deepfake.data.names import split_index
 from hf_deepfake.data.sample import draw_sample
+from hf_deepfake.data.tables import SUFFIXES, holds_pictures
 from hf_deepfake.errors import InputError
-
-_LABEL_COLUMNS = ("label", "labels", "class", "target", "is_fake", "fake", "is_real", "real")
 
 _UNSPLIT = "unsplit"  # how parquet files whose names say no split are handed to `datasets`
 
@@ -35,7 +37,10 @@ class Source:
         labels: int8 (N,), indices in `LABELS`.
         splits: int8 (N,), indices in `SPLITS`; -1 everywhere if the source has no splits.
         columns: further columns by name, N values each, None where nothing is known.
-        unmatched: rows of CSV files that name no picture.
+        unmatched: rows of tables that name no picture.
+        unlabelled: pictures left out because no table says their label.
+        notes: lines that say where labels and groups are from.
+        inferred: whether groups were read out of paths.
     """
 
     name: str
@@ -44,16 +49,20 @@ class Source:
     splits: NDArray[np.int8]
     columns: dict[str, list[str | None]]
     unmatched: int = 0
+    unlabelled: int = 0
+    notes: tuple[str, ...] = ()
+    inferred: bool = False
 
 
-def open_source(text: str, classes: dict[str, int], cache: Path) -> Source:
+def open_source(text: str, classes: dict[str, int], cache: Path, groups: str = "auto") -> Source:
     """Find out what a source is, fetch or unpack it where needed, and list and label its pictures.
 
     Args:
-        text: path of a folder, zip or parquet file, `owner/name` of a data set on the Hub, `kaggle:owner/name`, or
-            `sample`. What exists as a path is taken as a path.
+        text: path of a folder, zip, table (CSV, JSON ...) or parquet file, `owner/name` of a data set on the Hub,
+            `kaggle:owner/name`, or `sample`. What exists as a path is taken as a path.
         classes: index of the class by name, from `names.class_names`.
         cache: folder for what is unpacked or drawn.
+        groups: how groups are read out of the paths of files, see `infer_groups`.
 
     Returns:
         The source.
@@ -62,22 +71,28 @@ def open_source(text: str, classes: dict[str, int], cache: Path) -> Source:
         InputError: the text names none of these, or what it names cannot be used.
     """
     if text == "sample":
-        return _from_folder("sample", _sample(cache), classes, cache)
+        return _from_folder("sample", _sample(cache), classes, cache, groups)
     if text.startswith("kaggle:"):
-        return _from_folder(text.removeprefix("kaggle:"), _kaggle(text.removeprefix("kaggle:")), classes, cache)
+        return _from_folder(text.removeprefix("kaggle:"), _kaggle(text.removeprefix("kaggle:")), classes, cache, groups)
     path = Path(text).expanduser()
     if path.is_dir():
-        return _from_folder(path.resolve().name, path.resolve(), classes, cache)
+        return _from_folder(path.resolve().name, path.resolve(), classes, cache, groups)
     if path.is_file():
         if zipfile.is_zipfile(path):
-            return _from_folder(path.stem, unpack(path, cache), classes, cache)
+            return _from_folder(path.stem, unpack(path, cache), classes, cache, groups)
+        if path.suffix.lower() in SUFFIXES and not (path.suffix.lower() == ".parquet" and holds_pictures(path)):
+            root, listing = list_table(path.resolve(), classes)
+            return _from_listing(path.stem, root, listing, classes, groups)
         if path.suffix.lower() == ".parquet":
             return _from_parquet(path.stem, path.resolve().parent, [path.name], classes, cache)
-        raise InputError(f"{path} is neither a zip nor a parquet file; give one of these or a folder of pictures")
+        raise InputError(
+            f"{path} is neither a zip nor a parquet file nor a table; give one of these or a folder of pictures"
+        )
     if re.fullmatch(r"[\w.-]+/[\w.-]+", text):
         return _from_hub(text, classes)
     raise InputError(
-        f"no such path {text}; give a folder, a zip, a parquet file, OWNER/NAME on the Hub, kaggle:OWNER/NAME or sample"
+        f"no such path {text}; give a folder, a zip, a table, a parquet file, OWNER/NAME on the Hub, kaggle:OWNER/NAME "
+        "or sample"
     )
 
 
@@ -103,13 +118,34 @@ def _kaggle(name: str) -> Path:
         raise InputError(f"kaggle:{name} cannot be downloaded ({reason}); check its name and the network") from error
 
 
-def _from_folder(name: str, root: Path, classes: dict[str, int], cache: Path) -> Source:
-    """The parquet files of a folder if there are any, otherwise its pictures."""
-    if shards := sorted(str(file.relative_to(root)) for file in root.rglob("*.parquet")):
+def _from_folder(name: str, root: Path, classes: dict[str, int], cache: Path, groups: str) -> Source:
+    """The parquet files of a folder that hold pictures if there are any, otherwise its files of pictures."""
+    if shards := sorted(str(file.relative_to(root)) for file in root.rglob("*.parquet") if holds_pictures(file)):
         return _from_parquet(name, root, shards, classes, cache)
-    listing = list_folder(root, classes)
+    return _from_listing(name, root, list_folder(root, classes), classes, groups)
+
+
+def _from_listing(name: str, root: Path, listing: Listing, classes: dict[str, int], groups: str) -> Source:
+    """Files of pictures, with the groups that their paths tell where no table gives one."""
+    inferred = infer_groups(listing.files, listing.splits, classes, groups)
+    columns, notes = listing.columns, listing.notes
+    given = columns.get("group", [None] * len(listing.files))
+    added = any(own is None and group is not None for own, group in zip(given, inferred.groups, strict=True))
+    if added:
+        columns = columns | {"group": [own or group for own, group in zip(given, inferred.groups, strict=True)]}
+        notes = (*notes, inferred.note)
     images = Dataset.from_dict({"image": [f"{root}/{file}" for file in listing.files]}).cast_column("image", Image())
-    return Source(name, images, listing.labels, listing.splits, listing.columns, listing.unmatched)
+    return Source(
+        name,
+        images,
+        listing.labels,
+        listing.splits,
+        columns,
+        unmatched=listing.unmatched,
+        unlabelled=listing.unlabelled,
+        notes=notes,
+        inferred=added,
+    )
 
 
 def _from_parquet(name: str, root: Path, files: list[str], classes: dict[str, int], cache: Path) -> Source:
@@ -156,9 +192,7 @@ def _from_parts(name: str, parts: DatasetDict, classes: dict[str, int]) -> Sourc
         raise InputError(f"the splits of {name} have different columns ({_reason(error)}); make them equal") from error
     features = table.features
     picture = picture_column(name, features)
-    target = next((column for column in _LABEL_COLUMNS if column in features), None)
-    if target is None:
-        raise InputError(f"{name} has no label column; it has {', '.join(features)}, so rename one to label")
+    target, labels = _labels(name, table, classes)
     others = [
         column
         for column, feature in features.items()
@@ -167,7 +201,7 @@ def _from_parts(name: str, parts: DatasetDict, classes: dict[str, int]) -> Sourc
     return Source(
         name,
         table.select_columns([picture]).rename_columns({picture: "image"}).cast_column("image", Image()),
-        _labels(name, table, target, classes),
+        labels,
         splits,
         {column: [None if value is None else str(value) for value in table[column]] for column in others},
     )
@@ -194,16 +228,16 @@ def picture_column(name: str, features: Mapping[str, Any]) -> str:
     return pictures[0]
 
 
-def _labels(name: str, table: Dataset, column: str, classes: dict[str, int]) -> NDArray[np.int8]:
-    """The label column as indices in `LABELS`."""
-    feature, values = table.features[column], list(table[column])
-    if None in values or (isinstance(feature, ClassLabel) and -1 in values):
+def _labels(name: str, table: Dataset, classes: dict[str, int]) -> tuple[str, NDArray[np.int8]]:
+    """The label column and its values as indices in `LABELS`."""
+    columns = {}
+    for column, feature in table.features.items():
+        wanted = column in label_columns(table.features, classes) and isinstance(feature, (Value, ClassLabel))
+        values = list(table[column]) if wanted else []
+        if isinstance(feature, ClassLabel):
+            values = [None if value is None or value < 0 else feature.int2str(value) for value in values]
+        columns[column] = values
+    target, labels = choose_labels(columns, classes, name)
+    if (labels < 0).any():
         raise InputError(f"{name} has pictures without a label; leave them out")
-    if isinstance(feature, ClassLabel):
-        values = feature.int2str(values)
-    elif isinstance(feature, Value) and feature.dtype == "bool":
-        # true means fake, but for a column that asks whether a picture is real
-        values = [LABELS[value != column.endswith("real")] for value in values]
-    texts = [str(value) for value in values]
-    indices = label_indices(sorted(set(texts)), classes, name)
-    return np.array([indices[text] for text in texts], np.int8)
+    return target, labels

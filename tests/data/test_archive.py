@@ -27,8 +27,14 @@ def refused(path, cache, message):
 
 
 def test_pictures_parquet_and_tables_are_unpacked_and_nothing_else(tmp_path):
-    wanted = {"D/real/1.JPG": b"one", "D/groups.csv": b"file\n", "D/a b/2.png": b"", "data/train-0.parquet": b"p"}
-    other = {"D/run.exe": b"x", "D/list.csv": b"x", "__MACOSX/D/1.jpg": b"x", "D/.hid/1.jpg": b"x", "D/._1.jpg": b"x"}
+    wanted = {
+        "D/real/1.JPG": b"one",
+        "D/groups.csv": b"file\n",
+        "D/x.json": b"{}",
+        "D/a b/2.png": b"",
+        "data/train-0.parquet": b"p",
+    }
+    other = {"D/run.exe": b"x", "__MACOSX/D/1.jpg": b"x", "D/.hid/1.jpg": b"x", "D/._1.jpg": b"x"}
     folder = unpack(pack(tmp_path / "faces.zip", wanted | other), tmp_path / "cache")
     found = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     assert found == wanted

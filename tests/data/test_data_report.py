@@ -60,7 +60,7 @@ def test_the_table():
             {"label_conflicts": tuple((f"r{n}", f"f{n}") for n in range(4))},
             "4 pictures are in both classes: r0 = f0; r1 = f1; r2 = f2; ...; kept",
         ),
-        ({"unmatched_rows": 7}, "7 rows of CSV files name no picture"),
+        ({"unmatched_rows": 7}, "7 rows of tables name no picture that is here"),
     ],
 )
 def test_findings(change, line):

@@ -98,7 +98,7 @@ def test_a_folder_cannot_be_of_both_classes(tmp_path):
 
 def test_pictures_beside_split_folders(tmp_path):
     make(tmp_path, "train/real/1.jpg", "test/fake/2.jpg", "real/3.jpg")
-    with pytest.raises(InputError, match="the pictures in real are in none"):
+    with pytest.raises(InputError, match="1 pictures such as real/3.jpg are in none"):
         listed(tmp_path)
 
 

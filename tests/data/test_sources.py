@@ -107,7 +107,7 @@ def test_kaggle_without_kagglehub(tmp_path, monkeypatch):
         (ClassLabel(names=["original", "ai-generated"]), [1, 0, 1], "labels"),
         (Value("string"), ["FAKE", "genuine", "synthetic"], "class"),
         (Value("bool"), [True, False, True], "is_fake"),
-        (Value("bool"), [True, False, True], "label"),
+        (Value("float32"), [1.0, 0.0, 1.0], "fake"),
         (Value("bool"), [False, True, False], "is_real"),
     ],
 )
