@@ -11,52 +11,22 @@ from pathlib import Path
 from hf_deepfake.errors import InputError
 from hf_deepfake.pictures.formats import HEAD, begins_picture
 
-PICTURE_SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".jfi",
-        ".jif",
-        ".pjpeg",
-        ".pjp",
-        ".mpo",
-        ".png",
-        ".apng",
-        ".webp",
-        ".bmp",
-        ".dib",
-        ".tif",
-        ".tiff",
-        ".gif",
-        ".avif",
-        ".avifs",
-        ".heic",
-        ".heif",
-        ".heics",
-        ".heifs",
-        ".hif",
-    ]
+
+def _words(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
+
+PICTURE_SUFFIXES = _words(
+    ".jpg .jpeg .jpe .jfif .jfi .jif .pjpeg .pjp .mpo .png .apng .webp .bmp .dib .tif .tiff .gif .avif .avifs .heic "
+    ".heif .heics .heifs .hif"
 )
 """Ends of the file names that are listed, in any case; what a file really is shows when it is opened."""
 
-JUNK_FOLDERS = frozenset(
-    [
-        "__macosx",
-        "@eadir",
-        "@tmp",
-        "@recycle",
-        "@recently-snapshot",
-        "#recycle",
-        "#snapshot",
-        "$recycle.bin",
-        "lost+found",
-        "__pycache__",
-    ]
-    + ["system volume information"]
-)
-"""What systems put beside people's pictures: copies, thumbnails and what was deleted. Hidden folders are skipped too."""
+JUNK_FOLDERS = _words(
+    "__macosx @eadir @tmp @recycle @recently-snapshot #recycle #snapshot $recycle.bin lost+found __pycache__"
+) | {"system volume information"}
+"""What systems put beside people's pictures: copies, thumbnails, deleted files. Hidden folders are skipped as well."""
 
 NO_SUFFIX, HIDDEN, NOT_UTF8 = "without a suffix", "hidden", "not named in UTF-8"
 """Kinds of files that are left out, besides those that a suffix names."""
@@ -65,83 +35,15 @@ NO_SUFFIX, HIDDEN, NOT_UTF8 = "without a suffix", "hidden", "not named in UTF-8"
 _SUFFIX = re.compile(r"\.[a-z][a-z0-9]*")
 
 _HINTS = {
-    "unpack archives yourself": [
-        ".zip",
-        ".tar",
-        ".gz",
-        ".tgz",
-        ".bz2",
-        ".tbz2",
-        ".xz",
-        ".txz",
-        ".zst",
-        ".rar",
-        ".7z",
-        ".lz4",
-        ".cab",
-        ".iso",
-    ],
-    "videos are not read, so cut them into frames, a folder each (ffmpeg -i a.mp4 -vf fps=1 a/%04d.png)": (
-        [
-            ".mp4",
-            ".m4v",
-            ".avi",
-            ".mov",
-            ".mkv",
-            ".webm",
-            ".wmv",
-            ".flv",
-            ".mpg",
-            ".mpeg",
-            ".3gp",
-            ".mts",
-            ".m2ts",
-            ".ts",
-            ".ogv",
-        ]
+    "unpack archives yourself": _words(".zip .tar .gz .tgz .bz2 .tbz2 .xz .txz .zst .rar .7z .lz4 .cab .iso"),
+    "videos are not read, so cut them into frames, a folder each (ffmpeg -i a.mp4 -vf fps=1 a/%04d.png)": _words(
+        ".mp4 .m4v .avi .mov .mkv .webm .wmv .flv .mpg .mpeg .3gp .mts .m2ts .ts .ogv"
     ),
-    "convert what is in another format to JPEG or PNG": [
-        ".dng",
-        ".cr2",
-        ".cr3",
-        ".nef",
-        ".arw",
-        ".orf",
-        ".rw2",
-        ".raf",
-        ".pef",
-        ".svg",
-        ".psd",
-        ".jp2",
-        ".jxl",
-        ".exr",
-        ".hdr",
-        ".ppm",
-        ".pgm",
-        ".tga",
-        ".ico",
-        ".eps",
-        ".pdf",
-    ],
-    "write the pictures of arrays and records as files, or as parquet": (
-        [
-            ".npy",
-            ".npz",
-            ".h5",
-            ".hdf5",
-            ".mat",
-            ".pkl",
-            ".pickle",
-            ".pt",
-            ".pth",
-            ".tfrecord",
-            ".tfrecords",
-            ".lmdb",
-            ".mdb",
-            ".rec",
-            ".bin",
-            ".arrow",
-        ]
+    "convert what is in another format to JPEG or PNG": _words(
+        ".dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .pef .svg .psd .jp2 .jxl .exr .hdr .ppm .pgm .tga .ico .eps .pdf"
+    ),
+    "write the pictures of arrays and records as files, or as parquet": _words(
+        ".npy .npz .h5 .hdf5 .mat .pkl .pickle .pt .pth .tfrecord .tfrecords .lmdb .mdb .rec .bin .arrow"
     ),
 }
 """What to do about files of these suffixes, which may well hold pictures."""
