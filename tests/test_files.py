@@ -1,10 +1,11 @@
 import errno
 import json
+import os
 
 import pytest
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.files import make_folder, replacing, write_json
+from hf_deepfake.files import make_folder, printable, replacing, write_json
 
 
 def test_json_arrives_whole(tmp_path):
@@ -44,3 +45,8 @@ def test_a_folder_in_the_place_of_a_file(tmp_path):
     (tmp_path / "a").write_text("a file")
     with pytest.raises(InputError, match=r"cannot be made .*choose another folder"):
         make_folder(tmp_path / "a" / "b")
+
+
+def test_a_name_that_is_no_text_can_be_printed():
+    assert printable(os.fsdecode(b"caf\xe9.png")) == "caf\\xe9.png"
+    assert printable("café.png") == "café.png"

@@ -14,10 +14,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from hf_deepfake.config import DataConfig
-from hf_deepfake.data.archive import unpack
+from hf_deepfake.data.archive import left_out_of, unpack
 from hf_deepfake.data.index import Listing, list_folder
 from hf_deepfake.data.machine import usable_cores
 from hf_deepfake.data.names import class_names
+from hf_deepfake.data.walk import describe_left_out
 from hf_deepfake.errors import InputError, PictureError
 from hf_deepfake.files import replacing, write_json
 from hf_deepfake.pictures.crop import MIN_FACE, Margin, crop_region
@@ -45,6 +46,7 @@ class CropReport:
         without_face: pictures in which no face was found.
         too_small: pictures whose largest face has a side of less than `MIN_FACE` px.
         broken: name and reason of each picture that does not open.
+        left_out: files that are no pictures by their names, by kind.
     """
 
     written: int
@@ -53,6 +55,7 @@ class CropReport:
     without_face: tuple[str, ...]
     too_small: tuple[str, ...]
     broken: tuple[tuple[str, str], ...]
+    left_out: dict[str, int]
 
     def summary(self) -> str:
         """A line for each count that is not zero."""
@@ -64,7 +67,8 @@ class CropReport:
             f"left out, face smaller than {MIN_FACE} px": len(self.too_small),
             "left out, do not open": len(self.broken),
         }
-        return "\n".join(f"{count:>9,}  {what}" for what, count in counts.items() if count)
+        lines = [f"{count:>9,}  {what}" for what, count in counts.items() if count]
+        return "\n".join(lines + [describe_left_out(self.left_out)] * bool(self.left_out))
 
 
 def crop_set(
@@ -102,6 +106,7 @@ def crop_set(
     _claim(target, source, settings)
     with tempfile.TemporaryDirectory(dir=target, prefix=".") as unpacked:
         root = unpack(source, Path(unpacked)) if packed else source
+        not_unpacked = left_out_of(root) if packed else Counter()
         listing = list_folder(root, class_names(DataConfig(real_names=real_names, fake_names=fake_names)))
         names = _new_names(listing)
         missing = [file for file, name in names.items() if not (target / name).exists()]
@@ -119,6 +124,7 @@ def crop_set(
         without_face=tuple(file for file, (outcome, _) in done if outcome == "without_face"),
         too_small=tuple(file for file, (outcome, _) in done if outcome == "too_small"),
         broken=tuple((file, reason) for file, (outcome, reason) in done if outcome == "broken"),
+        left_out=dict(listing.left_out + not_unpacked),
     )
     write_json(target / RECORD, settings | {"report": asdict(report)})
     return report

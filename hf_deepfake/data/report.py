@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hf_deepfake.config import LABELS, SPLITS
+from hf_deepfake.data.walk import describe_left_out
 
 _NAMED = 3  # examples of each trouble in the summary; the report itself names all
 
@@ -26,7 +27,8 @@ class DataReport:
         made: splits that were made here, by source.
         fingerprint: SHA-256 over hash, label and split of all pictures: equal for equal data, wherever it lies.
         unlabelled: pictures left out because no table says their label.
-        notes: by source, lines that say where labels and groups are from.
+        notes: by source, lines that say where labels and groups are from, and which folders were not looked into.
+        left_out: files that were not read, by suffix or what else they are.
     """
 
     counts: dict[str, dict[str, int]]
@@ -43,6 +45,7 @@ class DataReport:
     fingerprint: str
     unlabelled: int = 0
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def clean(self) -> bool:
@@ -55,6 +58,7 @@ class DataReport:
             or self.label_conflicts
             or self.unmatched_rows
             or self.unlabelled
+            or self.left_out
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,6 +88,8 @@ class DataReport:
         """One line for each finding."""
         lines = [f"made here for {source}: {', '.join(splits)}" for source, splits in self.made.items()]
         lines += [f"{source}: {note}" for source, notes in self.notes.items() for note in notes]
+        if self.left_out:
+            lines.append(describe_left_out(self.left_out))
         if self.bad_files:
             reasons = [reason if name in reason else f"{name}: {reason}" for name, reason in self.bad_files]
             lines.append(f"skipped {len(reasons):,} of {self.listed:,} that do not open: {_some(reasons)}")

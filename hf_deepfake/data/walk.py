@@ -4,7 +4,7 @@ import os
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,7 @@ NO_SUFFIX, HIDDEN, NOT_UTF8 = "without a suffix", "hidden", "not named in UTF-8"
 """Kinds of files that are left out, besides those that a suffix names."""
 
 # A name such as frame.0001 or photo.jpg_large has no suffix that would say what the file is.
-_SUFFIX = re.compile(r"\.[a-z][a-z0-9]*")
+_SUFFIX = re.compile(r"\.(7z|3gp|[a-z][a-z0-9]*)")
 
 _HINTS = {
     "unpack archives yourself": _words(".zip .tar .gz .tgz .bz2 .tbz2 .xz .txz .zst .rar .7z .lz4 .cab .iso"),
@@ -59,14 +59,14 @@ class Walked:
         pictures: names of the pictures by folder, which is given by the parts of its path; sorted.
         others: paths of the other files, with `/`, sorted; without hidden ones.
         hidden: how many pictures are hidden, by their names.
-        skipped: paths of the folders that were not looked into.
+        skipped: how many folders were not looked into.
         again: by path of a folder that is a link, the folder above or in this one whose files it would list again.
     """
 
     pictures: dict[tuple[str, ...], list[str]]
     others: list[str]
     hidden: int
-    skipped: list[str]
+    skipped: int
     again: dict[str, str]
 
     @property
@@ -84,18 +84,17 @@ class Walked:
             Counts by kind.
         """
         used = frozenset(used)
-        kinds = Counter(_kind(file) for file in self.others if file not in used)
+        kinds = Counter(kind_of(file) for file in self.others if file not in used)
         return kinds + Counter({HIDDEN: self.hidden})
 
     def remarks(self) -> list[str]:
-        """Sentences on folders: those that were skipped, and links to what is listed anyway."""
-        links = [
-            f"{link} is a link to {real}, whose pictures are not listed again" for link, real in self.again.items()
-        ]
-        if not self.skipped:
-            return links
-        some = ", ".join(self.skipped[:3]) + (", ..." if len(self.skipped) > 3 else "")
-        return [f"{len(self.skipped):,} folders of the system or hidden were not looked into: {some}", *links]
+        """Sentences on kinds of pictures, on folders that are passed over, and on links to what is listed anyway."""
+        said = []
+        if len(kinds := Counter(map(kind_of, self.files))) > 1:
+            said.append(f"pictures listed: {_count(kinds)}")
+        if self.skipped:
+            said.append(f"not looked into: {self.skipped:,} folders that are hidden or the system's")
+        return said + [f"{link} is a link to {real}, so it lists no picture again" for link, real in self.again.items()]
 
 
 def walk(root: Path) -> Walked:
@@ -116,7 +115,7 @@ def walk(root: Path) -> Walked:
     """
     pictures: dict[tuple[str, ...], list[str]] = {}
     others: list[str] = []
-    hidden, skipped, again = 0, [], {}
+    hidden, skipped, again = 0, 0, {}
     waiting: list[tuple[str, ...]] = [()]
     links: list[tuple[str, ...]] = []
     above = set(root.resolve().parents)
@@ -131,25 +130,24 @@ def walk(root: Path) -> Walked:
         first[real] = name or "the whole folder"
         found = []
         for entry in _entries(path):
-            junk = entry.name.startswith(".") or entry.name.lower() in JUNK_FOLDERS
             if _is_folder(entry):
                 place = (*folder, entry.name)
-                if junk:
-                    skipped.append("/".join(place))
+                if is_junk(entry.name):
+                    skipped += 1
                 else:
                     (links if entry.is_symlink() else waiting).append(place)
             elif entry.name.startswith("."):
-                hidden += _suffix(entry.name) in PICTURE_SUFFIXES
+                hidden += says_picture(entry.name) is True
             elif _is_picture(entry):
                 found.append(entry.name)
             else:
                 others.append(posixpath.join(*folder, entry.name))
         if found:
             pictures[folder] = sorted(found)
-    return Walked(dict(sorted(pictures.items())), sorted(others), hidden, sorted(skipped), dict(sorted(again.items())))
+    return Walked(dict(sorted(pictures.items())), sorted(others), hidden, skipped, dict(sorted(again.items())))
 
 
-def describe(left_out: Mapping[str, int]) -> str:
+def describe_left_out(left_out: Mapping[str, int]) -> str:
     """Say what was left out, and what to do where it may hold pictures.
 
     Args:
@@ -160,13 +158,28 @@ def describe(left_out: Mapping[str, int]) -> str:
     """
     if not left_out:
         return ""
-    counts = sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
-    named = ", ".join(f"{count:,} {kind}" for kind, count in counts[:_NAMED]) + (", ..." if counts[_NAMED:] else "")
-    hints = [hint for hint, suffixes in _HINTS.items() if not left_out.keys().isdisjoint(suffixes)]
-    if NOT_UTF8 in left_out:
-        hints.append("rename files whose names are not UTF-8, such as with convmv")
     total = sum(left_out.values())
-    return "; ".join([f"{total:,} file{'s' * (total > 1)} left out: {named}", *hints])
+    return "; ".join([f"{total:,} file{'s' * (total > 1)} left out: {_count(left_out)}", *hints(left_out)])
+
+
+def hints(kinds: Iterable[str]) -> list[str]:
+    """Say what to do about files that are not read and may hold pictures.
+
+    Args:
+        kinds: of the files, as `kind_of` has them.
+
+    Returns:
+        A clause for each thing to be done.
+    """
+    kinds = frozenset(kinds)
+    renamed = ["rename files whose names are not UTF-8, such as with convmv"] if NOT_UTF8 in kinds else []
+    return [hint for hint, suffixes in _HINTS.items() if kinds & suffixes] + renamed
+
+
+def _count(kinds: Mapping[str, int]) -> str:
+    """Counts by kind, the largest first."""
+    counts = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count:,} {kind}" for kind, count in counts[:_NAMED]) + (", ..." if counts[_NAMED:] else "")
 
 
 def is_utf8(name: str) -> bool:
@@ -176,6 +189,23 @@ def is_utf8(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def is_junk(folder: str) -> bool:
+    """Whether a folder of this name is not looked into."""
+    return folder.startswith(".") or folder.lower() in JUNK_FOLDERS
+
+
+def says_picture(name: str) -> bool | None:
+    """Whether a file's name says that it is a picture; None where it has no suffix that would say what it is."""
+    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path each costs seconds
+    return suffix in PICTURE_SUFFIXES if _SUFFIX.fullmatch(suffix) else None
+
+
+def kind_of(file: str) -> str:
+    """How a file is counted that is left out: its suffix, or `NO_SUFFIX`."""
+    suffix = posixpath.splitext(file)[1].lower()
+    return suffix if _SUFFIX.fullmatch(suffix) else NO_SUFFIX
 
 
 def _entries(path: Path) -> list[os.DirEntry[str]]:
@@ -197,11 +227,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _is_picture(entry: os.DirEntry[str]) -> bool:
     """Whether a file is to be listed, by its suffix or how it begins."""
-    suffix = _suffix(entry.name)
-    if suffix in PICTURE_SUFFIXES:
-        return True
-    if _SUFFIX.fullmatch(suffix):
-        return False
+    if (said := says_picture(entry.name)) is not None:
+        return said
     try:
         if not entry.is_file():  # a pipe would never answer
             return False
@@ -209,14 +236,3 @@ def _is_picture(entry: os.DirEntry[str]) -> bool:
             return begins_picture(file.read(HEAD))
     except OSError:
         return False
-
-
-def _kind(file: str) -> str:
-    """How a file is counted that is left out."""
-    suffix = _suffix(posixpath.basename(file))
-    return suffix if _SUFFIX.fullmatch(suffix) else NO_SUFFIX
-
-
-def _suffix(name: str) -> str:
-    """The end of a name from its last dot, in lower case."""
-    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path each costs seconds

@@ -19,7 +19,7 @@ from hf_deepfake.detect.detector import Detector, Picture
 from hf_deepfake.detect.units import Item, Unit, cut
 from hf_deepfake.detect.verdict import Verdict
 from hf_deepfake.errors import InputError, PictureError
-from hf_deepfake.files import make_folder, replacing
+from hf_deepfake.files import make_folder, printable, replacing
 
 Form = Literal["text", "json", "csv"]
 
@@ -72,7 +72,7 @@ def predict(
         raise InputError(f"{out} would hold text that no run can go on from; add --json or --csv")
     done = _done(out, form, detector.fingerprint)
     if done:
-        files = [file for unit in units for file in unit.files if file not in done]
+        files = [file for unit in units for file in unit.files if printable(file) not in done]
         units = cut(files) + [unit for unit in units if not unit.files]
     parts = out.with_name(out.name + ".parts")
     lines = _Lines(detector, form, overlays, units[process::processes], quiet=process > 0)
@@ -117,7 +117,7 @@ class _Lines:
         if self.form == "text":
             return f"{_said(result)}  {name}"
         record: dict[str, Any] = {"file": name}
-        record |= {"error": str(result)} if isinstance(result, PictureError) else result.to_dict()
+        record |= {"error": printable(str(result))} if isinstance(result, PictureError) else result.to_dict()
         record["checkpoint"] = self.checkpoint
         return json.dumps(record, ensure_ascii=False) if self.form == "json" else _row(record)
 
@@ -174,7 +174,11 @@ def _join(out: Path, parts: Path, places: Sequence[Path], header: str) -> None:
 
 def _said(result: Verdict | PictureError) -> str:
     """A result in words."""
-    return f"error: {result}" if isinstance(result, PictureError) else " ".join([result.title, *result.reasons])
+    return (
+        f"error: {printable(str(result))}"
+        if isinstance(result, PictureError)
+        else " ".join([result.title, *result.reasons])
+    )
 
 
 class _Overlays:
@@ -182,7 +186,7 @@ class _Overlays:
 
     def __init__(self, units: Sequence[Unit], folder: Path) -> None:
         self.folder = folder
-        places = [Path(file).absolute().parent for unit in units for file in unit.files]
+        places = [Path(printable(file)).absolute().parent for unit in units for file in unit.files]
         self.common = Path(os.path.commonpath(places)) if places else Path()
 
     def explained(self, detector: Detector, name: str, picture: Picture) -> Verdict | PictureError:
@@ -192,7 +196,8 @@ class _Overlays:
         except PictureError as error:
             return error
         # A picture of a shard has no path of its own: its name says where it lies among the others.
-        place = Path(name).absolute().relative_to(self.common) if picture == name else Path(name.lstrip("/"))
+        of_file = isinstance(picture, str) and printable(picture) == name
+        place = Path(name).absolute().relative_to(self.common) if of_file else Path(name.lstrip("/"))
         place = self.folder / place.with_name(f"{place.name}.png")
         place.parent.mkdir(parents=True, exist_ok=True)
         with replacing(place) as temporary:

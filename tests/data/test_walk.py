@@ -5,7 +5,7 @@ import os
 import pytest
 from PIL import Image
 
-from hf_deepfake.data.walk import HIDDEN, NO_SUFFIX, NOT_UTF8, describe, is_utf8, walk
+from hf_deepfake.data.walk import HIDDEN, NO_SUFFIX, NOT_UTF8, describe_left_out, is_utf8, walk
 
 
 def touch(root, *files):
@@ -56,7 +56,7 @@ def test_folders_of_systems_are_named_and_not_looked_into(tmp_path, junk):
     touch(tmp_path, "real/a.jpg", f"real/{junk}/b.jpg", f"real/{junk}/deep/c.jpg", "real/.hidden.jpg", "real/.DS_Store")
     found = walk(tmp_path)
     assert (found.files, found.left_out()) == (["real/a.jpg"], {HIDDEN: 1})
-    assert found.remarks() == [f"1 folders of the system or hidden were not looked into: real/{junk}"]
+    assert found.remarks() == ["not looked into: 1 folders that are hidden or the system's"]
 
 
 def test_a_folder_that_is_itself_hidden_is_walked(tmp_path):
@@ -86,6 +86,11 @@ def test_a_folder_that_is_a_link_to_another_is_named(tmp_path, link, real):
     assert found.remarks() == [f"{link} is a link to {real}, so it lists no picture again"]
 
 
+def test_kinds_of_pictures_are_said(tmp_path):
+    touch(tmp_path, "a.jpg", "b.JPG", "c.jfif")
+    assert walk(tmp_path).remarks() == ["pictures listed: 2 .jpg, 1 .jfif"]
+
+
 def test_two_links_to_one_folder(tmp_path):
     touch(tmp_path, "all/real/1.jpg")
     for name in ("train", "test"):
@@ -105,9 +110,9 @@ def test_links_upwards_do_not_bring_in_what_lies_beside(tmp_path):
 
 
 def test_what_was_left_out_in_words():
-    assert describe({}) == ""
-    assert describe({".heic": 1}) == "1 file left out: 1 .heic"
-    assert describe({NO_SUFFIX: 15, ".txt": 1000}) == "1,015 files left out: 1,000 .txt, 15 without a suffix"
+    assert describe_left_out({}) == ""
+    assert describe_left_out({".heic": 1}) == "1 file left out: 1 .heic"
+    assert describe_left_out({NO_SUFFIX: 15, ".txt": 1000}) == "1,015 files left out: 1,000 .txt, 15 without a suffix"
 
 
 @pytest.mark.parametrize(
@@ -115,11 +120,11 @@ def test_what_was_left_out_in_words():
     [(".gz", "unpack"), (".rar", "unpack"), (".zip", "unpack"), (".mp4", "cut them into frames"), (".cr2", "convert")],
 )
 def test_what_may_hold_pictures_gets_a_hint(kind, hint):
-    assert hint in describe({kind: 2})
-    assert hint not in describe({".txt": 2})
+    assert hint in describe_left_out({kind: 2})
+    assert hint not in describe_left_out({".txt": 2})
 
 
 def test_names_that_are_no_text():
     assert is_utf8("caf\u00e9.jpg")
     assert not is_utf8(os.fsdecode(b"caf\xe9.jpg"))
-    assert "rename" in describe({NOT_UTF8: 1})
+    assert "rename" in describe_left_out({NOT_UTF8: 1})
