@@ -137,6 +137,19 @@ def prepare(config: DataConfig, held: Sequence[Any] = ()) -> tuple[DatasetDict, 
     return DatasetDict({name: table.select(rows[splits == split]) for split, name in enumerate(SPLITS)}), report
 
 
+def hash_images(images: Dataset, config: DataConfig) -> NDArray[np.bytes_]:
+    """Hash what images show, out of the cache where it knows them.
+
+    Args:
+        images: N rows with the column image, as `prepare` gives them.
+        config: that they were loaded with.
+
+    Returns:
+        S32 (N,), see `scan`.
+    """
+    return scan(images.select_columns(["image"]), _cache_folder(config))[0]
+
+
 def _check_classes(labels: NDArray[np.int8], sources: list[Source]) -> None:
     """Refuse pictures of which a class is missing."""
     names, left_out = ", ".join(source.name for source in sources), sum((one.left_out for one in sources), Counter())

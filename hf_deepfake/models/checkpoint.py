@@ -29,6 +29,7 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.models import ensemble  # noqa: F401 - registers the net
 from hf_deepfake.models.build import data_config, model_args
 from hf_deepfake.models.fold import fold
+from hf_deepfake.models.seen import SEEN_FILE, Seen
 from hf_deepfake.pictures.crop import Margin
 
 CONFIG_FILE = "config.json"
@@ -51,6 +52,7 @@ class LoadedCheckpoint:
         unsure_error: largest share of each class that the band lets surely be called wrong; None where there is none.
         face_margin: how the training pictures were cropped around the face; None where that is not known.
         folder: where it lies on this machine.
+        seen: which images had a part in it; None where it does not say.
     """
 
     model: nn.Module
@@ -63,6 +65,7 @@ class LoadedCheckpoint:
     unsure_error: float | None
     face_margin: Margin | None
     folder: Path
+    seen: Seen | None
 
 
 def export_checkpoint(
@@ -77,6 +80,7 @@ def export_checkpoint(
     unsure_error: float | None = None,
     face_margin: Margin | None = None,
     data_fingerprint: str | None = None,
+    seen: Seen | None = None,
     half: bool = False,
 ) -> Path:
     """Write a net as a checkpoint folder, whole or not at all.
@@ -95,6 +99,7 @@ def export_checkpoint(
         unsure_error: largest share of each class that the band lets surely be called wrong, stated in the checkpoint.
         face_margin: how the training pictures were cropped around the face, stated in the checkpoint.
         data_fingerprint: digest of the training data, stated in the checkpoint.
+        seen: which images had a part in it, kept beside the weights.
         half: store the weights in float16; readers calculate in float32 all the same.
 
     Returns:
@@ -133,6 +138,8 @@ def export_checkpoint(
         # save_file would leave the weights readable by their owner alone.
         (written / WEIGHTS_FILE).write_bytes(save(weights, metadata={"format": "pt"}))
         (written / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        if seen is not None:
+            seen.save(written)
         if folder.exists():
             folder.rename(old)
         written.rename(folder)
@@ -202,6 +209,7 @@ def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> 
         unsure_error=unsure_error,
         face_margin=face_margin,
         folder=folder,
+        seen=Seen.load(folder),
     )
 
 
@@ -256,7 +264,8 @@ def _local_folder(folder_or_repo: str, revision: str | None) -> Path:
     from hf_deepfake.data.hub_errors import hub_errors  # imports datasets, of which a local folder needs nothing
 
     with hub_errors(f"{folder_or_repo} is no folder here and cannot be fetched from the Hugging Face Hub"):
-        return Path(snapshot_download(folder_or_repo, revision=revision, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
+        wanted = [CONFIG_FILE, WEIGHTS_FILE, SEEN_FILE]
+        return Path(snapshot_download(folder_or_repo, revision=revision, allow_patterns=wanted))
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 import io
 import re
 import struct
+from functools import cache
+from importlib.metadata import version
 
-from PIL import Image, TiffTags
+from PIL import Image, TiffTags, features
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -16,10 +18,11 @@ from PIL.WebPImagePlugin import WebPImageFile
 from hf_deepfake.errors import PictureError
 
 try:
-    from pillow_heif import HeifImageFile, register_heif_opener
+    from pillow_heif import HeifImageFile, libheif_version, register_heif_opener
 except ImportError:  # an extra
-    HeifImageFile = None
+    HeifImageFile, _HEIF = None, None
 else:
+    _HEIF = libheif_version()
     register_heif_opener()  # for whoever decodes a data set's pictures, and reads headers, by Pillow itself
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", *(() if HeifImageFile is None else ("HEIF",)))
@@ -73,6 +76,18 @@ def begins_picture(head: bytes) -> bool:
         True for those of `FORMATS`, and for HEIC whether or not its decoder is installed.
     """
     return any(re.match(signature, head, re.DOTALL) for signature in READERS)
+
+
+@cache
+def decoders() -> str:
+    """Name everything that decides on the pixels of an opened picture, with its version: this package and each decoder.
+
+    Returns:
+        One line. Where it is another, the same file may have other pixels, by a rounding or more.
+    """
+    names = ("pil", "jpg", "libjpeg_turbo", "mozjpeg", "zlib", "zlib_ng", "webp", "libtiff", "avif")
+    found = {"hf-deepfake": version("hf-deepfake")} | {name: features.version(name) for name in names}
+    return " ".join(f"{name} {number}" for name, number in (found | {"heif": _HEIF}).items() if number)
 
 
 def _jpeg(data: bytes) -> tuple[Image.Image, bool]:

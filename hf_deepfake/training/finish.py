@@ -15,7 +15,7 @@ from datasets import Dataset, DatasetDict, Image
 from torch import nn
 
 from hf_deepfake.config import LABELS, TrainConfig
-from hf_deepfake.data.load import DataReport
+from hf_deepfake.data.load import DataReport, hash_images
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fake_probability
 from hf_deepfake.evaluation.decision import decide_by
@@ -30,6 +30,7 @@ from hf_deepfake.files import replacing
 from hf_deepfake.hub.render import render
 from hf_deepfake.models.build import data_config
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, checkpoint_name, export_checkpoint, load_checkpoint
+from hf_deepfake.models.seen import Seen
 from hf_deepfake.pictures.crop import measure_margin
 from hf_deepfake.pictures.open import open_picture
 from hf_deepfake.training.resume import LOCAL_OPTIONS, RunFolder
@@ -85,6 +86,7 @@ def finish(
             **asdict(decision),
             face_margin=measure_margin(_sample(data["train"])),
             data_fingerprint=data_report.fingerprint,
+            seen=Seen.of(*(hash_images(data[name], config) for name in ("train", "validation"))),
             half=config.half,
         )
         run.record["test_looks"] += 1

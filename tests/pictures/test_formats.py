@@ -4,11 +4,11 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from hf_deepfake.errors import PictureError
 from hf_deepfake.pictures import formats
-from hf_deepfake.pictures.formats import HEAD, begins_picture
+from hf_deepfake.pictures.formats import HEAD, begins_picture, decoders
 from hf_deepfake.pictures.open import open_picture
 
 
@@ -63,3 +63,11 @@ def test_a_picture_is_known_by_its_beginning(form):
 @pytest.mark.parametrize("head", [b"", b"\xff", b"file,group\n", b"PK\x03\x04", bytes(4) + b"ftypisom" + bytes(60)])
 def test_other_files_are_no_pictures(head):
     assert not begins_picture(head)
+
+
+def test_decoders_are_named_with_their_versions():
+    words = decoders().split(" ")
+    found = dict(zip(words[::2], words[1::2], strict=True))
+    assert found["pil"] == features.version("pil")
+    assert found["libjpeg_turbo"] == features.version("libjpeg_turbo")
+    assert {"hf-deepfake", "webp", "zlib", "libtiff", "avif", "heif"} <= found.keys()
