@@ -65,7 +65,11 @@ def audit(config: DataConfig, *, against: str | None = None, level: Literal["ful
     known_groups = groups.tolist() if pd.notna(groups).any() else None
     full = level == "full"
 
-    other = together(prepare(replace(config, data=(against,)))[0]) if against is not None else None
+    other = None
+    if against is not None:
+        others, other_report = prepare(replace(config, data=(against,)))
+        other_report.warn_of_losses()
+        other = together(others)
     everything = (
         table if other is None else concatenate_datasets([one.select_columns(["image"]) for one in (table, other)])
     )

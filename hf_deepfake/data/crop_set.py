@@ -18,7 +18,7 @@ from hf_deepfake.data.archive import left_out_of, unpack
 from hf_deepfake.data.index import Listing, list_folder
 from hf_deepfake.data.machine import usable_cores
 from hf_deepfake.data.names import class_names
-from hf_deepfake.data.walk import describe_left_out
+from hf_deepfake.data.walk import describe_left_out, says_picture
 from hf_deepfake.errors import InputError, PictureError
 from hf_deepfake.files import replacing, write_json
 from hf_deepfake.pictures.crop import MIN_FACE, Margin, crop_region
@@ -150,7 +150,8 @@ def _claim(target: Path, source: Path, settings: dict[str, Any]) -> None:
 
 def _new_names(listing: Listing) -> dict[str, str]:
     """Names of the crops by those of the pictures, all relative and with `/`."""
-    names = {file: f"{posixpath.splitext(file)[0]}.jpg" for file in listing.files}
+    # Without a suffix, what stands behind the last dot is part of the name: frame.0001.
+    names = {file: f"{posixpath.splitext(file)[0] if says_picture(file) else file}.jpg" for file in listing.files}
     if len(set(names.values())) < len(names):
         twice = next(name for name, count in Counter(names.values()).items() if count > 1)
         raise InputError(f"several pictures would be cropped to {twice}; rename all but one")

@@ -1,10 +1,13 @@
 """What `load_images` found and did, for the log, the run record and the model card."""
 
+import logging
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hf_deepfake.config import LABELS, SPLITS
 from hf_deepfake.data.walk import describe_left_out
+
+logger = logging.getLogger(__name__)
 
 _NAMED = 3  # examples of each trouble in the summary; the report itself names all
 
@@ -72,6 +75,11 @@ class DataReport:
             "notes": {source: list(notes) for source, notes in self.notes.items()},
         }
 
+    def warn_of_losses(self) -> None:
+        """Say in the log what was left out, for those who do not show the summary."""
+        for line in self._losses():
+            logger.warning("%s", line)
+
     def summary(self) -> str:
         """A table of the counts and a line for each further finding."""
         tables = {"all": self.counts} if len(self.sources) == 1 else self.sources | {"all": self.counts}
@@ -88,11 +96,7 @@ class DataReport:
         """One line for each finding."""
         lines = [f"made here for {source}: {', '.join(splits)}" for source, splits in self.made.items()]
         lines += [f"{source}: {note}" for source, notes in self.notes.items() for note in notes]
-        if self.left_out:
-            lines.append(describe_left_out(self.left_out))
-        if self.bad_files:
-            reasons = [reason if name in reason else f"{name}: {reason}" for name, reason in self.bad_files]
-            lines.append(f"skipped {len(reasons):,} of {self.listed:,} that do not open: {_some(reasons)}")
+        lines += self._losses()
         if self.leaked_groups or self.leaked_pictures:
             what = f"dropped {self.dropped:,} pictures from the earlier split" if self.dropped else "kept as they are"
             lines.append(
@@ -107,6 +111,14 @@ class DataReport:
             lines.append(f"{self.unmatched_rows:,} rows of tables name no picture that is here")
         if self.unlabelled:
             lines.append(f"{self.unlabelled:,} pictures left out, for no table has a row with their label")
+        return lines
+
+    def _losses(self) -> list[str]:
+        """What was not read, and what did not open."""
+        lines = [describe_left_out(self.left_out)] if self.left_out else []
+        if self.bad_files:
+            reasons = [reason if name in reason else f"{name}: {reason}" for name, reason in self.bad_files]
+            lines.append(f"skipped {len(reasons):,} of {self.listed:,} that do not open: {_some(reasons)}")
         return lines
 
 

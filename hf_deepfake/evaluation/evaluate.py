@@ -84,6 +84,8 @@ def load_split(config: DataConfig, split: str) -> tuple[DatasetDict, DataReport]
     state = PartialState(cpu=not torch.cuda.is_available())
     with state.main_process_first():  # the others then find unpacked zips and hashes in the cache
         data, report = prepare(config)
+    if state.is_main_process:
+        report.warn_of_losses()
     if split == ALL:
         data = DatasetDict({ALL: concatenate_datasets(list(data.values()))})
     if not len(data[split]):
