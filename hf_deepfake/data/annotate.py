@@ -20,6 +20,7 @@ RESERVED = frozenset({"image", "label", "source"})
 """Columns that every data set has, so that no table may bring them."""
 
 _GROUPS = ("group", "groups", "groupid")
+_VIDEOS = ("video", "videoid", "videoname", "clip", "person", "personid", "identity", "subject", "subjectid")
 _SPLITS = ("split", "subset", "partition", "set")
 _SCORES = frozenset({"score", "scores", "probability", "prob", "prediction", "predicted", "verdict", "logit", "pfake"})
 
@@ -35,7 +36,8 @@ class Said:
         columns: further columns by name, N values each, None where nothing is known.
         unmatched: rows that name no picture.
         labelled_by: tables that labels came from.
-        unused: why each other table was not used.
+        unused: what each table lacks that gives no labels.
+        taken: tables of which anything is used.
         tests_listed: whether there is a list of test videos.
     """
 
@@ -46,6 +48,7 @@ class Said:
     unmatched: int = 0
     labelled_by: list[str] = field(default_factory=list)
     unused: dict[str, str] = field(default_factory=dict)
+    taken: list[str] = field(default_factory=list)
     tests_listed: bool = False
 
 
@@ -89,25 +92,27 @@ def annotate(
         except InputError as error:
             if _must_be_read(path):
                 raise
-            said.unused[path] = str(error)
+            said.unused[path] = _reason(error, root, path)
             continue
         if table.adds_only:
             said.unmatched += _add(added, table, finder)
             continue
         column, rows = _paths(table, finder)
         if column is None:
-            said.unused[path] = f"no column names pictures that are here; its columns are {', '.join(table.columns)}"
+            said.unused[path] = f"names no picture that is here in its columns {', '.join(table.columns)}"
             continue
-        rows = _sure(table, column, rows, finder, splits)
+        if (reason := _passed_over(table, known)) is not None:
+            said.unused[path] = reason
+            continue
         labels, candidates = None, label_columns(table.columns, classes)
         try:
-            labels = _labels(table, classes, known)
+            labels = choose_labels(table.columns, classes, path)[1]
         except InputError as error:
-            said.unused[path] = str(error)
+            said.unused[path] = _reason(error, root, path)
             if candidates:
                 not_understood.append(([row for own in rows for row in own], error))
         if labels is not None or table.is_metadata or table.lists_tests:
-            said.unused.pop(path, None)
+            rows = _sure(table, column, rows, finder, splits, known, labels)
             said.tests_listed |= table.lists_tests
             _put(said, table, column, rows, labels, {column, *table.path_columns(), *candidates}, finder)
     for touched, error in not_understood:
@@ -121,9 +126,9 @@ def annotate(
 
 
 def _must_be_read(path: str) -> bool:
-    """Whether a table is one that people put beside pictures on purpose."""
+    """Whether a table is one that people put beside pictures on purpose; any program writes a metadata.json."""
     table = Table(path, {})
-    return table.adds_only or table.is_metadata
+    return table.adds_only or (table.is_metadata and not path.lower().endswith(".json"))
 
 
 def _paths(table: Table, finder: Finder) -> tuple[str | None, list[list[int]]]:
@@ -133,20 +138,30 @@ def _paths(table: Table, finder: Finder) -> tuple[str | None, list[list[int]]]:
         rows = finder.find(table.columns[column], posixpath.dirname(table.path))
         if (hits := sum(map(bool, rows))) > best[0]:
             best = hits, column, rows
+        if hits == sum(map(bool, table.columns[column])):
+            break
     return best[1], best[2]
 
 
 def _sure(
-    table: Table, column: str, rows: list[list[int]], finder: Finder, splits: NDArray[np.int8]
+    table: Table,
+    column: str,
+    rows: list[list[int]],
+    finder: Finder,
+    splits: NDArray[np.int8],
+    known: NDArray[np.int8],
+    labels: NDArray[np.int8] | None,
 ) -> list[list[int]]:
-    """The pictures of each row, where a short name means several that of the table's split, or else an error."""
+    """The pictures of each row; of several with a short name that of the table's split and the row's class."""
     values = table.columns[column]
     own_split = _named_split(table)
     sure = []
-    for value, fitting in zip(values, rows, strict=True):
+    for place, (value, fitting) in enumerate(zip(values, rows, strict=True)):
         found = fitting
         if len(found) > 1 and own_split >= 0:
             found = [row for row in fitting if splits[row] == own_split] or fitting
+        if len(found) > 1 and labels is not None:
+            found = [row for row in found if known[row] == labels[place]] or found
         if len(found) > 1 and not _is_one_video(value, found, finder):
             one, other = (finder.files[row] for row in found[:2])
             raise InputError(
@@ -162,13 +177,18 @@ def _is_one_video(value: str, rows: list[int], finder: Finder) -> bool:
     return is_video(value) or len({posixpath.dirname(finder.files[row]) for row in rows}) == 1
 
 
-def _labels(table: Table, classes: Mapping[str, int], known: NDArray[np.int8]) -> NDArray[np.int8]:
-    """The labels of a table's rows."""
+def _passed_over(table: Table, known: NDArray[np.int8]) -> str | None:
+    """Why a table that names pictures tells nothing of what they are; None if it may."""
     if "submission" in table.path.lower():
-        raise InputError(f"{table.path} is an example of a submission")
-    if (known >= 0).all() and _SCORES & set(map(normal, table.columns)):
-        raise InputError(f"{table.path} is a table of scores")
-    return choose_labels(table.columns, classes, table.path)[1]
+        return "is an example of a submission"
+    if (known >= 0).all() and not table.is_metadata and _SCORES & set(map(normal, table.columns)):
+        return "is a table of scores"
+    return None
+
+
+def _reason(error: InputError, root: Path, path: str) -> str:
+    """What an error says of a table, without the table's name."""
+    return str(error).replace(f"{root}/", "").removeprefix(f"{path} ")
 
 
 def _put(
@@ -182,6 +202,7 @@ def _put(
 ) -> None:
     """Take over what a table says of its pictures; columns that are used otherwise are no further ones."""
     said.unmatched += _unmatched(table.columns[column], rows)
+    said.taken.append(table.path)
     where = f"{finder.root / table.path}"
     if labels is not None:
         said.labelled_by.append(table.path)
@@ -195,7 +216,7 @@ def _put(
     used |= {split or "", ""} | RESERVED
     further = {name: values for name, values in table.columns.items() if name not in used}
     if (groups := _groups(table, column)) is not None:
-        further = {name: values for name, values in further.items() if normal(name) not in _GROUPS}
+        further = {name: values for name, values in further.items() if normal(name) not in _GROUPS + _VIDEOS}
         further["group"] = groups
     for name, values in further.items():
         _put_texts(said.columns, name, rows, values, where, finder)
@@ -269,13 +290,14 @@ def _named_split(table: Table) -> int:
 
 
 def _groups(table: Table, column: str) -> list[str] | None:
-    """The group of each row: given, or the video that a fake was made of (DFDC's `original`); None if not known."""
+    """The group of each row: given, the video that a fake was made of (DFDC's `original`), or the video or person."""
     given = next((own for name in _GROUPS for own in table.columns if normal(own) == name), None)
     if given is not None:
         return table.columns[given]
     originals = next((values for own, values in table.columns.items() if normal(own) == "original"), None)
     if originals is None or not all(MEDIA.search(value) for value in originals if value):
-        return None
+        named = (own for name in _VIDEOS for own in table.columns if normal(own) == name and own != column)
+        return next((table.columns[own] for own in named), None)
     return [
         posixpath.splitext(posixpath.basename((original or own).replace("\\", "/")))[0]
         for original, own in zip(originals, table.columns[column], strict=True)

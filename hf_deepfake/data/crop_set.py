@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from hf_deepfake.config import DataConfig
+from hf_deepfake.config import LABELS, SPLITS, DataConfig
 from hf_deepfake.data.archive import left_out_of, unpack
 from hf_deepfake.data.index import Listing, list_folder
 from hf_deepfake.data.machine import usable_cores
@@ -82,8 +82,8 @@ def crop_set(
     """Crop every picture of a data set to its largest face.
 
     Folders and names stay as they are, but for the names' ends, for all crops are JPEG of one encoding. They are
-    not resized. Columns of groups.csv and attributes.csv come to one groups.csv. What was cropped in an earlier call
-    is not cropped again.
+    not resized. Columns of tables come to one groups.csv; labels and splits that tables say, to a metadata.csv. What
+    was cropped in an earlier call is not cropped again.
 
     Args:
         source: folder or zip with class folders, as `--data` takes it.
@@ -115,7 +115,7 @@ def crop_set(
             outcomes = workers.map(lambda file: _crop(root / file, target / names[file], margin), missing)
             progress = tqdm(outcomes, desc="cropping", total=len(missing), unit=" pictures", disable=None)
             done = list(zip(missing, progress, strict=True))
-    _write_table(target, names, listing)
+    _write_tables(target, names, listing)
     counts = Counter(outcome for _, (outcome, _) in done)
     report = CropReport(
         written=counts["written"] + counts["several"],
@@ -175,10 +175,16 @@ def _crop(path: Path, target: Path, margin: Margin) -> tuple[str, str]:
     return ("several" if len(faces) > 1 else "written"), ""
 
 
-def _write_table(target: Path, names: dict[str, str], listing: Listing) -> None:
-    """Write what the CSV files said of the pictures that have a crop."""
-    if not listing.columns:
-        return
-    table = pd.DataFrame({"file": [names[file] for file in listing.files], **listing.columns})
-    with replacing(target / "groups.csv") as temporary:
-        table[[(target / name).exists() for name in table["file"]]].to_csv(temporary, index=False)
+def _write_tables(target: Path, names: dict[str, str], listing: Listing) -> None:
+    """Write what tables said of the pictures that have a crop."""
+    crops = [names[file] for file in listing.files]
+    there = [(target / name).exists() for name in crops]
+    if listing.columns:
+        with replacing(target / "groups.csv") as temporary:
+            pd.DataFrame({"file": crops, **listing.columns})[there].to_csv(temporary, index=False)
+    if listing.from_tables:
+        table = pd.DataFrame({"file_name": crops, "label": [LABELS[label] for label in listing.labels]})
+        if (listing.splits >= 0).all():
+            table["split"] = [SPLITS[split] for split in listing.splits]
+        with replacing(target / "metadata.csv") as temporary:
+            table[there].to_csv(temporary, index=False)

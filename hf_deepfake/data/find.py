@@ -11,15 +11,15 @@ from hf_deepfake.data.tables import MEDIA
 
 
 class Finder:
-    """Finds pictures by the paths that tables give.
-
-    Args:
-        root: folder of the pictures.
-        files: N paths relative to it, with `/`.
-    """
+    """Finds pictures by the paths that tables give."""
 
     def __init__(self, root: Path, files: Sequence[str]) -> None:
-        """Keep the paths; what else is needed is made on first use."""
+        """Keep the paths; what else is needed is made on first use.
+
+        Args:
+            root: folder of the pictures.
+            files: N paths relative to it, with `/`.
+        """
         self.root, self.files = root, files
         self._rows = {file: row for row, file in enumerate(files)}
         self._named: dict[str, list[int]] | None = None

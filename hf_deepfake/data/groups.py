@@ -1,16 +1,17 @@
 """Which pictures belong together, as far as folders and file names tell: the frames of a video, a person's pictures."""
 
+import posixpath
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_deepfake.config import SPLITS
 from hf_deepfake.data.names import normal, split_index
+from hf_deepfake.data.split import SHARES
 
 _NUMBERED = 3
 """Names of one shape (video#, #) that make a series; two where the shape is that of a known data set."""
@@ -20,9 +21,6 @@ _WORDY = 6
 
 _REPEATED = 1.5
 """Pictures for each name: a name that hardly any other picture shares says nothing."""
-
-_LARGEST = 0.5
-"""Share of what is to be split that one group may hold: validation and test get a fifth together."""
 
 # Words that number something else than videos or persons: frames, parts of a download, compressions (c23).
 _NO_VIDEO = re.compile(r"(.*(part|chunk|batch|shard|fold|split|subset)|set|frames?|frm|c|q|crf)", re.IGNORECASE)
@@ -89,8 +87,8 @@ def infer_groups(
     (`aaagqkcdis`, `Aaron_Eckhart`; fewer are rather methods). A name stands for the same group in both classes.
 
     A name of two videos or persons joins both (FaceForensics++ `000_003`: videos 000 and 003; Celeb-DF
-    `id0_id1_0000`: persons id0 and id1), as long as what hangs together so can be split (no group with more than half
-    of the pictures), or keeps to the splits that are given. Where it does not (persons of Celeb-DF nearly all hang
+    `id0_id1_0000`: persons id0 and id1), as long as what hangs together so can be split (three groups, none larger than
+    train is to be), or keeps to the splits that are given. Where it does not (persons of Celeb-DF nearly all hang
     together), the fake stands with its target alone: the person id0; and if given splits do not keep to that either,
     the video (id0_0000, of which id0_id1_0000 shows all but the face).
 
@@ -148,15 +146,16 @@ def _names(files: Sequence[str], classes: Mapping[str, int], how: str) -> list[s
     """The name of the video or person of each picture."""
     if how == "given":
         return [None] * len(files)
-    paths = [PurePosixPath(file) for file in files]
-    chains = {folder: _below_class(folder.parts, classes) for folder in {path.parent for path in paths}}
-    folders = [chains[path.parent] for path in paths]
+    paths = [posixpath.split(file) for file in files]
+    chains = {folder: _below_class(tuple(folder.split("/")), classes) for folder in {folder for folder, _ in paths}}
+    folders = [chains[folder] for folder, _ in paths]
     if how == "folder":
         return [chain[-1] if chain else None for chain in folders]
-    prefixes = [video_prefix(path.stem) for path in paths]
+    stems = [posixpath.splitext(name)[0] for _, name in paths]
+    prefixes = [video_prefix(stem) for stem in stems]
     if how == "name":
         return prefixes
-    stems = [path.stem for path in paths]
+    words = {prefix for prefix in set(prefixes) if prefix and _is_word(prefix, classes)}
     names: list[str | None] = [None] * len(files)
     for series in (_numbered, _wordy):
         free = [place for place, name in enumerate(names) if name is None]
@@ -165,7 +164,7 @@ def _names(files: Sequence[str], classes: Mapping[str, int], how: str) -> list[s
             names[place] = next((part for part in folders[place] if part in good), None)
         free = [place for place in free if names[place] is None]
         meant: list[tuple[str, ...]] = [
-            (prefix,) if (prefix := prefixes[place]) and not _is_word(prefix, classes) else () for place in free
+            (prefix,) if (prefix := prefixes[place]) and prefix not in words else () for place in free
         ]
         good = series(meant)
         for place, parts in zip(free, meant, strict=True):
@@ -177,7 +176,7 @@ def _names(files: Sequence[str], classes: Mapping[str, int], how: str) -> list[s
 def _below_class(parts: tuple[str, ...], classes: Mapping[str, int]) -> tuple[str, ...]:
     """The folders below the class folder, or all where there is none, without those that name a class or split."""
     depth = next((depth for depth, part in enumerate(parts) if normal(part) in classes), -1)
-    return tuple(part for part in parts[depth + 1 :] if not _is_word(part, classes))
+    return tuple(part for part in parts[depth + 1 :] if part and not _is_word(part, classes))
 
 
 def _is_word(name: str, classes: Mapping[str, int]) -> bool:
@@ -207,17 +206,13 @@ def _numbered(chains: list[tuple[str, ...]]) -> set[str]:
 
 
 def _wordy(chains: list[tuple[str, ...]]) -> set[str]:
-    """Names that have many siblings."""
+    """Names of several pictures that have many siblings of several pictures."""
     count = Counter(chain[: depth + 1] for chain in chains for depth in range(len(chain)))
     siblings: dict[tuple[str, ...], set[tuple[str, ...]]] = defaultdict(set)
-    for chain in count:
-        siblings[chain[:-1]].add(chain)
-    return {
-        chain[-1]
-        for family in siblings.values()
-        if len(family) >= _WORDY and sum(count[chain] for chain in family) >= _REPEATED * len(family)
-        for chain in family
-    }
+    for chain, pictures in count.items():
+        if pictures > 1:
+            siblings[chain[:-1]].add(chain)
+    return {chain[-1] for family in siblings.values() if len(family) >= _WORDY for chain in family}
 
 
 def _scopes(files: Sequence[str], splits: NDArray[np.int8]) -> list[str]:
@@ -225,12 +220,18 @@ def _scopes(files: Sequence[str], splits: NDArray[np.int8]) -> list[str]:
     given = sorted(set(splits.tolist()) - {-1})
     if len(given) < 2:
         return [""] * len(files)
-    bare = ["/".join(part for part in file.split("/") if split_index(part) < 0) for file in files]
+    folders = {folder: _without_split(folder) for folder in {posixpath.dirname(file) for file in files}}
+    bare = [posixpath.join(folders[posixpath.dirname(file)], posixpath.basename(file)) for file in files]
     inside = [{bare[row] for row in np.flatnonzero(splits == split)} for split in given]
     shared = sum(map(len, inside)) - len(set().union(*inside))
     # Frames dealt out at random are in one split each; a tenth leaves room for copies.
     anew = shared > 0.1 * min(map(len, inside))
     return [f"{SPLITS[split]}/" if anew and split >= 0 else "" for split in splits.tolist()]
+
+
+def _without_split(folder: str) -> str:
+    """A folder's path without the parts that name a split."""
+    return "/".join(part for part in folder.split("/") if split_index(part) < 0)
 
 
 def _parsed(names: set[str]) -> dict[str, _Name]:
@@ -286,4 +287,6 @@ def _fits(groups: list[str | None], splits: NDArray[np.int8]) -> bool:
         return True
     open_rows = known & (splits <= 0)  # without a split, or in the train of which validation or test is made
     sizes = Counter(group for group, is_open in zip(groups, open_rows, strict=True) if is_open)
-    return not sizes or max(sizes.values()) <= _LARGEST * max((splits <= 0).sum(), 1)
+    everything = (splits <= 0).sum()
+    units = len(sizes) + everything - open_rows.sum()
+    return not sizes or (max(sizes.values()) <= SHARES[0] * everything and units >= len(SPLITS))

@@ -32,6 +32,7 @@ class Listing:
         columns: further columns by name, N values each, None where nothing is known.
         unmatched: rows of tables that name no picture of the folder.
         unlabelled: pictures that are left out, for no table of those that say the labels names them.
+        from_tables: whether a table says labels or splits, so that folders alone do not.
         notes: lines that say which tables the labels are from, which tables are not used, and which folders are not
             looked into.
         left_out: files that are no pictures by their names, or have names that no column can hold, by kind.
@@ -43,6 +44,7 @@ class Listing:
     columns: dict[str, list[str | None]]
     unmatched: int
     unlabelled: int = 0
+    from_tables: bool = False
     notes: tuple[str, ...] = ()
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -134,7 +136,9 @@ def label_files(root: Path, files: list[str], tables: list[str], classes: dict[s
     labels = _labels(root, files, of_folder[:, 0], said)
     rows = np.flatnonzero(labels >= 0)
     splits = _splits(root, files, of_folder[:, 1], said, rows)
-    unused = [f"{path} is not used ({reason})" for path, reason in said.unused.items()]
+    notes = [f"labels from {', '.join(said.labelled_by)}"] if said.labelled_by else []
+    notes += ["test split from the list of test videos"] if said.tests_listed else []
+    notes += [f"not used: {path} {reason}" for path, reason in said.unused.items() if path not in said.taken]
     return Listing(
         [files[row] for row in rows],
         labels[rows],
@@ -142,7 +146,8 @@ def label_files(root: Path, files: list[str], tables: list[str], classes: dict[s
         {name: [values[row] for row in rows] for name, values in said.columns.items()},
         said.unmatched,
         len(files) - len(rows),
-        tuple([f"labels from {', '.join(said.labelled_by)}"] * bool(said.labelled_by) + unused),
+        bool(said.labelled_by or said.tests_listed),
+        tuple(notes),
     )
 
 
@@ -212,7 +217,7 @@ def _labels(root: Path, files: list[str], of_folder: NDArray[np.int8], said: Sai
         found = ", ".join(f"{folder} ({count})" for folder, count in sorted(counts.items())[:10])
         known_folders = {(posixpath.dirname(file), label) for file, label in zip(files, labels.tolist(), strict=True)}
         known_counts = Counter(LABELS[label] for _, label in known_folders if label >= 0)
-        tables = "; ".join(f"{path}: {reason}" for path, reason in list(said.unused.items())[:3])
+        tables = "; ".join(f"{path} {reason}" for path, reason in list(said.unused.items())[:3])
         raise InputError(
             f"{len(outside)} pictures in {root} lie in no folder that is known as real or fake: {found}"
             f"{', ...' if len(counts) > 10 else ''} (folders known as real: {known_counts['real']}, as "

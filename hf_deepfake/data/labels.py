@@ -46,7 +46,7 @@ def label_columns(columns: Iterable[str], classes: Mapping[str, int]) -> list[st
 def choose_labels(
     columns: Mapping[str, Sequence[Any]], classes: Mapping[str, int], where: str
 ) -> tuple[str, NDArray[np.int8]]:
-    """Take the labels from the first column in which they are understood.
+    """Take the labels from the first column in which they are understood; last from any with words of both classes.
 
     Understood are words that mean a class (real, FAKE, ai-generated ...), and yes or no, 1 or 0, as text or number, in
     a column that asks for a class. Whether a bare 1 or true in a column called label means real or fake differs from
@@ -64,6 +64,7 @@ def choose_labels(
         InputError: no column may hold labels, or none is understood.
     """
     candidates = label_columns(columns, classes)
+    candidates += [column for column in columns if column not in candidates and _has_both(columns[column], classes)]
     if not candidates:
         raise InputError(f"{where} has no label column; it has {', '.join(columns)}, so rename one to label")
     first: InputError | None = None
@@ -74,6 +75,12 @@ def choose_labels(
             first = first or error
     assert first is not None
     raise first
+
+
+def _has_both(values: Sequence[Any], classes: Mapping[str, int]) -> bool:
+    """Whether all values of a column are words for the classes, and both classes are there."""
+    meant = {classes.get(normal(text)) for text in {label_text(value) for value in values} - {""}}
+    return meant == {0, 1}
 
 
 def _asked(column: str, classes: Mapping[str, int]) -> int | None:

@@ -98,7 +98,8 @@ def _is_encoded(kind: pa.DataType) -> bool:
 def read_table(root: Path, path: str) -> Table:
     """Read a table.
 
-    JSON may be a list of rows, rows by file name as DFDC's metadata.json has them, or labels by file name.
+    JSON may be a list of rows, rows or labels by file name (DFDC's metadata.json), or file names by label. A CSV
+    file may lack its line of names where it has two columns, of files and labels.
 
     Args:
         root: folder of pictures.
@@ -137,6 +138,9 @@ def _csv_rows(text: str) -> list[dict[str, Any]]:
     if not rows:
         raise ValueError("it is empty")
     header, *rows = rows
+    if len(header) == 2 and any(map(MEDIA.search, header)):  # the first line is a row already
+        rows = [header, *rows]
+        header = ["file", "label"] if MEDIA.search(header[0]) else ["label", "file"]
     if any(len(row) > len(header) for row in rows):
         raise ValueError(f"a row has more than the {len(header)} cells of the first line")
     return [dict(zip(header, row, strict=False)) for row in rows] or [dict.fromkeys(header)]
@@ -150,7 +154,11 @@ def _json_rows(text: str) -> list[dict[str, Any]]:
             return [{"file": name, **row} for name, row in content.items()]
         if content and all(isinstance(value, (str, int, float)) for value in content.values()):
             return [{"file": name, "label": value} for name, value in content.items()]
-    elif content and all(isinstance(row, dict) for row in content):
+        if content and all(isinstance(value, list) for value in content.values()):
+            if all(isinstance(item, str) for value in content.values() for item in value):
+                return [{"file": item, "label": name} for name, value in content.items() for item in value]
+            content = next(iter(content.values())) if len(content) == 1 else []
+    if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
         return content
     raise ValueError("it holds no rows")
 

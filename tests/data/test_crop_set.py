@@ -176,3 +176,15 @@ def test_what_cannot_be_done_is_said(source, tmp_path):
     Image.new("RGB", (64, 64)).save(source / "Test/Real/one.png")
     with pytest.raises(InputError, match=r"cropped to Test/Real/one\.jpg"):
         crop_set(source, tmp_path / "crops")
+
+
+def test_labels_and_splits_of_tables_are_kept(drawn, tmp_path):
+    root = tmp_path / "set"
+    (root / "images").mkdir(parents=True)
+    for name, file in (("a.png", "real/0000.jpg"), ("b.png", "fake/0001.jpg")):
+        Image.open(drawn / file).save(root / "images" / name)
+    (root / "test.csv").write_text("file,label\na.png,real\nb.png,fake\n")
+    crop_set(root, tmp_path / "crops")
+    listing = list_folder(tmp_path / "crops", class_names(DataConfig()))
+    assert listing.files == ["images/a.jpg", "images/b.jpg"]
+    assert (listing.labels.tolist(), listing.splits.tolist()) == ([0, 1], [2, 2])

@@ -303,3 +303,90 @@ def test_without_validation_it_is_15_percent_of_train(tmp_path):
         "test": [2, 2],
     }
     assert report.made == {"faces": ("validation",)}
+
+
+def video_folders(root, count=8):
+    for video in range(count):
+        for frame in range(3):
+            draw(root / f"real/{video:03}/{frame}.png", [0, video, frame])
+            draw(root / f"fake/{video:03}_{video ^ 1:03}/{frame}.png", [1, video, frame])
+    return root
+
+
+def test_folders_of_videos_are_groups_that_no_split_divides(tmp_path):
+    data, report = prepared(tmp_path, video_folders(tmp_path / "faces"))
+    groups = [set(split["group"]) for split in data.values()]
+    assert set().union(*groups) == {"000", "002", "004", "006"}
+    assert sum(map(len, groups)) == 4
+    (note,) = report.notes["faces"]
+    assert note.startswith("4 groups inferred from folders and file names such as 000")
+    assert f"faces: {note}" in report.summary().split("\n")
+    assert report.clean
+
+
+def test_groups_csv_comes_before_folders_and_the_option_before_both_is_off(tmp_path):
+    root = video_folders(tmp_path / "faces")
+    (root / "groups.csv").write_text("file,group\n" + "".join(f"real/000/{n}.png,mine\n" for n in range(3)))
+    data, _ = prepared(tmp_path, root)
+    rows = [row for split in data.values() for row in split.cast_column("image", Image(decode=False))]
+    by_folder = {row["image"]["path"].split("/")[-2]: row["group"] for row in rows}
+    assert (by_folder["000"], by_folder["001"], by_folder["000_001"]) == ("mine", "000", "000")
+    data, report = prepared(tmp_path, root, groups="given")
+    assert {row["group"] for split in data.values() for row in split.remove_columns("image")} == {"mine", None}
+    assert report.notes == {}
+
+
+def test_frames_of_a_video_in_two_given_splits_are_a_leak(tmp_path):
+    root = tmp_path / "faces"
+    for video in range(6):
+        for frame in range(4):
+            split = "test" if video < 3 and frame == 3 else "train"
+            for label in ("real", "fake"):
+                draw(root / f"{split}/{label}/clip{video}_frame{frame}.png", [ord(label[0]), video, frame])
+    data, report = prepared(tmp_path, root)
+    assert report.leaked_groups == ("clip0", "clip1", "clip2")
+    assert report.dropped == 18
+    assert len(data["test"]) == 6
+
+
+def test_too_few_videos_name_the_option(tmp_path):
+    with pytest.raises(InputError, match=r"too few .*; add some, or --groups given where folders and file names tell"):
+        prepared(tmp_path, video_folders(tmp_path / "faces", 2))
+
+
+def test_tables_say_labels_splits_and_what_is_missing(tmp_path):
+    root = tmp_path / "faces"
+    for number in range(12):
+        draw(root / f"images/{number}.png", number)
+    for place, split in enumerate(("train", "valid", "test")):
+        rows = [f"{number}.png,{'fake' if number % 2 else 'real'}" for number in range(4 * place, 4 * place + 3)]
+        (root / f"{split}.csv").write_text("\n".join(["image,label", *rows, f"{split}.png,real", ""]))
+    data, report = prepared(tmp_path, root)
+    assert sizes(data) == {"train": 3, "validation": 3, "test": 3}
+    assert (report.unmatched_rows, report.unlabelled, report.listed) == (3, 3, 9)
+    assert not report.clean
+    lines = report.summary().split("\n")
+    assert "faces: labels from test.csv, train.csv, valid.csv" in lines
+    assert "3 rows of tables name no picture that is here" in lines
+    assert "3 pictures left out, for no table has a row with their label" in lines
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", root)
+    assert prepared(tmp_path, packed)[1].fingerprint == report.fingerprint
+
+
+def test_a_table_as_a_source(tmp_path):
+    root = folder(tmp_path / "faces", real="a", fake="b")
+    rows = [f"{name}/{number}.png,{label}" for name, label in (("a", 0), ("b", 1)) for number in range(10)]
+    (root / "list.csv").write_text("\n".join(["path,is_fake", *rows]))
+    data, report = prepared(tmp_path, root / "list.csv")
+    assert sizes(data) == {"train": 16, "validation": 2, "test": 2}
+    assert list(report.sources) == ["list"]
+
+
+def test_parquet_without_pictures_beside_pictures(tmp_path):
+    root = folder(tmp_path / "faces")
+    Dataset.from_dict({"file_name": ["real/0.png"], "score": [0.5]}).to_parquet(root / "scores.parquet")
+    Dataset.from_dict({"file_name": ["real/1.png"], "age": [7]}).to_parquet(root / "metadata.parquet")
+    data, report = prepared(tmp_path, root)
+    assert report.listed == 20
+    ages = [age for split in data.values() for age in split["age"]]
+    assert sorted(filter(None, ages)) == ["7"]
