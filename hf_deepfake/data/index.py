@@ -77,7 +77,7 @@ def list_folder(root: Path, classes: dict[str, int], walked: Walked | None = Non
         found = "; ".join(["", *filter(None, [describe_left_out(left_out), *walked.remarks()])])
         raise InputError(f"{root} holds no pictures; looked for {', '.join(sorted(PICTURE_SUFFIXES))}{found}")
     listing = label_files(root, files, tables, classes)
-    return replace(listing, notes=(*listing.notes, *walked.remarks()), left_out=left_out)
+    return replace(listing, notes=(*listing.notes, *walked.kinds(), *walked.remarks()), left_out=left_out)
 
 
 def list_table(path: Path, classes: dict[str, int]) -> tuple[Path, Listing]:

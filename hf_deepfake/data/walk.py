@@ -87,13 +87,15 @@ class Walked:
         kinds = Counter(kind_of(file) for file in self.others if file not in used)
         return kinds + Counter({HIDDEN: self.hidden})
 
+    def kinds(self) -> list[str]:
+        """A sentence on the kinds of pictures, where there are several."""
+        kinds = Counter(map(kind_of, self.files))
+        return [f"pictures listed: {_count(kinds)}"] if len(kinds) > 1 else []
+
     def remarks(self) -> list[str]:
-        """Sentences on kinds of pictures, on folders that are passed over, and on links to what is listed anyway."""
-        said = []
-        if len(kinds := Counter(map(kind_of, self.files))) > 1:
-            said.append(f"pictures listed: {_count(kinds)}")
-        if self.skipped:
-            said.append(f"not looked into: {self.skipped:,} folders that are hidden or the system's")
+        """Sentences on folders that are passed over, and on links to what is listed anyway."""
+        skipped = f"not looked into: {self.skipped:,} folders that are hidden or the system's"
+        said = [skipped] if self.skipped else []
         return said + [f"{link} is a link to {real}, so it lists no picture again" for link, real in self.again.items()]
 
 

@@ -88,7 +88,9 @@ def test_a_folder_that_is_a_link_to_another_is_named(tmp_path, link, real):
 
 def test_kinds_of_pictures_are_said(tmp_path):
     touch(tmp_path, "a.jpg", "b.JPG", "c.jfif")
-    assert walk(tmp_path).remarks() == ["pictures listed: 2 .jpg, 1 .jfif"]
+    assert walk(tmp_path).kinds() == ["pictures listed: 2 .jpg, 1 .jfif"]
+    (tmp_path / "c.jfif").unlink()
+    assert walk(tmp_path).kinds() == []
 
 
 def test_two_links_to_one_folder(tmp_path):

@@ -94,7 +94,6 @@ def test_a_folder_is_walked_as_a_data_set_is(tmp_path, caplog):
     ]  # fmt: skip
     assert [record.getMessage() for record in caplog.records] == [
         f"{folder}: 2 files left out: 1 .txt, 1 .zip; unpack archives yourself",
-        f"{folder}: pictures listed: 2 .jpg, 1 .heic, 1 .jfif, 1 .png, 1 without a suffix",
         f"{folder}: not looked into: 3 folders that are hidden or the system's",
     ]
 
