@@ -44,8 +44,8 @@ class DataConfig:
 
     data: tuple[str, ...] = option(
         (),
-        "sources: folder, zip, table of files and labels, parquet file or folder, Hub id, kaggle:owner/name or sample; "
-        "several are merged",
+        "sources: folder, zip, table of files and labels, parquet or WebDataset files, Hub id, kaggle:owner/name, or "
+        "sample; several are merged",
         path=True,
     )
     real_names: tuple[str, ...] = option(

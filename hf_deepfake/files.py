@@ -77,6 +77,18 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+def printable(name: str) -> str:
+    r"""Write a file's name so that it can be printed and stored.
+
+    Args:
+        name: as the file system gives it.
+
+    Returns:
+        The name, with bytes that are not UTF-8 as `\xNN`.
+    """
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
 def make_folder(folder: Path) -> Path:
     """Make a folder and those above it, unless it is there.
 

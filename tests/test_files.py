@@ -1,10 +1,20 @@
 import errno
 import json
+import os
 
 import pytest
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.files import local_name, local_path, make_folder, replacing, try_file, try_folder, write_json
+from hf_deepfake.files import (
+    local_name,
+    local_path,
+    make_folder,
+    printable,
+    replacing,
+    try_file,
+    try_folder,
+    write_json,
+)
 
 
 def test_json_arrives_whole(tmp_path):
@@ -104,3 +114,8 @@ def test_a_folder_that_the_system_does_not_let_be_written_is_refused(tmp_path, m
 def test_a_file_cannot_take_the_place_of_a_folder(tmp_path):
     with pytest.raises(InputError, match="is a folder; name a file"):
         try_file(tmp_path)
+
+
+def test_a_name_that_is_no_text_can_be_printed():
+    assert printable(os.fsdecode(b"caf\xe9.png")) == "caf\\xe9.png"
+    assert printable("café.png") == "café.png"

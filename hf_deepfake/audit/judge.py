@@ -5,6 +5,7 @@ from typing import Any
 from hf_deepfake.audit.findings import Files, Finding, Severity, Shared
 from hf_deepfake.audit.shortcut import Shortcut, Telling
 from hf_deepfake.config import LABELS, SPLITS
+from hf_deepfake.data.walk import describe_left_out, hints
 
 LEAK_FATAL = 0.02
 """Share of a split from which a leak is fatal: it may move an accuracy by as much, which is half the 95 % interval of
@@ -75,6 +76,9 @@ def judge_report(report: dict[str, Any], group_count: int) -> list[Finding]:
     if report["bad_files"]:
         found = f"{len(report['bad_files']):,} of {report['listed']:,} files do not open."
         findings.append(Finding("warning", found, "get these files anew; they are left out meanwhile"))
+    if report["left_out"]:
+        advice = "; ".join(hints(report["left_out"])) or "see that no picture is among them"
+        findings.append(Finding("note", f"{describe_left_out(report['left_out']).partition('; ')[0]}.", advice))
     if report["duplicates"]:
         found = f"{report['duplicates']:,} pictures repeat another one of their split."
         findings.append(Finding("note", found, "they count more than others; leave them out if that is not meant"))

@@ -113,7 +113,8 @@ def normalise(config: DataConfig, target: str | Path, *, size: int = 224, qualit
     if not 32 <= size <= 4096 or not 1 <= quality <= 100:
         raise InputError(f"size {size} or quality {quality} is out of range; give 32 to 4096 px and 1 to 100")
     with _new_folder(try_folder(target)) as folder:
-        splits, _ = prepare(config)
+        splits, report = prepare(config)
+        report.warn_of_losses()
         table = together(splits)
         part = np.repeat(_ALL, [len(splits[name]) for name in SPLITS])
         places = _places(table, np.array(table["label"], np.int8), part, ".jpg")
@@ -167,7 +168,9 @@ def _new_folder(target: Path) -> Generator[Path]:
 
 def _everything(config: DataConfig) -> Dataset:
     """All pictures that open."""
-    return together(prepare(replace(config, on_leak="keep"))[0])
+    splits, report = prepare(replace(config, on_leak="keep"))
+    report.warn_of_losses()
+    return together(splits)
 
 
 def _block(name: str, block: int) -> str | None:

@@ -22,6 +22,7 @@ def summary(audit: Audit) -> str:
     counts = audit.report["counts"]
     rows = [["", *SPLITS]] + [[label, *(f"{counts[split][label]:,}" for split in SPLITS)] for label in LABELS]
     lines = ["  ".join(f"{cell:>10}" for cell in row) for row in rows]
+    lines += [f"{source}: {note}" for source, notes in audit.report["notes"].items() for note in notes]
     if audit.scene_count is not None:
         lines += ["", f"{audit.scene_count:,} groups of duplicates, scenes and given groups; the largest has "]
         lines[-1] += f"{audit.largest_scene:,} pictures"

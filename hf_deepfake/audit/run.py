@@ -69,6 +69,7 @@ def audit(config: DataConfig, *, against: str | None = None, level: Literal["ful
     other = None
     if against is not None:
         other_splits, other_report = prepare(replace(config, data=(against,)))
+        other_report.warn_of_losses()
         other, against = together(other_splits), ", ".join(other_report.sources)
     everything = (
         table if other is None else concatenate_datasets([one.select_columns(["image"]) for one in (table, other)])

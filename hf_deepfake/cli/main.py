@@ -1,5 +1,6 @@
 """The entry point: all commands, and the one place where an error becomes a sentence and an exit code."""
 
+import io
 import logging
 import os
 import signal
@@ -23,6 +24,8 @@ def main(words: Sequence[str] | None = None) -> int:
         but not pushed; 128 + n stopped by signal n, with everything saved.
     """
     main_process = os.environ.get("RANK", "0") == "0"
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that is no text, or a terminal without UTF-8
     logging.basicConfig(level=logging.WARNING if main_process else logging.ERROR, format="%(message)s")
     try:
         options, unknown = _parser().parse_known_args(words)

@@ -1,22 +1,25 @@
 """Unpacking a zip that someone else made: once, whole or not at all, and nothing but its pictures and tables."""
 
 import hashlib
+import json
 import os
 import shutil
 import stat
 import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
 
-from hf_deepfake.data.index import PICTURE_SUFFIXES
 from hf_deepfake.data.tables import is_table
+from hf_deepfake.data.walk import HIDDEN, describe_left_out, is_junk, kind_of, says_picture
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import refusal
+from hf_deepfake.pictures.formats import HEAD, begins_picture
 
 MAX_ENTRIES = 5_000_000
 """Files in a zip: more than any face data set has, few enough to list in memory."""
@@ -27,6 +30,14 @@ MAX_UNPACKED = 200_000_000_000
 MAX_RATIO = 200
 """Unpacked bytes for each byte of the zip. Pictures hardly shrink, and deflate cannot pass 1032."""
 
+_PACKED = (".parquet", ".arrow", ".tar")
+"""Ends of the names of files that may hold pictures by the thousand."""
+
+_LEFT_OUT = ".left_out.json"
+"""File in an unpacked folder with the counts of what was not unpacked."""
+
+_RULES = 2  # to be raised when other entries are taken, so that nobody finds what earlier rules unpacked
+
 _CHUNK = 1 << 20
 
 # What zipfile raises on damage, from a wrong checksum to a missing decompressor.
@@ -34,7 +45,9 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runtim
 
 
 def unpack(path: Path, cache: Path) -> Path:
-    """Unpack the pictures and tables of a zip into the cache, unless that was done before.
+    """Unpack the pictures, tables and shards of a zip into the cache, unless that was done before.
+
+    What counts as a picture, and which folders are passed over, is as in `walk`.
 
     Args:
         path: the zip.
@@ -45,18 +58,21 @@ def unpack(path: Path, cache: Path) -> Path:
 
     Raises:
         InputError: the zip is damaged or encrypted, an entry is a link or would lie outside the folder, the sizes
-            are beyond `MAX_ENTRIES`, `MAX_UNPACKED` or `MAX_RATIO`, a size is not what the zip says, or the disk is
-            full. Nothing is left behind then.
+            are beyond `MAX_ENTRIES`, `MAX_UNPACKED` or `MAX_RATIO`, a size is not what the zip says, there are no
+            pictures in it, or the disk is full. Nothing is left behind then.
     """
     facts = path.stat()
-    key = f"{path.resolve()}\0{facts.st_size}\0{facts.st_mtime_ns}".encode(errors="surrogateescape")
+    key = f"{_RULES}\0{path.resolve()}\0{facts.st_size}\0{facts.st_mtime_ns}".encode(errors="surrogateescape")
     target = cache / "zips" / f"{path.stem}-{hashlib.blake2b(key, digest_size=8).hexdigest()}"
     if target.is_dir():
         _check_unpacked(path, target)
         return target
     try:
         with whole_folder(target) as folder, zipfile.ZipFile(path) as archive:
-            entries = _checked(archive, path, facts.st_size)
+            entries, left_out = _wanted(archive, _checked(archive, path, facts.st_size), path)
+            if not any(says_picture(name) is not False or name.lower().endswith(_PACKED) for name in entries):
+                raise InputError(f"{path} holds no pictures{'; ' * bool(left_out)}{describe_left_out(left_out)}")
+            (folder / _LEFT_OUT).write_text(json.dumps(left_out), encoding="utf-8")
             for name, entry in tqdm(entries.items(), desc=f"unpacking {path.name}", unit=" files", disable=None):
                 _extract(archive, entry, folder / name, path)
     except InputError:
@@ -74,7 +90,7 @@ def _check_unpacked(path: Path, target: Path) -> None:
     """Refuse an unpacked folder whose files are not those of the zip any more, which would train on what is left."""
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = _checked(archive, path, path.stat().st_size)
+            entries, _ = _wanted(archive, _checked(archive, path, path.stat().st_size), path)
     except _DAMAGE as error:
         raise InputError(f"{path} is damaged or no zip that can be read ({error}); get it anew") from error
     for name, entry in entries.items():
@@ -86,6 +102,18 @@ def _check_unpacked(path: Path, target: Path) -> None:
             raise InputError(
                 f"{name} in the cache is damaged or gone; delete {target}, where {path} was unpacked, and start again"
             )
+
+
+def left_out_of(folder: Path) -> Counter[str]:
+    """What `unpack` left out of a folder.
+
+    Args:
+        folder: that it returned.
+
+    Returns:
+        Counts by kind, as of `Walked.left_out`.
+    """
+    return Counter(json.loads((folder / _LEFT_OUT).read_text(encoding="utf-8")))
 
 
 @contextmanager
@@ -105,8 +133,8 @@ def whole_folder(target: Path) -> Generator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _checked(archive: zipfile.ZipFile, path: Path, packed: int) -> dict[str, zipfile.ZipInfo]:
-    """The entries to unpack by relative path, after every entry was checked."""
+def _checked(archive: zipfile.ZipFile, path: Path, packed: int) -> list[tuple[str, zipfile.ZipInfo]]:
+    """The files with their relative paths, after every entry was checked."""
     entries = archive.infolist()
     claimed = sum(entry.file_size for entry in entries)
     if len(entries) > MAX_ENTRIES:
@@ -116,7 +144,7 @@ def _checked(archive: zipfile.ZipFile, path: Path, packed: int) -> dict[str, zip
             f"{path} would unpack to {claimed} bytes, more than {MAX_UNPACKED} or {MAX_RATIO} times its size, as zip "
             "bombs do; unpack it yourself if you trust it, and give the folder"
         )
-    wanted: dict[str, zipfile.ZipInfo] = {}
+    files = []
     for entry in entries:
         name = entry.filename.replace("\\", "/")
         parts = name.split("/")
@@ -130,13 +158,35 @@ def _checked(archive: zipfile.ZipFile, path: Path, packed: int) -> dict[str, zip
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             # zipfile unpacks the other kinds without a limit on memory.
             raise InputError(f"{path} is not compressed by deflate; unpack it yourself and give the folder")
-        hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-        suffix = os.path.splitext(parts[-1])[1].lower()  # noqa: PTH122 - a Path each costs seconds
-        if not hidden and (suffix in PICTURE_SUFFIXES or is_table(parts[-1])):
+        if not entry.is_dir():
+            files.append((name, entry))
+    return files
+
+
+def _wanted(
+    archive: zipfile.ZipFile, files: list[tuple[str, zipfile.ZipInfo]], path: Path
+) -> tuple[dict[str, zipfile.ZipInfo], Counter[str]]:
+    """The entries to unpack, and how many others there are by kind."""
+    wanted: dict[str, zipfile.ZipInfo] = {}
+    left_out: Counter[str] = Counter()
+    for name, entry in files:
+        *folders, last = name.split("/")
+        said = says_picture(last)
+        if any(map(is_junk, folders)) or last.startswith("."):
+            left_out[HIDDEN] += said is True
+        elif said or last.lower().endswith(_PACKED) or is_table(last) or (said is None and _begins(archive, entry)):
             if name in wanted:
                 raise InputError(f"{path} has two entries {name!r}; pack it anew")
             wanted[name] = entry
-    return wanted
+        else:
+            left_out[kind_of(name)] += 1
+    return wanted, +left_out
+
+
+def _begins(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bool:
+    """Whether an entry without a suffix is a picture."""
+    with archive.open(entry) as packed:
+        return begins_picture(packed.read(HEAD))
 
 
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, path: Path) -> None:

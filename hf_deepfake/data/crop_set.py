@@ -14,11 +14,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from hf_deepfake.config import LABELS, SPLITS, DataConfig
-from hf_deepfake.data.archive import unpack
+from hf_deepfake.data.archive import left_out_of, unpack
 from hf_deepfake.data.index import Listing, list_folder
 from hf_deepfake.data.machine import usable_cores
 from hf_deepfake.data.names import class_names
 from hf_deepfake.data.picture_names import without_path
+from hf_deepfake.data.walk import describe_left_out, says_picture
 from hf_deepfake.errors import InputError, PictureError
 from hf_deepfake.files import local_path, replacing, try_folder, write_json
 from hf_deepfake.pictures.crop import MIN_FACE, Margin, crop_region
@@ -46,6 +47,7 @@ class CropReport:
         without_face: pictures in which no face was found.
         too_small: pictures whose largest face has a side of less than `MIN_FACE` px.
         broken: name and reason of each picture that does not open.
+        left_out: files that are no pictures by their names, by kind.
     """
 
     written: int
@@ -54,6 +56,7 @@ class CropReport:
     without_face: tuple[str, ...]
     too_small: tuple[str, ...]
     broken: tuple[tuple[str, str], ...]
+    left_out: dict[str, int]
 
     def summary(self) -> str:
         """A line for each count that is not zero."""
@@ -65,7 +68,8 @@ class CropReport:
             f"left out, face smaller than {MIN_FACE} px": len(self.too_small),
             "left out, do not open": len(self.broken),
         }
-        return "\n".join(f"{count:>9,}  {what}" for what, count in counts.items() if count)
+        lines = [f"{count:>9,}  {what}" for what, count in counts.items() if count]
+        return "\n".join(lines + [describe_left_out(self.left_out)] * bool(self.left_out))
 
 
 def crop_set(
@@ -104,6 +108,7 @@ def crop_set(
     _claim(target, source, settings)
     with tempfile.TemporaryDirectory(dir=target, prefix=".") as unpacked:
         root = unpack(source, Path(unpacked)) if packed else source
+        not_unpacked = left_out_of(root) if packed else Counter()
         listing = list_folder(root, class_names(DataConfig(real_names=real_names, fake_names=fake_names)))
         names = _new_names(listing)
         missing = [file for file, name in names.items() if not (target / name).exists()]
@@ -121,6 +126,7 @@ def crop_set(
         without_face=tuple(file for file, (outcome, _) in done if outcome == "without_face"),
         too_small=tuple(file for file, (outcome, _) in done if outcome == "too_small"),
         broken=tuple((file, reason) for file, (outcome, reason) in done if outcome == "broken"),
+        left_out=dict(listing.left_out + not_unpacked),
     )
     write_json(target / RECORD, settings | {"report": asdict(report)})
     return report
@@ -146,7 +152,8 @@ def _claim(target: Path, source: Path, settings: dict[str, Any]) -> None:
 
 def _new_names(listing: Listing) -> dict[str, str]:
     """Names of the crops by those of the pictures, all relative and with `/`."""
-    names = {file: f"{posixpath.splitext(file)[0]}.jpg" for file in listing.files}
+    # Without a suffix, what stands behind the last dot is part of the name: frame.0001.
+    names = {file: f"{posixpath.splitext(file)[0] if says_picture(file) else file}.jpg" for file in listing.files}
     if len(set(names.values())) < len(names):
         twice = next(name for name, count in Counter(names.values()).items() if count > 1)
         raise InputError(f"several pictures would be cropped to {twice}; rename all but one")

@@ -2,8 +2,8 @@
 
 import os
 import posixpath
-from collections import Counter
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,8 @@ from hf_deepfake.config import LABELS, SPLITS
 from hf_deepfake.data.annotate import Said, annotate
 from hf_deepfake.data.names import normal, split_index
 from hf_deepfake.data.tables import ADDING, is_table, read_table
+from hf_deepfake.data.walk import NOT_UTF8, PICTURE_SUFFIXES, Walked, describe_left_out, is_utf8, walk
 from hf_deepfake.errors import InputError
-
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
-"""Ends of the file names that are listed; what a file really is shows when it is opened."""
 
 _BOTH = -2  # named real and fake at once
 
@@ -35,7 +33,9 @@ class Listing:
         unmatched: rows of tables that name no picture of the folder.
         unlabelled: pictures that are left out, for no table of those that say the labels names them.
         from_tables: whether a table says labels or splits, so that folders alone do not.
-        notes: lines that say which tables the labels are from, and which tables are not used.
+        notes: lines that say which tables the labels are from, which tables are not used, and which folders are not
+            looked into.
+        left_out: files that are no pictures by their names, or have names that no column can hold, by kind.
     """
 
     files: list[str]
@@ -46,19 +46,21 @@ class Listing:
     unlabelled: int = 0
     from_tables: bool = False
     notes: tuple[str, ...] = ()
+    left_out: Counter[str] = field(default_factory=Counter)
 
 
-def list_folder(root: Path, classes: dict[str, int]) -> Listing:
+def list_folder(root: Path, classes: dict[str, int], walked: Walked | None = None) -> Listing:
     """List and label the pictures of a folder, opening none of them.
 
     A picture's class is the name of a folder above it, at most five levels below `root`; its split is the name of a
     folder above the class folder (Train/Real) or right below it (Real/Train). What lies deeper in the class folder
-    says nothing. Tables at any level add labels, splits and columns, see `annotate`; a picture that they leave without
-    a label is left out and counted.
+    says nothing, nor does a class's word above folders of both classes (deepfakes/Train/Real). Tables at any level
+    add labels, splits and columns, see `annotate`; a picture that they leave without a label is left out and counted.
 
     Args:
         root: the folder.
         classes: index of the class by name, from `names.class_names`.
+        walked: what `walk` found there, where that is known.
 
     Returns:
         The pictures.
@@ -67,11 +69,15 @@ def list_folder(root: Path, classes: dict[str, int]) -> Listing:
         InputError: there are no pictures, some lie outside any class folder or outside any split folder where
             others have one, a folder means both classes, or a table cannot be used, see `annotate`.
     """
-    folders, tables = _walk(root)
-    if not folders:
-        raise InputError(f"{root} holds no pictures; looked for {', '.join(sorted(PICTURE_SUFFIXES))}")
-    files = [posixpath.join(*folder, name) for folder, names in folders.items() for name in names]
-    return label_files(root, files, tables, classes)
+    walked = walked or walk(root)
+    files = [file for file in walked.files if is_utf8(file)]
+    tables = _tables(walked)
+    left_out = walked.left_out(tables) + Counter({NOT_UTF8: len(walked.files) - len(files)})
+    if not files:
+        found = "; ".join(["", *filter(None, [describe_left_out(left_out), *walked.remarks()])])
+        raise InputError(f"{root} holds no pictures; looked for {', '.join(sorted(PICTURE_SUFFIXES))}{found}")
+    listing = label_files(root, files, tables, classes)
+    return replace(listing, notes=(*listing.notes, *walked.kinds(), *walked.remarks()), left_out=left_out)
 
 
 def list_table(path: Path, classes: dict[str, int]) -> tuple[Path, Listing]:
@@ -97,8 +103,7 @@ def list_table(path: Path, classes: dict[str, int]) -> tuple[Path, Listing]:
         if files:
             break
     else:
-        folders, _ = _walk(root)
-        files = {os.path.join(root, *folder, name) for folder, names in folders.items() for name in names}  # noqa: PTH118
+        files = {f"{root}/{file}" for file in walk(root).files if is_utf8(file)}
     base = os.path.commonpath([root, *map(os.path.dirname, files)])
     beside = [path.name, *(entry.name for entry in root.iterdir() if entry.name.lower() in ADDING)]
     tables = [Path(os.path.relpath(root / name, base)).as_posix() for name in dict.fromkeys(beside)]
@@ -123,7 +128,9 @@ def label_files(root: Path, files: list[str], tables: list[str], classes: dict[s
     """
     files = sorted(files, key=lambda file: (posixpath.dirname(file).split("/"), file))
     folders = [posixpath.dirname(file) for file in files]
-    places = {folder: _place(tuple(filter(None, folder.split("/"))), classes) for folder in set(folders)}
+    parts = {folder: tuple(filter(None, folder.split("/"))) for folder in set(folders)}
+    themes = _decide_nothing(set(parts.values()), classes)
+    places = {folder: _place(parts[folder], classes, themes) for folder in parts}
     of_folder = np.array([places[folder] for folder in folders], np.int8).reshape(-1, 2)
     said = annotate(root, tables, files, classes, *of_folder.T)
     labels = _labels(root, files, of_folder[:, 0], said)
@@ -144,54 +151,37 @@ def label_files(root: Path, files: list[str], tables: list[str], classes: dict[s
     )
 
 
-def _walk(root: Path) -> tuple[dict[tuple[str, ...], list[str]], list[str]]:
-    """Names of the pictures in each folder (as parts of its path), and paths of the tables."""
-    folders: dict[tuple[str, ...], list[str]] = {}
-    tables: list[str] = []
-    waiting: list[tuple[str, ...]] = [()]
-    seen = set()
-    while waiting:
-        folder = waiting.pop()
-        path = root.joinpath(*folder)
-        try:
-            entries = list(os.scandir(path))
-        except OSError as error:
-            raise InputError(f"{path} cannot be listed ({error.strerror}); check its permissions") from error
-        if (real := path.resolve()) in seen:  # a link that leads back would never end
-            continue
-        seen.add(real)
-        pictures, tables_here = [], []
-        for entry in entries:
-            name = entry.name
-            if name.startswith(".") or name == "__MACOSX":
-                continue
-            if entry.is_dir():
-                waiting.append((*folder, name))
-            elif os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES:  # noqa: PTH122 - a Path each costs seconds
-                pictures.append(name)
-            elif is_table(name):
-                tables_here.append(name)
-        # A table with the name of a picture is about that one (landmarks, a caption).
-        sidecars = {posixpath.splitext(name)[0] for name in pictures}
-        tables += [posixpath.join(*folder, name) for name in tables_here if posixpath.splitext(name)[0] not in sidecars]
-        if pictures:
-            folders[folder] = pictures
-            _check_names(path, pictures)
-    return folders, sorted(tables)
+def _tables(walked: Walked) -> list[str]:
+    """Paths of the tables, without those with the name of a picture, which are about that one (such as landmarks)."""
+    pictures = {posixpath.splitext(file)[0] for file in walked.files}
+    tables = [file for file in walked.others if is_table(posixpath.basename(file)) and is_utf8(file)]
+    return [table for table in tables if posixpath.splitext(table)[0] not in pictures]
 
 
-def _check_names(folder: Path, names: list[str]) -> None:
-    """Refuse file names that are no text, which a data set's column cannot hold."""
-    try:
-        "".join(names).encode()
-    except UnicodeEncodeError as error:
-        bad = next(name for name in names if name.encode(errors="ignore").decode() != name)
-        raise InputError(f"a file name in {folder} is not UTF-8 ({os.fsencode(bad)!r}); rename the file") from error
+def _decide_nothing(folders: set[tuple[str, ...]], classes: dict[str, int]) -> set[tuple[str, ...]]:
+    """Folders named like a class that stand above folders of both classes: the name of a data set, or of its theme.
+
+    Not where a folder of the other class stands beside it: then they are the class folders, and names below are odd.
+    """
+    named: dict[tuple[str, ...], int] = {}
+    for folder in folders:
+        for depth in range(1, len(folder) + 1):
+            if (label := classes.get(normal(folder[depth - 1]))) is not None:
+                named[folder[:depth]] = label
+    below: defaultdict[tuple[str, ...], set[int]] = defaultdict(set)
+    beside: defaultdict[tuple[str, ...], set[int]] = defaultdict(set)
+    for place, label in named.items():
+        beside[place[:-1]].add(label)
+        for depth in range(1, len(place)):
+            below[place[:depth]].add(label)
+    return {place for place in named if len(below[place]) > 1 and len(beside[place[:-1]]) == 1}
 
 
-def _place(folder: tuple[str, ...], classes: dict[str, int]) -> tuple[int, int]:
+def _place(folder: tuple[str, ...], classes: dict[str, int], themes: set[tuple[str, ...]]) -> tuple[int, int]:
     """Class (-1 for none, `_BOTH`) and split (-1 for none) that the parts of a folder's path mean."""
-    meant = [classes.get(normal(part)) for part in folder]
+    meant = [
+        None if folder[:depth] in themes else classes.get(normal(part)) for depth, part in enumerate(folder, start=1)
+    ]
     depth = next((depth for depth, label in enumerate(meant[:_DEEPEST_CLASS]) if label is not None), None)
     nearest = (
         folder[_DEEPEST_CLASS - 1 :: -1]

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,19 @@ from hf_deepfake.data.names import class_names
 from hf_deepfake.data.picture_names import below_shared, name_pictures, without_path
 from hf_deepfake.data.report import DataReport
 from hf_deepfake.data.scan import scan
-from hf_deepfake.data.sources import Source, open_source
+from hf_deepfake.data.sources import Source, hold_source, open_source
 from hf_deepfake.data.split import connect, find_leaks, join_given, make_splits, missing_splits
+from hf_deepfake.data.walk import describe_left_out
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_path, make_folder
 
 logger = logging.getLogger(__name__)
 
+Held = str | Path | Dataset | DatasetDict | Sequence[Mapping[str, Any]]
+"""What `load_images` takes: the name of a source, or what somebody holds in Python."""
 
-def load_images(source: str | Path, *more_sources: str | Path, **options: Any) -> DatasetDict:
+
+def load_images(source: Held, *more_sources: Held, **options: Any) -> DatasetDict:
     """Load real and fake pictures, labelled and split, from folders, zips, tables, the Hub or Kaggle.
 
     Every picture is opened once, and what does not open is left out. A group or picture that given splits share is
@@ -35,8 +40,9 @@ def load_images(source: str | Path, *more_sources: str | Path, **options: Any) -
     found goes to the log of `hf_deepfake`.
 
     Args:
-        source: a folder, zip, table (CSV, JSON ...) or parquet file, `owner/name` on the Hub, `kaggle:owner/name`, or
-            `sample`.
+        source: a folder, zip, table (CSV, JSON ...), parquet file or WebDataset shard, `owner/name` on the Hub,
+            `kaggle:owner/name`, or `sample`; or a `Dataset`, a `DatasetDict`, or a list of rows such as
+            `{"image": "a.jpg", "label": "real"}`, whose image is a path, bytes, PIL or uint8 array.
         *more_sources: more of these, merged with the first. Their groups are kept apart by the source's name.
         **options: fields of `DataConfig` other than `data`.
 
@@ -48,16 +54,20 @@ def load_images(source: str | Path, *more_sources: str | Path, **options: Any) -
     Raises:
         InputError: a source or option cannot be used, or a class has too few pictures.
     """
-    data, report = prepare(build(DataConfig, {**options, "data": (source, *more_sources)}))
+    sources = (source, *more_sources)
+    named = tuple(one for one in sources if isinstance(one, (str, Path)))
+    held = [one for one in sources if not isinstance(one, (str, Path))]
+    data, report = prepare(build(DataConfig, {**options, "data": named}), held)
     logger.log(logging.INFO if report.clean else logging.WARNING, "%s", report.summary())
     return data
 
 
-def prepare(config: DataConfig) -> tuple[DatasetDict, DataReport]:
+def prepare(config: DataConfig, held: Sequence[Any] = ()) -> tuple[DatasetDict, DataReport]:
     """What `load_images` does, with its report.
 
     Args:
-        config: sources and options; at least one source.
+        config: sources and options; at least one source, or something held.
+        held: further sources: data sets and lists of rows.
 
     Returns:
         The splits and what was found.
@@ -65,13 +75,14 @@ def prepare(config: DataConfig) -> tuple[DatasetDict, DataReport]:
     Raises:
         InputError: a source or option cannot be used, or a class has too few pictures.
     """
-    if not config.data:
+    if not config.data and not held:
         raise InputError("no data given; name a source, such as --data faces.zip or --data sample")
     cache = _cache_folder(config)
     classes = class_names(config)
-    sources = _distinct([open_source(text, classes, cache, config.groups) for text in config.data])
+    opened = [open_source(text, classes, cache, config.groups) for text in config.data]
+    sources = _distinct(opened + [hold_source(data, classes) for data in held])
     labels = np.concatenate([source.labels for source in sources])
-    _check_classes(labels, config)
+    _check_classes(labels, sources)
     table = _merge(sources)
     numbers = np.repeat(np.arange(len(sources)), [len(source.labels) for source in sources])
     groups = np.array(table["group"] if "group" in table.column_names else [None] * len(table), object)
@@ -82,7 +93,7 @@ def prepare(config: DataConfig) -> tuple[DatasetDict, DataReport]:
     if bad_files and config.on_bad_file == "error":
         raise InputError(f"{len(bad_files)} pictures do not open; the first is {': '.join(bad_files[0])}")
     rows = np.flatnonzero(hashes != b"")
-    _check_classes(labels[rows], config)  # again: broken files may have been all of a class
+    _check_classes(labels[rows], sources)  # again: broken files may have been all of a class
 
     given = np.concatenate([source.splits for source in sources])
     missing = missing_splits(given, numbers)
@@ -121,18 +132,34 @@ def prepare(config: DataConfig) -> tuple[DatasetDict, DataReport]:
         unmatched_rows=sum(source.unmatched for source in sources),
         unlabelled=sum(source.unlabelled for source in sources),
         notes={source.name: source.notes for source in sources if source.notes},
+        left_out=dict(sum((source.left_out for source in sources), Counter())),
         made=made,
         fingerprint=_fingerprint(hashes, labels, splits),
     )
     return DatasetDict({name: table.select(rows[splits == split]) for split, name in enumerate(SPLITS)}), report
 
 
-def _check_classes(labels: NDArray[np.int8], config: DataConfig) -> None:
+def hash_images(images: Dataset, config: DataConfig) -> NDArray[np.bytes_]:
+    """Hash what images show, out of the cache where it knows them.
+
+    Args:
+        images: N rows with the column image, as `prepare` gives them.
+        config: that they were loaded with.
+
+    Returns:
+        S32 (N,), see `scan`.
+    """
+    return scan(images.select_columns(["image"]), _cache_folder(config))[0]
+
+
+def _check_classes(labels: NDArray[np.int8], sources: list[Source]) -> None:
     """Refuse pictures of which a class is missing."""
+    names, left_out = ", ".join(source.name for source in sources), sum((one.left_out for one in sources), Counter())
     for label, name in enumerate(LABELS):
         if label not in labels:
             raise InputError(
-                f"there are no {name} pictures in {', '.join(config.data)} that open; give pictures of both classes"
+                f"there are no {name} pictures in {names} that open; give pictures of both classes"
+                f"{'; ' * bool(left_out)}{describe_left_out(left_out)}"
             )
 
 

@@ -1,9 +1,13 @@
 """What `load_images` found and did, for the log, the run record and the model card."""
 
+import logging
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hf_deepfake.config import LABELS, SPLITS
+from hf_deepfake.data.walk import describe_left_out
+
+logger = logging.getLogger(__name__)
 
 _NAMED = 3  # examples of each trouble in the summary; the report itself names all
 
@@ -27,7 +31,8 @@ class DataReport:
         made: splits that were made here, by source.
         fingerprint: SHA-256 over hash, label and split of all pictures: equal for equal data, wherever it lies.
         unlabelled: pictures left out because no table says their label.
-        notes: by source, lines that say where labels and groups are from.
+        notes: by source, lines that say where labels and groups are from, and which folders were not looked into.
+        left_out: files that were not read, by suffix or what else they are.
     """
 
     counts: dict[str, dict[str, int]]
@@ -44,6 +49,7 @@ class DataReport:
     fingerprint: str
     unlabelled: int = 0
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def clean(self) -> bool:
@@ -56,6 +62,7 @@ class DataReport:
             or self.label_conflicts
             or self.unmatched_rows
             or self.unlabelled
+            or self.left_out
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,6 +75,11 @@ class DataReport:
             "made": {source: list(splits) for source, splits in self.made.items()},
             "notes": {source: list(notes) for source, notes in self.notes.items()},
         }
+
+    def warn_of_losses(self) -> None:
+        """Say in the log what was left out, for those who do not show the summary."""
+        for line in self._losses():
+            logger.warning("%s", line)
 
     def summary(self) -> str:
         """A table of the counts and a line for each further finding."""
@@ -85,9 +97,7 @@ class DataReport:
         """One line for each finding."""
         lines = [f"made here for {source}: {', '.join(splits)}" for source, splits in self.made.items()]
         lines += [f"{source}: {note}" for source, notes in self.notes.items() for note in notes]
-        if self.bad_files:
-            reasons = [reason if name in reason else f"{name}: {reason}" for name, reason in self.bad_files]
-            lines.append(f"skipped {len(reasons):,} of {self.listed:,} that do not open: {_some(reasons)}")
+        lines += self._losses()
         if self.leaked_groups or self.leaked_pictures:
             what = f"dropped {self.dropped:,} pictures from the earlier split" if self.dropped else "kept as they are"
             lines.append(
@@ -102,6 +112,14 @@ class DataReport:
             lines.append(f"{self.unmatched_rows:,} rows of tables name no picture that is here")
         if self.unlabelled:
             lines.append(f"{self.unlabelled:,} pictures left out, for no table has a row with their label")
+        return lines
+
+    def _losses(self) -> list[str]:
+        """What was not read, and what did not open."""
+        lines = [describe_left_out(self.left_out)] if self.left_out else []
+        if self.bad_files:
+            reasons = [reason if name in reason else f"{name}: {reason}" for name, reason in self.bad_files]
+            lines.append(f"skipped {len(reasons):,} of {self.listed:,} that do not open: {_some(reasons)}")
         return lines
 
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from hf_deepfake.data.machine import leave_signals_to_parent, usable_cores
 from hf_deepfake.errors import InputError, PictureError
+from hf_deepfake.pictures.formats import decoders
 from hf_deepfake.pictures.open import open_picture
 
 Encoded = str | bytes
@@ -49,8 +50,9 @@ def scan(images: Dataset, cache: Path) -> tuple[NDArray[np.bytes_], dict[int, st
     """Hash all pictures of a data set on all cores that this process may use.
 
     What opened is remembered in `pictures.sqlite` of the cache: files by path, size and time of change, embedded
-    pictures by their bytes. What did not open is tried again in the next run. Worker processes start as Python starts
-    them by default, so that scripts need `if __name__ == "__main__"` where a `DataLoader` with workers needs it.
+    pictures by their bytes, all of them by the versions of the decoders, too. What did not open is tried again in the
+    next run. Worker processes start as Python starts them by default, so that scripts need
+    `if __name__ == "__main__"` where a `DataLoader` with workers needs it.
 
     Args:
         images: N rows with the column image.
@@ -128,7 +130,7 @@ def _key(picture: Encoded) -> bytes:
         except OSError:
             return b""  # never remembered, for what does not open is not
         picture = f"{picture}\0{facts.st_size}\0{facts.st_mtime_ns}".encode()
-    return hashlib.blake2b(picture, digest_size=16).digest()
+    return hashlib.blake2b(decoders().encode() + b"\0" + picture, digest_size=16).digest()
 
 
 def _hash_all(pictures: list[Encoded]) -> list[bytes | str]:

@@ -2,30 +2,38 @@
 
 import re
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Image, Value, concatenate_datasets, load_dataset
-from datasets.exceptions import DatasetsError
 from numpy.typing import NDArray
 
-from hf_deepfake.config import SPLITS
 from hf_deepfake.data.annotate import RESERVED
-from hf_deepfake.data.archive import unpack, whole_folder
+from hf_deepfake.data.archive import left_out_of, unpack, whole_folder
 from hf_deepfake.data.groups import infer_groups
 from hf_deepfake.data.hub_errors import hub_errors
 from hf_deepfake.data.index import Listing, list_folder, list_table
 from hf_deepfake.data.labels import choose_labels, label_columns
 from hf_deepfake.data.names import split_index
+from hf_deepfake.data.packed import (
+    as_splits,
+    is_bytes,
+    is_parquet,
+    is_saved,
+    is_shard,
+    picture_column,
+    read_files,
+    read_saved,
+    reason_of,
+)
 from hf_deepfake.data.sample import draw_sample
-from hf_deepfake.data.tables import SUFFIXES, holds_pictures
+from hf_deepfake.data.tables import SUFFIXES
+from hf_deepfake.data.walk import Walked, hints, kind_of, walk
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_path
-
-_UNSPLIT = "unsplit"  # how parquet files whose names say no split are handed to `datasets`
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ class Source:
         unlabelled: pictures left out because no table says their label.
         notes: lines that say where labels and groups are from.
         inferred: whether groups were read out of paths.
+        left_out: files that are not read, by kind.
     """
 
     name: str
@@ -53,14 +62,15 @@ class Source:
     unlabelled: int = 0
     notes: tuple[str, ...] = ()
     inferred: bool = False
+    left_out: Counter[str] = field(default_factory=Counter)
 
 
 def open_source(text: str, classes: dict[str, int], cache: Path, groups: str = "auto") -> Source:
     """Find out what a source is, fetch or unpack it where needed, and list and label its pictures.
 
     Args:
-        text: path of a folder, zip, table (CSV, JSON ...) or parquet file, `owner/name` of a data set on the Hub,
-            `kaggle:owner/name`, or `sample`. What exists as a path is taken as a path.
+        text: path of a folder, zip, table (CSV, JSON ...), parquet file or WebDataset shard, `owner/name` of a data set
+            on the Hub, `kaggle:owner/name`, or `sample`. What exists as a path is taken as a path.
         classes: index of the class by name, from `names.class_names`.
         cache: folder for what is unpacked or drawn.
         groups: how groups are read out of the paths of files, see `infer_groups`.
@@ -79,21 +89,49 @@ def open_source(text: str, classes: dict[str, int], cache: Path, groups: str = "
     if path.is_dir():
         return _from_folder(path.resolve().name, path.resolve(), classes, cache, groups)
     if path.is_file():
-        if zipfile.is_zipfile(path):
-            return _from_folder(path.stem, unpack(path, cache), classes, cache, groups)
-        if path.suffix.lower() in SUFFIXES and not (path.suffix.lower() == ".parquet" and holds_pictures(path)):
-            root, listing = list_table(path.resolve(), classes)
-            return _from_listing(path.stem, root, listing, classes, groups)
-        if path.suffix.lower() == ".parquet":
-            return _from_parquet(path.stem, path.resolve().parent, [path.name], classes, cache)
-        raise InputError(
-            f"{path} is neither a zip nor a parquet file nor a table; give one of these or a folder of pictures"
-        )
+        return _from_file(path.resolve(), classes, cache, groups)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", text):
         return _from_hub(text, classes)
     raise InputError(
         f"no such path {text}; give a folder, a zip, a table, a parquet file, OWNER/NAME on the Hub, kaggle:OWNER/NAME "
         "or sample"
+    )
+
+
+def hold_source(data: Any, classes: dict[str, int]) -> Source:
+    """Label what somebody holds in Python.
+
+    Args:
+        data: see `as_splits`.
+        classes: index of the class by name, from `names.class_names`.
+
+    Returns:
+        The source, whose name is "memory".
+
+    Raises:
+        InputError: it is no set of pictures, or its labels are not understood.
+    """
+    return _from_parts("memory", as_splits(data), classes)
+
+
+def _from_file(path: Path, classes: dict[str, int], cache: Path, groups: str) -> Source:
+    """A zip, a parquet file, a WebDataset shard or a table."""
+    if zipfile.is_zipfile(path):
+        folder = unpack(path, cache)
+        source = _from_folder(path.stem, folder, classes, cache, groups)
+        return replace(source, left_out=source.left_out + left_out_of(folder))
+    if is_parquet(path):
+        return _from_parts(path.stem, read_files("parquet", path.stem, [path], cache), classes)
+    if path.suffix.lower() in SUFFIXES:
+        root, listing = list_table(path, classes)
+        return _from_listing(path.stem, root, listing, classes, groups)
+    if is_shard(path):
+        return _from_parts(path.stem, read_files("webdataset", path.stem, [path], cache), classes)
+    hint = "; ".join(hints([kind_of(path.name)]))
+    shard = ", nor a WebDataset shard (key.jpg beside key.cls or key.json)" if path.suffix.lower() == ".tar" else ""
+    raise InputError(
+        f"{path} is neither a zip nor a parquet file nor a table{shard}; "
+        f"{hint + ', and give the folder' if hint else 'give one of these or a folder of pictures'}"
     )
 
 
@@ -120,10 +158,29 @@ def _kaggle(name: str) -> Path:
 
 
 def _from_folder(name: str, root: Path, classes: dict[str, int], cache: Path, groups: str) -> Source:
-    """The parquet files of a folder that hold pictures if there are any, otherwise its files of pictures."""
-    if shards := sorted(str(file.relative_to(root)) for file in root.rglob("*.parquet") if holds_pictures(file)):
-        return _from_parquet(name, root, shards, classes, cache)
-    return _from_listing(name, root, list_folder(root, classes), classes, groups)
+    """What a folder holds: a saved data set, shards with pictures inside if there are any, or files of pictures."""
+    if is_saved(root):
+        return _from_parts(name, read_saved(name, root), classes)
+    walked = walk(root)
+    for kind, is_kind in (("parquet", is_parquet), ("webdataset", is_shard)):
+        if shards := [file for file in walked.others if is_kind(root / file)]:
+            # Only what is below the folder says a split, not the names of those above it.
+            parts = read_files(kind, name, [Path(file) for file in shards], cache, root)
+            return replace(
+                _from_parts(name, parts, classes),
+                notes=tuple(walked.remarks()),
+                left_out=walked.left_out(shards) + Counter(map(kind_of, walked.files)),
+            )
+    if saved := _saved_below(root, walked):
+        raise InputError(f"{root} holds what save_to_disk wrote in {', '.join(saved)}; give that folder")
+    return _from_listing(name, root, list_folder(root, classes, walked), classes, groups)
+
+
+def _saved_below(root: Path, walked: Walked) -> list[str]:
+    """Folders below one without pictures that are saved data sets; of the splits of one, the folder above them."""
+    folders = sorted({file.rpartition("/")[0] for file in walked.others})
+    saved = [] if walked.pictures else [folder for folder in folders if is_saved(root / folder)]
+    return [folder for folder in saved if folder.rpartition("/")[0] not in saved]
 
 
 def _from_listing(name: str, root: Path, listing: Listing, classes: dict[str, int], groups: str) -> Source:
@@ -146,24 +203,8 @@ def _from_listing(name: str, root: Path, listing: Listing, classes: dict[str, in
         unlabelled=listing.unlabelled,
         notes=notes,
         inferred=added,
+        left_out=listing.left_out,
     )
-
-
-def _from_parquet(name: str, root: Path, files: list[str], classes: dict[str, int], cache: Path) -> Source:
-    """Parquet files with embedded pictures; the first word of a file's name, or a folder above it, says the split."""
-    shards: dict[str, list[str]] = {}
-    for file in files:
-        *folders, last = Path(file).parts
-        meant = map(split_index, [re.split(r"[-_.]", last)[0], *reversed(folders)])
-        split = next((SPLITS[split] for split in meant if split >= 0), _UNSPLIT)
-        shards.setdefault(split, []).append(f"{root}/{file}")
-    if _UNSPLIT in shards and len(shards) > 1:
-        raise InputError(f"{shards[_UNSPLIT][0]} names no split, unlike the files beside it; rename or move it")
-    try:
-        parts = load_dataset("parquet", data_files=shards, cache_dir=str(cache / "parquet"))
-    except (OSError, ValueError, DatasetsError) as error:
-        raise InputError(f"the parquet files of {name} cannot be read ({_reason(error)}); get them anew") from error
-    return _from_parts(name, parts, classes)
 
 
 def _from_hub(name: str, classes: dict[str, int]) -> Source:
@@ -171,11 +212,6 @@ def _from_hub(name: str, classes: dict[str, int]) -> Source:
     with hub_errors(f"no such path {name} here, and no data set of the Hub can be had by that name"):
         parts = load_dataset(name)
     return _from_parts(name, parts, classes)
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what the library says, and of what made it say so."""
-    return "; ".join(str(part).strip().split("\n")[0] for part in (error, error.__cause__) if part)
 
 
 def _from_parts(name: str, parts: DatasetDict, classes: dict[str, int]) -> Source:
@@ -190,14 +226,16 @@ def _from_parts(name: str, parts: DatasetDict, classes: dict[str, int]) -> Sourc
     try:
         table = concatenate_datasets(list(parts.values()))
     except ValueError as error:
-        raise InputError(f"the splits of {name} have different columns ({_reason(error)}); make them equal") from error
+        raise InputError(
+            f"the splits of {name} have different columns ({reason_of(error)}); make them equal"
+        ) from error
     features = table.features
     picture = picture_column(name, features)
     target, labels = _labels(name, table, classes)
     others = [
         column
         for column, feature in features.items()
-        if isinstance(feature, Value) and feature.dtype != "binary" and column not in RESERVED | {target}
+        if isinstance(feature, Value) and not is_bytes(feature) and column not in RESERVED | {target, picture}
     ]
     return Source(
         name,
@@ -206,27 +244,6 @@ def _from_parts(name: str, parts: DatasetDict, classes: dict[str, int]) -> Sourc
         splits,
         {column: [None if value is None else str(value) for value in table[column]] for column in others},
     )
-
-
-def picture_column(name: str, features: Mapping[str, Any]) -> str:
-    """The column of a data set that holds its pictures.
-
-    Args:
-        name: of the data set, for the error.
-        features: of its columns, as `datasets` gives them.
-
-    Returns:
-        "image" where it holds pictures, else the only column that does.
-
-    Raises:
-        InputError: there is none, or several and none is "image".
-    """
-    pictures = [column for column, feature in features.items() if isinstance(feature, Image)]
-    if "image" in pictures:
-        return "image"
-    if len(pictures) != 1:
-        raise InputError(f"{name} has {len(pictures)} picture columns; one is needed among {', '.join(features)}")
-    return pictures[0]
 
 
 def _labels(name: str, table: Dataset, classes: dict[str, int]) -> tuple[str, NDArray[np.int8]]:

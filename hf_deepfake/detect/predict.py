@@ -19,7 +19,7 @@ from hf_deepfake.detect.detector import Detector, Picture
 from hf_deepfake.detect.units import Item, Unit, cut
 from hf_deepfake.detect.verdict import Verdict
 from hf_deepfake.errors import InputError, PictureError
-from hf_deepfake.files import make_folder, replacing, try_file, try_folder
+from hf_deepfake.files import make_folder, printable, replacing, try_file, try_folder
 
 Form = Literal["text", "json", "csv"]
 
@@ -74,7 +74,7 @@ def predict(
         raise InputError(f"{out} would hold text that no run can go on from; add --json or --csv")
     done = _done(out, form, detector.fingerprint)
     if done:
-        files = [file for unit in units for file in unit.files if file not in done]
+        files = [file for unit in units for file in unit.files if printable(file) not in done]
         units = cut(files) + [unit for unit in units if not unit.files]
     parts = out.with_name(out.name + ".parts")
     lines = _Lines(detector, form, overlays, units[process::processes], quiet=process > 0)
@@ -119,7 +119,7 @@ class _Lines:
         if self.form == "text":
             return f"{_said(result)}  {name}"
         record: dict[str, Any] = {"file": name}
-        record |= {"error": str(result)} if isinstance(result, PictureError) else result.to_dict()
+        record |= {"error": printable(str(result))} if isinstance(result, PictureError) else result.to_dict()
         record["checkpoint"] = self.checkpoint
         return json.dumps(record, ensure_ascii=False) if self.form == "json" else _row(record)
 
@@ -176,7 +176,7 @@ def _join(out: Path, parts: Path, places: Sequence[Path], header: str) -> None:
 
 def _said(result: Verdict | PictureError) -> str:
     """A result in words."""
-    return f"error: {result}" if isinstance(result, PictureError) else str(result)
+    return f"error: {printable(str(result))}" if isinstance(result, PictureError) else str(result)
 
 
 class _Overlays:
@@ -184,7 +184,7 @@ class _Overlays:
 
     def __init__(self, units: Sequence[Unit], folder: Path) -> None:
         self.folder = try_folder(folder)
-        places = [Path(file).absolute().parent for unit in units for file in unit.files]
+        places = [Path(printable(file)).absolute().parent for unit in units for file in unit.files]
         self.common = Path(os.path.commonpath(places)) if places else Path()
 
     def explained(self, detector: Detector, name: str, picture: Picture) -> Verdict | PictureError:
@@ -194,7 +194,8 @@ class _Overlays:
         except PictureError as error:
             return error
         # A picture of a shard has no path of its own: its name says where it lies among the others.
-        place = Path(name).absolute().relative_to(self.common) if picture == name else Path(name.lstrip("/"))
+        of_file = isinstance(picture, str) and printable(picture) == name
+        place = Path(name).absolute().relative_to(self.common) if of_file else Path(name.lstrip("/"))
         place = self.folder / place.with_name(f"{place.name}.png")
         make_folder(place.parent)
         with replacing(place) as temporary:

@@ -1,22 +1,25 @@
 """What there is to judge, cut into units that any process can take: some hundred files, or one shard of a data set."""
 
 import glob
+import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hf_deepfake.data.index import PICTURE_SUFFIXES
+from hf_deepfake.data.walk import describe_left_out, hints, kind_of, walk
 from hf_deepfake.errors import InputError
-from hf_deepfake.files import local_name
+from hf_deepfake.files import local_name, printable
+
+logger = logging.getLogger(__name__)
 
 UNIT_FILES = 512
 """Files of a unit: minutes of work for a CPU, seconds for a GPU."""
 
 Item = tuple[str, str | bytes]
-"""Name of a picture and what `open_picture` opens: its path or its bytes."""
+"""Name of a picture, which can be printed, and what `open_picture` opens: its path or its bytes."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Unit:
     def __iter__(self) -> Iterator[Item]:
         """Names and pictures."""
         if self.shard is None:
-            yield from ((file, file) for file in self.files)
+            yield from ((printable(file), file) for file in self.files)
             return
         for row, values in enumerate(self.shard):
             picture = values[self.column]
@@ -47,14 +50,18 @@ class Unit:
 
 
 def find_units(words: Sequence[str]) -> list[Unit]:
-    """Find what files, folders, patterns, parquet files and data sets of the Hub hold, and cut it into units.
+    """Find what files, folders, patterns and data sets hold, and cut it into units.
+
+    A folder is walked as `--data` walks it; what is left out there is said in the log.
 
     Args:
-        words: as for `find_pictures`; and parquet files with pictures inside, folders of such, or "owner/name" of a
-            data set on the Hub. The latter are read as they are judged: no shard is stored, and each is a unit.
+        words: paths of files, taken whatever their names; of folders; patterns with `*`, `?`, `[...]` and `**`; or
+            "owner/name" of a data set on the Hub. Parquet files with pictures inside, tars of pictures and what
+            `save_to_disk` wrote are, like data sets of the Hub, read as they are judged: nothing is stored, and each
+            shard is a unit.
 
     Returns:
-        Units: the files of all words in their order, then the shards.
+        Units: the files of all words in their order, without repetition and sorted within a folder; then the shards.
 
     Raises:
         InputError: a word names nothing, or a data set that cannot be read.
@@ -62,12 +69,19 @@ def find_units(words: Sequence[str]) -> list[Unit]:
     units: list[Unit] = []
     files: dict[str, None] = {}
     for word in map(local_name, words):
-        if shards := _parquet_files(word):
-            units += _streamed(word, "parquet", data_files={"all": shards})
-        elif re.fullmatch(r"[\w.-]+/[\w.-]+", word) and not os.path.exists(word) and not Path(word).suffix:  # noqa: PTH110
-            units += _streamed(word, word)
+        if os.path.lexists(word):  # a link that leads nowhere is a file that does not open
+            matches = [word]
+        elif re.fullmatch(r"[\w.-]+/[\w.-]+", word) and not Path(word).suffix:
+            units += _streamed(word, "hub", [])
+            continue
         else:
-            files |= dict.fromkeys(find_pictures([word]))
+            matches = sorted(glob.glob(word, recursive=True))  # noqa: PTH207
+        found = [_found(match) for match in matches]
+        if not any(own or shards for own, shards in found):
+            raise InputError(f"{word} names no picture; give files, folders with pictures, or a pattern in quotes")
+        for own, shards in found:
+            files |= dict.fromkeys(own)
+            units += shards
     return cut(files) + units
 
 
@@ -77,56 +91,52 @@ def cut(files: Iterable[str]) -> list[Unit]:
     return [Unit(tuple(paths[start : start + UNIT_FILES])) for start in range(0, len(paths), UNIT_FILES)]
 
 
-def find_pictures(words: Sequence[str]) -> list[str]:
-    """Find the pictures that files, folders and globs name.
+def _found(path: str) -> tuple[list[str], list[Unit]]:
+    """Files and shards that a path names."""
+    place = Path(path)
+    if not place.is_dir():
+        kind = _kind_of_shard(place)
+        for hint in hints([kind_of(place.name)]) if kind is None else ():
+            logger.warning("%s: %s", printable(path), hint)
+        return ([path], []) if kind is None else ([], _streamed(path, kind, [path]))
+    if (place / "dataset_info.json").exists() or (place / "dataset_dict.json").exists():
+        from hf_deepfake.data.packed import is_saved
 
-    Args:
-        words: paths of files, taken whatever their names; of folders, searched at any depth for names that pictures
-            have; or patterns with `*`, `?`, `[...]` and `**`.
-
-    Returns:
-        Paths without repetition, in the order of `words`, sorted within each.
-
-    Raises:
-        InputError: a word names nothing.
-    """
-    found: dict[str, None] = {}
-    for word in map(local_name, words):
-        matches = [word] if os.path.exists(word) else sorted(glob.glob(word, recursive=True))  # noqa: PTH110, PTH207
-        files = [file for match in matches for file in _files(Path(match))]
-        if not files:
-            raise InputError(f"{word} names no picture; give files, folders with pictures, or a pattern in quotes")
-        found |= dict.fromkeys(files)
-    return list(found)
-
-
-def _files(path: Path) -> list[str]:
-    """The file itself, or the pictures in a folder, sorted."""
-    if not path.is_dir():
-        return [str(path)]
-    walked = (Path(folder) / name for folder, _, names in os.walk(path) for name in names if not name.startswith("."))
-    return sorted(str(file) for file in walked if file.suffix.lower() in PICTURE_SUFFIXES)
+        if is_saved(place):
+            return [], _streamed(path, "saved", [])
+    walked = walk(place)
+    shards: dict[str, list[str]] = {}
+    for file in walked.others:
+        if kind := _kind_of_shard(place / file):
+            shards.setdefault(kind, []).append(file)
+    left_out = walked.left_out([file for own in shards.values() for file in own])
+    for line in filter(None, [describe_left_out(left_out), *walked.remarks()]):
+        logger.warning("%s: %s", printable(path), printable(line))
+    units = [
+        unit for kind, own in shards.items() for unit in _streamed(path, kind, [f"{place / file}" for file in own])
+    ]
+    return [str(place / file) for file in walked.files], units
 
 
-def _parquet_files(word: str) -> list[str]:
-    """The parquet file itself, or those in a folder, sorted; none where the word is neither."""
-    path = Path(word)
-    if path.is_dir():
-        return sorted(map(str, path.glob("*.parquet")))
-    return [word] if path.suffix.lower() == ".parquet" and path.is_file() else []
+def _kind_of_shard(path: Path) -> str | None:
+    """Whether a file is parquet with pictures inside or a tar of pictures, for `datasets`; None if it is neither."""
+    if path.suffix.lower() not in (".parquet", ".tar"):
+        return None
+    from hf_deepfake.data.packed import is_parquet, is_shard  # seconds to import, and not needed for files
+
+    return "parquet" if is_parquet(path) else "webdataset" if is_shard(path, labelled=False) else None
 
 
-def _streamed(word: str, source: str, **options: Any) -> list[Unit]:
+def _streamed(word: str, kind: str, files: list[str]) -> list[Unit]:
     """A unit for each shard of a data set that is read as a stream."""
-    from datasets import Image, load_dataset  # seconds to import, and not needed for files
+    from datasets import Image  # seconds to import, and not needed for files
 
     from hf_deepfake.data.hub_errors import hub_errors
-    from hf_deepfake.data.sources import picture_column
+    from hf_deepfake.data.packed import picture_column
 
     with hub_errors(f"no picture and no data set of the Hub can be had by the name {word}"):
-        splits = load_dataset(source, streaming=True, **options)
         units = []
-        for name, split in splits.items():
+        for name, split in _splits(word, kind, files).items():
             column = picture_column(word, split.features or {})
             rows = split.select_columns([column]).cast_column(column, Image(decode=False))
             units += [
@@ -134,3 +144,19 @@ def _streamed(word: str, source: str, **options: Any) -> list[Unit]:
                 for index in range(rows.num_shards)
             ]
     return units
+
+
+def _splits(word: str, kind: str, files: list[str]) -> Mapping[Any, Any]:
+    """The splits of a data set as streams; files are one split, "all"."""
+    from datasets import load_dataset, load_from_disk
+
+    from hf_deepfake.data.packed import as_splits
+
+    if kind == "hub":
+        return load_dataset(word, streaming=True)
+    if kind == "saved":
+        parts = as_splits(load_from_disk(word))
+        return {
+            name: part.to_iterable_dataset(-(-len(part) // UNIT_FILES)) for name, part in parts.items() if len(part)
+        }
+    return load_dataset(kind, data_files={"all": files}, streaming=True)

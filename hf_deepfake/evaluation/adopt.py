@@ -25,7 +25,7 @@ def adopt(checkpoint: str | Path, evaluation: Report, table: pd.DataFrame) -> No
 
     Raises:
         InputError: the folder has no report, or the evaluation is of another checkpoint or operating point, or mixes
-            data that the checkpoint was trained on with others.
+            images or data that the checkpoint was trained on with others.
     """
     folder = local_path(checkpoint)
     report = Report.load(folder / REPORT_FILE)
@@ -49,6 +49,11 @@ def adopt(checkpoint: str | Path, evaluation: Report, table: pd.DataFrame) -> No
         raise InputError(
             f"the checkpoint was trained on {', '.join(sorted(known))}; evaluate other data apart from it, or exactly "
             "the data of the training for its test split"
+        )
+    elif seen := evaluation.data.get("seen"):
+        raise InputError(
+            f"{seen} of the evaluated pictures had a part in making the checkpoint, so that they are no row of unseen "
+            "data; leave them out and evaluate again"
         )
     else:
         result = evaluation.splits[evaluation.judged]

@@ -6,10 +6,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+import numpy as np
 from accelerate import PartialState
+from numpy.typing import NDArray
 from torch import nn
 
 from hf_deepfake.config import DecisionConfig
+from hf_deepfake.data.load import hash_images
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fake_probability
 from hf_deepfake.evaluation.decision import decide_by
@@ -17,11 +20,13 @@ from hf_deepfake.evaluation.evaluate import describe, load_split, score, score_n
 from hf_deepfake.evaluation.measure import measure
 from hf_deepfake.evaluation.report import REPORT_FILE, Combination, Part, Report
 from hf_deepfake.evaluation.scores import SCORES_FILE, save_scores, score_table
+from hf_deepfake.evaluation.unseen import count_seen
 from hf_deepfake.files import try_folder
 from hf_deepfake.models.build import data_config
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, checkpoint_name, export_checkpoint, load_checkpoint
 from hf_deepfake.models.ensemble import average_weights, make_ensemble
 from hf_deepfake.models.fold import fold, unfold
+from hf_deepfake.models.seen import Seen
 
 Method = Literal["log_odds", "weights"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -55,7 +60,8 @@ def combine(
         The new checkpoint's report.
 
     Raises:
-        InputError: checkpoints, data or an option cannot be used, or `out` exists.
+        InputError: checkpoints, data or an option cannot be used, a part has seen what shall decide or judge, or `out`
+            exists.
     """
     out = try_folder(out)
     if out.exists():
@@ -69,6 +75,9 @@ def combine(
     loaded = [load_checkpoint(checkpoint) for checkpoint in checkpoints]
     net, side = _put_together(loaded, weights, method, flip)
     data, data_report = load_split(config, "test")
+    for name, one in zip(names, loaded, strict=True):
+        count_seen(name, one.seen, data["validation"], config, trained_only=True)
+        count_seen(name, one.seen, data["test"], config)
     logits = score_net(net, data_config(net, side), data["validation"])
     decision = decide_by(config, logits, data["validation"]["label"])
     if PartialState().is_main_process:
@@ -79,6 +88,7 @@ def combine(
             **asdict(decision),
             face_margin=loaded[0].face_margin,
             data_fingerprint=data_report.fingerprint,
+            seen=_seen(loaded, hash_images(data["validation"], config)),
         )
     PartialState().wait_for_everyone()
     exported = load_checkpoint(out)
@@ -105,6 +115,14 @@ def combine(
         report.save(out / REPORT_FILE)
     PartialState().wait_for_everyone()
     return report
+
+
+def _seen(loaded: Sequence[LoadedCheckpoint], decided: NDArray[np.bytes_]) -> Seen | None:
+    """What has a part in the combination; None where a part does not say what it has seen."""
+    parts = [one.seen for one in loaded if one.seen is not None]
+    if len(parts) < len(loaded):
+        return None
+    return Seen.together([*parts, Seen.of(np.empty(0, "S32"), decided)])
 
 
 def _shares(names: Sequence[str], shares: Sequence[float] | None) -> list[float]:

@@ -20,6 +20,7 @@ from hf_deepfake.evaluation.predict import predict_logits
 from hf_deepfake.evaluation.report import CheckpointInfo, Report
 from hf_deepfake.evaluation.robustness import measure_robustness
 from hf_deepfake.evaluation.scores import groups_of, score_table
+from hf_deepfake.evaluation.unseen import count_seen
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 
 ALL = "all"
@@ -34,6 +35,9 @@ def evaluate(
     robustness: Literal["off", "mild", "full"] = "off",
 ) -> tuple[Report, pd.DataFrame]:
     """Evaluate a checkpoint; under `accelerate launch` every process calls this.
+
+    Images that it was trained on or decided by do not judge it, in whatever set they come: more than a few are refused,
+    a few are counted in the report (`data["seen"]`).
 
     Args:
         checkpoint: folder, or `owner/name` on the Hub.
@@ -51,14 +55,17 @@ def evaluate(
     """
     loaded = load_checkpoint(checkpoint)
     data, data_report = load_split(config, split)
-    if split == ALL and data_report.fingerprint == loaded.config.get("hf_deepfake", {}).get("data_fingerprint"):
+    seen = count_seen(checkpoint, loaded.seen, data[split], config)
+    known = loaded.config.get("hf_deepfake", {}).get("data_fingerprint")
+    if seen is None and split == ALL and data_report.fingerprint == known:
         raise InputError(
             f"{checkpoint} was trained on these pictures, so that all of them together tell nothing; give --split test"
         )
     scores = fake_probability(score(loaded, data[split]), folded_point=loaded.operating_point)
     table = score_table(data, {split: scores})
     found = [] if robustness == "off" else measure_robustness(loaded, data[split], groups_of(table), robustness)
-    return measure(table, describe(loaded), data=data_report.to_dict(), robustness=found), table
+    known = data_report.to_dict() | ({} if seen is None else {"seen": seen})
+    return measure(table, describe(loaded), data=known, robustness=found), table
 
 
 def load_split(config: DataConfig, split: str) -> tuple[DatasetDict, DataReport]:
@@ -77,6 +84,8 @@ def load_split(config: DataConfig, split: str) -> tuple[DatasetDict, DataReport]
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=WAIT)
     with state.main_process_first():  # the others then find unpacked zips and hashes in the cache
         data, report = prepare(config)
+    if state.is_main_process:
+        report.warn_of_losses()
     if split == ALL:
         data = DatasetDict({ALL: concatenate_datasets(list(data.values()))})
     if not len(data[split]):

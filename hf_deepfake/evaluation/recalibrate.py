@@ -4,10 +4,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from accelerate import PartialState
 from datasets import DatasetDict
 
 from hf_deepfake.config import DecisionConfig
+from hf_deepfake.data.load import hash_images
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fake_probability
 from hf_deepfake.evaluation.decision import decide_by
@@ -15,9 +17,11 @@ from hf_deepfake.evaluation.evaluate import ALL, describe, load_split, score
 from hf_deepfake.evaluation.measure import measure
 from hf_deepfake.evaluation.report import REPORT_FILE, Report
 from hf_deepfake.evaluation.scores import SCORES_FILE, save_scores, score_table
+from hf_deepfake.evaluation.unseen import count_seen
 from hf_deepfake.files import try_folder
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import unfold
+from hf_deepfake.models.seen import Seen
 
 DECIDED_ON = "validation"
 """Name, in the report, of the pictures that decided: what is measured on them is too good."""
@@ -50,7 +54,10 @@ def recalibrate(
     loaded = load_checkpoint(checkpoint)
     data, data_report = load_split(config, split)
     ours = loaded.config.get("hf_deepfake", {})
-    if split == ALL and data_report.fingerprint == ours.get("data_fingerprint"):
+    seen = loaded.seen
+    if count_seen(checkpoint, seen, data[split], config, trained_only=True) is not None and seen is not None:
+        seen = Seen.together([seen, Seen.of(np.empty(0, "S32"), hash_images(data[split], config))])
+    elif split == ALL and data_report.fingerprint == ours.get("data_fingerprint"):
         raise InputError(f"{checkpoint} was trained on these pictures; give --split validation to leave those out")
     unfold(loaded.model, loaded.temperature, loaded.operating_point)
     logits = score(loaded, data[split])
@@ -74,6 +81,7 @@ def recalibrate(
             **asdict(decision),
             face_margin=loaded.face_margin,
             data_fingerprint=ours.get("data_fingerprint"),
+            seen=seen,
         )
         save_scores(out / SCORES_FILE, table)
         report.save(out / REPORT_FILE)

@@ -282,6 +282,8 @@ class Report:
                     for name, one in named.items()
                 ]
                 lines += ["", *align([head, *cells])]
+        if seen := self.data.get("seen"):
+            lines += ["", f"{seen:,} of these pictures had a part in making the checkpoint; their share hardly counts"]
         if worst := worst_groups(self.errors):
             rows = [["Errors gather in", "Wrong", "More than elsewhere", "What would help"]]
             for one in worst:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from hf_deepfake.data.picture_names import picture_names
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_path, replacing
-from hf_deepfake.pictures.open import FORMATS
+from hf_deepfake.pictures.formats import FORMATS
 
 COLUMNS = {
     "file": "string",

@@ -8,6 +8,7 @@ from hf_deepfake.files import local_path
 from hf_deepfake.hub.card import CAPTIONS, CARD_FILE, build_card
 from hf_deepfake.hub.upload import PushResult, check_target, sizes, upload
 from hf_deepfake.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, load_checkpoint
+from hf_deepfake.models.seen import SEEN_FILE
 
 
 def push_to_hub(
@@ -22,8 +23,8 @@ def push_to_hub(
 ) -> PushResult:
     """Publish a checkpoint in one commit; what else lies in its folder stays here, and the folder as it is.
 
-    Pushed are config.json, model.safetensors, report.json, the card's figures, and the card, rendered anew from
-    report.json so that its examples load from this repository.
+    Pushed are config.json, model.safetensors, seen_images.npz, report.json, the card's figures, and the card, rendered
+    anew from report.json so that its examples load from this repository.
 
     Args:
         checkpoint: folder of the checkpoint.
@@ -63,7 +64,7 @@ def checkpoint_files(checkpoint: str | Path) -> dict[str, Path]:
         checkpoint: the folder.
 
     Returns:
-        Paths by name: config.json and model.safetensors, and card, report and figures where they are.
+        Paths by name: config.json and model.safetensors, and hashes of images, card, report and figures where they are.
 
     Raises:
         InputError: there is no such folder, or what it holds does not load.
@@ -74,5 +75,5 @@ def checkpoint_files(checkpoint: str | Path) -> dict[str, Path]:
             f"no checkpoint folder {folder}; give the folder that training exported, such as RUN/checkpoint"
         )
     load_checkpoint(folder)
-    names = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, REPORT_FILE, *CAPTIONS)
+    names = (CONFIG_FILE, WEIGHTS_FILE, SEEN_FILE, CARD_FILE, REPORT_FILE, *CAPTIONS)
     return {name: folder / name for name in names if (folder / name).is_file()}

@@ -45,6 +45,7 @@ def push_data(
         raise InputError("--on_leak keep would publish splits that leak; leave it out")
     check_target(repo_id, dry_run)
     data, report = prepare(config)
+    report.warn_of_losses()
     with TemporaryDirectory() as scratch:
         try:
             shards, info = write_shards(data, Path(scratch))

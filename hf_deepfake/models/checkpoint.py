@@ -30,13 +30,14 @@ from hf_deepfake.files import local_path
 from hf_deepfake.models import ensemble  # noqa: F401 - registers the net
 from hf_deepfake.models.build import data_config, model_args
 from hf_deepfake.models.fold import fold
+from hf_deepfake.models.seen import SEEN_FILE, Seen
 from hf_deepfake.pictures.crop import Margin
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
-_FETCHED = (CONFIG_FILE, WEIGHTS_FILE, "report.json")
-"""What is fetched from the Hub: the checkpoint, and its history where it has one."""
+_FETCHED = (CONFIG_FILE, WEIGHTS_FILE, SEEN_FILE, "report.json")
+"""What is fetched from the Hub: the checkpoint, the images that it has seen, and its history where it has one."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class LoadedCheckpoint:
         unsure_error: largest share of each class that the band lets surely be called wrong; None where there is none.
         face_margin: how the training pictures were cropped around the face; None where that is not known.
         folder: where it lies on this machine.
+        seen: which images had a part in it; None where it does not say.
     """
 
     model: nn.Module
@@ -67,6 +69,7 @@ class LoadedCheckpoint:
     unsure_error: float | None
     face_margin: Margin | None
     folder: Path
+    seen: Seen | None
 
 
 def export_checkpoint(
@@ -81,6 +84,7 @@ def export_checkpoint(
     unsure_error: float | None = None,
     face_margin: Margin | None = None,
     data_fingerprint: str | None = None,
+    seen: Seen | None = None,
     half: bool = False,
 ) -> Path:
     """Write a net as a checkpoint folder, whole or not at all.
@@ -100,6 +104,7 @@ def export_checkpoint(
         unsure_error: largest share of each class that the band lets surely be called wrong, stated in the checkpoint.
         face_margin: how the training pictures were cropped around the face, stated in the checkpoint.
         data_fingerprint: digest of the training data, stated in the checkpoint.
+        seen: which images had a part in it, kept beside the weights.
         half: store the weights in float16; readers calculate in float32 all the same.
 
     Returns:
@@ -139,9 +144,11 @@ def export_checkpoint(
         # save_file would leave the weights readable by their owner alone.
         (written / WEIGHTS_FILE).write_bytes(save(weights, metadata={"format": "pt"}))
         (written / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        if seen is not None:
+            seen.save(written)
         if place.exists() and not any(place.iterdir()):  # somebody's working directory, perhaps: it stays itself
-            for name in (WEIGHTS_FILE, CONFIG_FILE):
-                (written / name).rename(place / name)
+            for file in list(written.iterdir()):
+                file.rename(place / file.name)
             written.rmdir()
         else:
             if place.exists():
@@ -213,6 +220,7 @@ def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> 
         unsure_error=unsure_error,
         face_margin=face_margin,
         folder=folder,
+        seen=Seen.load(folder),
     )
 
 

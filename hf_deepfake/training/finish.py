@@ -14,7 +14,7 @@ import PIL.Image
 from datasets import Dataset, Image
 
 from hf_deepfake.config import LABELS, TrainConfig
-from hf_deepfake.data.load import DataReport
+from hf_deepfake.data.load import DataReport, hash_images
 from hf_deepfake.data.picture_names import below_shared
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fake_probability
@@ -31,6 +31,7 @@ from hf_deepfake.hub.render import render
 from hf_deepfake.models.adapters import merged
 from hf_deepfake.models.build import data_config
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, checkpoint_name, export_checkpoint, load_checkpoint
+from hf_deepfake.models.seen import Seen
 from hf_deepfake.pictures.crop import measure_margin
 from hf_deepfake.pictures.open import open_picture
 from hf_deepfake.training.loop import Loop
@@ -86,6 +87,7 @@ def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
             **asdict(decision),
             face_margin=measure_margin(_sample(data["train"])),
             data_fingerprint=data_report.fingerprint,
+            seen=Seen.of(*(hash_images(data[name], config) for name in ("train", "validation"))),
             half=config.half,
         )
     accelerator.wait_for_everyone()

@@ -174,6 +174,12 @@ def test_the_page_shows_names_as_text(result, tmp_path):
     assert "&lt;script&gt;" in page
 
 
+def test_what_was_not_looked_into_is_said(result):
+    values = result.to_dict()
+    values["report"]["notes"] = {"faces": ["val is a link to test, so it lists no picture again"]}
+    assert "faces: val is a link to test, so" in summary(Audit.from_dict(values))
+
+
 def test_what_is_no_audit_is_refused(result, tmp_path):
     path = tmp_path / "audit.json"
     with pytest.raises(InputError, match="cannot read"):

@@ -14,6 +14,7 @@ CLEAN = {
     "sources": {"faces": COUNTS},
     "listed": 1300,
     "bad_files": [],
+    "left_out": {},
     "leaked_groups": [],
     "leaked_pictures": 0,
     "duplicates": 0,
@@ -47,6 +48,12 @@ def test_files_and_balance():
     assert finding.what == "Only 100 of 501 training pictures are real."
     found = judge_files(Files(n=1000, sizes=[], size_count=1, sides=[], tiny=2, grey=0, long=1))
     assert [finding.what.split()[0] for finding in found] == ["2", "1"]
+
+
+def test_what_is_left_out_is_a_note_that_says_what_to_do():
+    (note,) = judge_report(CLEAN | {"left_out": {".zip": 2, ".txt": 1}}, 0)
+    assert (note.severity, note.what) == ("note", "3 files left out: 2 .zip, 1 .txt.")
+    assert note.advice == "unpack archives yourself"
 
 
 def test_a_source_of_one_class():

@@ -1,5 +1,6 @@
 """Unpacking zips: once, only what is needed, and nothing of a hostile one."""
 
+import json
 import os
 import stat
 import zipfile
@@ -7,7 +8,7 @@ import zipfile
 import pytest
 
 from hf_deepfake.data import archive
-from hf_deepfake.data.archive import unpack, whole_folder
+from hf_deepfake.data.archive import left_out_of, unpack, whole_folder
 from hf_deepfake.errors import InputError
 
 
@@ -37,7 +38,9 @@ def test_pictures_parquet_and_tables_are_unpacked_and_nothing_else(tmp_path):
     other = {"D/run.exe": b"x", "__MACOSX/D/1.jpg": b"x", "D/.hid/1.jpg": b"x", "D/._1.jpg": b"x"}
     folder = unpack(pack(tmp_path / "faces.zip", wanted | other), tmp_path / "cache")
     found = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    assert json.loads(found.pop(".left_out.json")) == {".exe": 1, "hidden": 3}
     assert found == wanted
+    assert left_out_of(folder) == {".exe": 1, "hidden": 3}
     assert folder.name.startswith("faces-")
 
 
@@ -145,3 +148,28 @@ def test_what_was_unpacked_and_is_damaged_now_is_said(tmp_path):
     (folder / "2.jpg").unlink()
     with pytest.raises(InputError, match=r"2\.jpg in the cache is damaged or gone"):
         archive.unpack(path, tmp_path / "cache")
+
+
+def test_the_walk_of_a_zip_is_that_of_a_folder(tmp_path):
+    jpeg = b"\xff\xd8\xff and so on"
+    wanted = {"real/1.JFIF": b"1", "real/n1": jpeg, "fake/frame.0001": jpeg, "fake/2.heic": b"2"}
+    other = {
+        "real/@eaDir/1.jpg": b"1",
+        "real/notes": b"x",
+        "fake/clip.mp4": b"x",
+        "README.md": b"a",
+        "fake/more.zip": b"x",
+    }
+    folder = unpack(pack(tmp_path / "faces.zip", wanted | other), tmp_path / "cache")
+    assert {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()} == {
+        ".left_out.json",
+        *wanted,
+    }
+    assert left_out_of(folder) == {"hidden": 1, "without a suffix": 1, ".mp4": 1, ".md": 1, ".zip": 1}
+
+
+def test_a_zip_of_zips_or_videos_says_what_to_do(tmp_path):
+    refused(
+        pack(tmp_path / "a.zip", {"part1.zip": b"PK"}), tmp_path / "c", r"a\.zip holds no pictures; .*unpack archives"
+    )
+    refused(pack(tmp_path / "b.zip", {"a/1.mp4": b""}), tmp_path / "c", r"b\.zip holds no pictures; .*cut them into")

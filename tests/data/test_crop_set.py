@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 
 import pandas as pd
 import pytest
@@ -135,6 +136,23 @@ def test_the_largest_of_several_faces_is_taken_and_small_ones_are_not(drawn, tmp
     assert (report.written, report.several, report.too_small) == (1, 1, ("fake/far.png",))
     alone = crop_region(find_faces(large)[0], DFDC_MARGIN, large.size)
     assert Image.open(tmp_path / "crops/real/both.jpg").width == pytest.approx(alone[2] - alone[0], rel=0.1)
+
+
+def test_what_is_left_out_is_said_and_names_without_a_suffix_stay(drawn, tmp_path):
+    for number, name in enumerate(("real/frame.0001", "real/frame.0002", "fake/n12")):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(drawn / f"real/000{number}.jpg", tmp_path / "in" / name)
+    (tmp_path / "in/real/clip.mp4").touch()
+    with zipfile.ZipFile(tmp_path / "in.zip", "w") as packed:
+        for path in (tmp_path / "in").rglob("*.*"):
+            packed.write(path, path.relative_to(tmp_path / "in"))
+        packed.write(tmp_path / "in/fake/n12", "fake/n12")
+    for source in ("in", "in.zip"):
+        report = crop_set(tmp_path / source, tmp_path / f"crops of {source}")
+        assert (report.written, report.left_out) == (3, {".mp4": 1})
+        assert "1 file left out: 1 .mp4; videos are not read" in report.summary()
+        crops = [name for name in files(tmp_path / f"crops of {source}") if name != RECORD]
+        assert crops == ["fake/n12.jpg", "real/frame.0001.jpg", "real/frame.0002.jpg"]
 
 
 def test_a_zip_is_taken_as_it_is(source, tmp_path):

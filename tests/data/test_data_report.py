@@ -60,6 +60,10 @@ def test_the_table():
             {"label_conflicts": tuple((f"r{n}", f"f{n}") for n in range(4))},
             "4 pictures are in both classes: r0 = f0; r1 = f1; r2 = f2; ...; kept",
         ),
+        (
+            {"left_out": {".zip": 1, ".txt": 2}},
+            "3 files left out: 2 .txt, 1 .zip; unpack archives yourself",
+        ),
         ({"unmatched_rows": 7}, "7 rows of tables name no picture that is here"),
     ],
 )
@@ -68,6 +72,15 @@ def test_findings(change, line):
     found = replace(CLEAN, **change)
     assert not found.clean
     assert found.summary().split("\n")[-1] == line
+
+
+def test_losses_are_said_where_no_summary_is_shown(caplog):
+    CLEAN.warn_of_losses()
+    replace(CLEAN, left_out={".txt": 2}, bad_files=(("/a.jpg", "/a.jpg is broken"),)).warn_of_losses()
+    assert [record.getMessage() for record in caplog.records] == [
+        "2 files left out: 2 .txt",
+        "skipped 1 of 1,208 that do not open: /a.jpg is broken",
+    ]
 
 
 def test_made_splits_are_said_but_are_no_trouble():

@@ -104,14 +104,44 @@ def test_pictures_beside_split_folders(tmp_path):
 
 def test_empty_folder(tmp_path):
     make(tmp_path, "real/readme.txt")
-    with pytest.raises(InputError, match=r"holds no pictures; looked for \.avif"):
+    with pytest.raises(InputError, match=r"holds no pictures; looked for \.apng, .*; 1 file left out: \.txt|1 \.txt"):
         listed(tmp_path)
 
 
-def test_names_that_are_no_text(tmp_path):
+def test_names_that_are_no_text_are_left_out_and_said(tmp_path):
     make(tmp_path, "real/ok.jpg")
-    (tmp_path / "real" / os.fsdecode(b"\xff\xfe.jpg")).touch()
-    with pytest.raises(InputError, match="not UTF-8"):
+    for name in (b"real/\xff\xfe.jpg", b"real/caf\xe9/1.jpg", b"fake/caf\xe9.csv"):
+        make(tmp_path, os.fsdecode(name))
+    listing = list_folder(tmp_path, class_names(DataConfig()))
+    assert (listing.files, dict(listing.left_out)) == (["real/ok.jpg"], {"not named in UTF-8": 2, ".csv": 1})
+    (tmp_path / "real/ok.jpg").unlink()
+    with pytest.raises(InputError, match=r"holds no pictures.*2 not named in UTF-8.*rename"):
+        listed(tmp_path)
+
+
+def test_what_is_left_out_is_counted(tmp_path):
+    make(tmp_path, "real/1.jpg", "fake/2.jfif", "fake/clip.mp4", "real/more.tar.gz", "groups.csv", "@eaDir/3.jpg")
+    (tmp_path / "groups.csv").write_text("file,group\nreal/1.jpg,a\n")
+    (tmp_path / "real/again").symlink_to(tmp_path / "fake")
+    listing = list_folder(tmp_path, class_names(DataConfig()))
+    assert listing.files == ["fake/2.jfif", "real/1.jpg"]
+    assert dict(listing.left_out) == {".mp4": 1, ".gz": 1}
+    assert listing.notes == (
+        "pictures listed: 1 .jfif, 1 .jpg",
+        "not looked into: 1 folders that are hidden or the system's",
+        "real/again is a link to fake, so it lists no picture again",
+    )
+
+
+@pytest.mark.parametrize("theme", ["Deepfakes", "AI-generated", "fake_news/deepfake", "synthetic", "original"])
+def test_a_word_of_a_class_above_the_class_folders_decides_nothing(tmp_path, theme):
+    make(tmp_path, f"{theme}/Train/Real/1.jpg", f"{theme}/Train/Fake/2.jpg", f"{theme}/test/b/fake/3.jpg")
+    assert set(listed(tmp_path).values()) == {(0, 0), (1, 0), (1, 2)}
+
+
+def test_words_of_both_classes_beside_each_other_are_class_folders(tmp_path):
+    make(tmp_path, "real/1.jpg", "fake/original/2.jpg", "fake/generated/3.jpg")
+    with pytest.raises(InputError, match="fake/original is named as real and as fake at once"):
         listed(tmp_path)
 
 

@@ -1,6 +1,7 @@
 """From sources to splits, on small folders of drawn noise."""
 
 import logging
+import os
 import shutil
 
 import numpy as np
@@ -57,6 +58,45 @@ def test_three_splits_with_the_same_columns(tmp_path):
     assert report.clean
     assert set(data["train"]["source"]) == {"faces"}
     assert data["train"][0]["image"].size == (32, 32)
+
+
+def test_what_somebody_holds_is_a_source_like_any_other(tmp_path):
+    """The same pictures as a folder, as a `Dataset`, as rows, and merged."""
+    root, options = folder(tmp_path / "faces"), {"cache_dir": str(tmp_path / "cache")}
+    files = [(str(file), file.parent.name) for file in sorted(root.rglob("*.png"))]
+    expected = load_images(root, **options)
+    table = Dataset.from_dict({"image": [file for file, _ in files], "label": [label for _, label in files]})
+    rows = [{"image": file, "label": label} for file, label in files]
+    for held in (table, table.cast_column("image", Image()), rows):
+        found = load_images(held, **options)
+        assert [pixels(found[name]) for name in found] == [pixels(expected[name]) for name in found]
+        assert set(found["train"]["source"]) == {"memory"}
+    merged = load_images(folder(tmp_path / "more", first=7), table, rows, **options)
+    assert {name for split in merged.values() for name in split["source"]} == {"more", "memory", "memory-2"}
+
+
+def test_what_is_left_out_is_said(tmp_path, caplog):
+    root = folder(tmp_path / "faces")
+    (root / "real/notes.txt").touch()
+    (root / "real/clip.mp4").touch()
+    (root / "fake/text.jpg").write_text("text")
+    (root / "fake/empty.jpg").touch()
+    (root / "fake" / os.fsdecode(b"caf\xe9.png")).touch()
+    report = prepared(tmp_path, root)[1]
+    assert report.left_out == {".txt": 1, ".mp4": 1, "not named in UTF-8": 1}
+    assert not report.clean
+    assert "3 files left out: 1 .mp4, 1 .txt, 1 not named in UTF-8; videos are not read" in report.summary()
+    assert len(report.bad_files) == 2
+
+
+def test_a_split_that_is_a_link_to_another_is_named(tmp_path):
+    root = split_folder(tmp_path / "faces")
+    shutil.rmtree(root / "Validation")
+    (root / "Validation").symlink_to("Test")
+    data, report = prepared(tmp_path, root)
+    assert "Validation is a link to Test, so it lists no picture again" in report.summary()
+    assert report.made == {"faces": ("validation",)}
+    assert len(data["test"]) == 8
 
 
 def test_given_splits_are_kept(tmp_path):

@@ -100,6 +100,17 @@ def test_the_next_run_opens_only_what_changed_or_failed(tmp_path, opened):
     assert list(problems) == [2]
 
 
+def test_another_decoder_opens_all_anew(tmp_path, opened, monkeypatch):
+    noise(0).save(tmp_path / "a.png")
+    data = rows(tmp_path / "a.png", encoded(noise(1), "PNG"))
+    scan(data, tmp_path)
+    scan(data, tmp_path)
+    assert len(opened) == 2
+    monkeypatch.setattr(scanning, "decoders", lambda: "pil 99.0")
+    scan(data, tmp_path)
+    assert len(opened) == 4
+
+
 def test_an_unusable_cache(tmp_path):
     (tmp_path / "pictures.sqlite").write_bytes(b"no data base" * 100)
     with pytest.raises(InputError, match=r"pictures\.sqlite cannot be used .*--cache_dir"):

@@ -1,10 +1,15 @@
 """Every kind of source as one `Source`. Data sets of the Hub are handed in; nothing is fetched."""
 
+import io
+import json
 import sys
+import tarfile
 import types
 import zipfile
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 from PIL import Image as PILImage
@@ -12,7 +17,7 @@ from PIL import Image as PILImage
 from hf_deepfake.config import DataConfig
 from hf_deepfake.data import sources
 from hf_deepfake.data.names import class_names
-from hf_deepfake.data.sources import open_source
+from hf_deepfake.data.sources import hold_source, open_source
 from hf_deepfake.errors import InputError
 
 CLASSES = class_names(DataConfig())
@@ -193,6 +198,158 @@ def test_parquet_files_with_and_without_a_split(tmp_path):
         hub_data([1, 0], ClassLabel(names=["real", "fake"])).to_parquet(tmp_path / name)
     with pytest.raises(InputError, match=r"other\.parquet names no split"):
         open_source(str(tmp_path), CLASSES, tmp_path / "cache")
+
+
+def encoded(value, form="PNG"):
+    buffer = io.BytesIO()
+    picture(value).save(buffer, form)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.binary(), pa.large_binary(), pa.struct({"bytes": pa.binary(), "path": pa.string()})]
+)
+@pytest.mark.parametrize("column", ["image", "jpeg"])
+def test_parquet_as_anybody_writes_it(tmp_path, kind, column):
+    """Bytes as pandas and polars write them, and structs without the metadata of `datasets`."""
+    rows = [encoded(0), encoded(1)]
+    values = [{"bytes": row, "path": "a.png"} for row in rows] if pa.types.is_struct(kind) else rows
+    table = pa.table({column: pa.array(values, kind), "label": ["fake", "real"], "group": ["a", None]})
+    pq.write_table(table, tmp_path / "faces.parquet")
+    source = open_source(str(tmp_path / "faces.parquet"), CLASSES, tmp_path / "cache")
+    assert (source.labels.tolist(), source.splits.tolist()) == ([1, 0], [-1, -1])
+    assert source.columns == {"group": ["a", None]}
+    assert source.images[1]["image"].getpixel((0, 0)) == (1, 1, 1)
+
+
+def test_folders_above_the_given_one_say_no_split(tmp_path):
+    folder = tmp_path / "test" / "set"
+    folder.mkdir(parents=True)
+    hub_data([1, 0], ClassLabel(names=["real", "fake"])).to_parquet(folder / "faces.parquet")
+    for text in (folder, folder / "faces.parquet"):
+        assert open_source(str(text), CLASSES, tmp_path / "cache").splits.tolist() == [-1, -1]
+
+
+def test_pictures_beside_shards_are_said_to_be_left_out(tmp_path):
+    hub_data([1, 0], ClassLabel(names=["real", "fake"])).to_parquet(tmp_path / "train-0.parquet")
+    picture(0).save(tmp_path / "logo.png")
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / ".cache" / "x.parquet").write_bytes(b"damaged")
+    source = open_source(str(tmp_path), CLASSES, tmp_path / "cache")
+    assert (len(source.images), dict(source.left_out)) == (2, {".png": 1})
+
+
+def test_parquet_files_without_pictures_are_tables(tmp_path):
+    folder = make_folder(tmp_path / "faces")
+    pq.write_table(pa.table({"file_name": ["real/1.png"], "embedding": [b"\0\1\2"]}), folder / "embeddings.parquet")
+    assert open_source(str(folder), CLASSES, tmp_path / "cache").labels.tolist() == [1, 0]
+
+
+def test_what_save_to_disk_wrote(tmp_path):
+    names = ClassLabel(names=["Fake", "Real"])
+    parts = {"train": hub_data([0, 1], names), "test": hub_data([1], names)}
+    DatasetDict(parts).save_to_disk(str(tmp_path / "both"))
+    source = open_source(str(tmp_path / "both"), CLASSES, tmp_path / "cache")
+    assert (source.name, source.labels.tolist(), source.splits.tolist()) == ("both", [1, 0, 0], [0, 0, 2])
+    parts["train"].save_to_disk(str(tmp_path / "one"))
+    source = open_source(str(tmp_path / "one"), CLASSES, tmp_path / "cache")
+    assert (source.labels.tolist(), source.splits.tolist()) == ([1, 0], [-1, -1])
+    assert source.images[1]["image"].getpixel((0, 0)) == (1, 1, 1)
+    with zipfile.ZipFile(tmp_path / "one.zip", "w") as file:
+        for path in (tmp_path / "one").iterdir():
+            file.write(path, path.name)
+    assert open_source(str(tmp_path / "one.zip"), CLASSES, tmp_path / "cache").labels.tolist() == [1, 0]
+    (tmp_path / "two").mkdir()
+    (tmp_path / "both").rename(tmp_path / "two" / "both")
+    with pytest.raises(InputError, match="what save_to_disk wrote in both; give that folder"):
+        open_source(str(tmp_path / "two"), CLASSES, tmp_path / "cache")
+
+
+def tar(path, members):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as file:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            file.addfile(info, io.BytesIO(data))
+    return path
+
+
+def test_webdataset_shards_with_classes(tmp_path):
+    for split in ("train", "test"):
+        tar(
+            tmp_path / "set" / f"{split}-000.tar",
+            {"a/1.jpg": encoded(0, "JPEG"), "a/1.cls": b"1", "a/2.jpg": encoded(255, "JPEG"), "a/2.cls": b"0\n"},
+        )
+    classes = class_names(DataConfig(real_names=("0",), fake_names=("1",)))
+    source = open_source(str(tmp_path / "set"), classes, tmp_path / "cache")
+    assert (source.labels.tolist(), sorted(source.splits.tolist()), source.columns) == ([1, 0, 1, 0], [0, 0, 2, 2], {})
+    assert source.images[1]["image"].getpixel((0, 0)) == (255, 255, 255)
+    with pytest.raises(InputError, match="--real_names"):
+        open_source(str(tmp_path / "set"), CLASSES, tmp_path / "cache")
+
+
+def test_webdataset_shards_with_json(tmp_path):
+    members = {}
+    for number, label in enumerate(("fake", "real")):
+        members[f"{number}.PNG"] = encoded(number)
+        members[f"{number}.json"] = json.dumps({"label": label, "group": f"g{number}"}).encode()
+    path = tar(tmp_path / "faces.tar", members)
+    source = open_source(str(path), CLASSES, tmp_path / "cache")
+    assert (source.labels.tolist(), source.splits.tolist()) == ([1, 0], [-1, -1])
+    assert source.columns == {"group": ["g0", "g1"]}
+    assert source.images[1]["image"].getpixel((0, 0)) == (1, 1, 1)
+
+
+def test_other_tars_are_to_be_unpacked(tmp_path):
+    path = tar(tmp_path / "faces.tar", {"real/1.jpg": b"1", "fake/2.jpg": b"2"})
+    with pytest.raises(InputError, match=r"nor a WebDataset shard.*unpack archives yourself, and give the folder"):
+        open_source(str(path), CLASSES, tmp_path)
+    for name in ("faces.tar.gz", "faces.rar", "faces.7z"):
+        (tmp_path / name).write_bytes(b"x")
+        with pytest.raises(InputError, match="unpack archives yourself, and give the folder"):
+            open_source(str(tmp_path / name), CLASSES, tmp_path)
+    (tmp_path / "videos" / "real").mkdir(parents=True)
+    (tmp_path / "videos" / "real" / "1.MP4").touch()
+    with pytest.raises(InputError, match=r"1 \.mp4; videos are not read, so cut them into frames"):
+        open_source(str(tmp_path / "videos"), CLASSES, tmp_path)
+
+
+def test_what_somebody_holds(tmp_path):
+    names = ClassLabel(names=["fake", "real"])
+    one = hub_data([0, 1], names)
+    assert hold_source(one, CLASSES).labels.tolist() == [1, 0]
+    both = hold_source(DatasetDict({"train": one, "test": one}), CLASSES)
+    assert (both.name, both.splits.tolist()) == ("memory", [0, 0, 2, 2])
+    picture(7).save(tmp_path / "a.png")
+    rows = [
+        {"image": tmp_path / "a.png", "label": "real", "group": "g"},
+        {"image": encoded(7), "label": "fake"},
+        {"image": picture(7), "label": "fake"},
+        {"image": np.full((32, 32, 3), 7, np.uint8), "label": "fake"},
+        {"image": {"bytes": encoded(7), "path": None}, "label": "fake"},
+    ]
+    source = hold_source(rows, CLASSES)
+    assert (source.labels.tolist(), source.splits.tolist()) == ([0, 1, 1, 1, 1], [-1] * 5)
+    assert source.columns == {"group": ["g", None, None, None, None]}
+    assert {row["image"].convert("RGB").getpixel((0, 0)) for row in source.images} == {(7, 7, 7)}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "list is no source of pictures; give a path"),
+        (["a.jpg"], "list is no source"),
+        ({"image": []}, "dict is no source"),
+        ((one for one in ()), "generator is no source"),
+        ([{"picture": "a.jpg", "label": "real"}], "the rows have no image; they have picture, label"),
+        ([{"image": 3, "label": "real"}], "the rows are no table"),
+        ([{"image": "a.jpg"}], "no label column"),
+    ],
+)
+def test_what_cannot_be_held(data, message):
+    with pytest.raises(InputError, match=message):
+        hold_source(data, CLASSES)
 
 
 def test_damaged_parquet(tmp_path):

@@ -3,9 +3,12 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from datasets import Dataset, Features, Value
@@ -16,7 +19,7 @@ from hf_deepfake.cli.main import main
 from hf_deepfake.detect import units
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.detect.predict import COLUMNS, predict
-from hf_deepfake.detect.units import cut, find_pictures, find_units
+from hf_deepfake.detect.units import cut, find_units
 from hf_deepfake.errors import InputError
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
@@ -46,6 +49,10 @@ def inbox(tmp_path) -> Path:
     return tmp_path / "inbox"
 
 
+def find_pictures(words: list[str]) -> list[str]:
+    return [file for unit in find_units(words) for file in unit.files]
+
+
 def names(paths: list[str], root: Path) -> list[str]:
     return [str(Path(path).relative_to(root)) for path in paths]
 
@@ -60,13 +67,96 @@ def test_files_folders_and_patterns(inbox):
 @pytest.mark.parametrize("word", ["nosuch.jpg", "nosuch/*.jpg"])
 def test_a_word_that_names_nothing_is_an_error(word):
     with pytest.raises(InputError, match=r"names no picture; give files, folders"):
-        find_pictures([word])
+        find_units([word])
 
 
 def test_a_pattern_in_a_file_name_is_the_file(tmp_path):
     odd = tmp_path / "a[1].png"
     Image.new("RGB", (40, 40)).save(odd)
     assert find_pictures([str(odd)]) == [str(odd)]
+
+
+def test_a_folder_is_walked_as_a_data_set_is(tmp_path, caplog):
+    """Junk and hidden files are passed over, linked folders are not, and what is left out is said."""
+    folder = tmp_path / "in"
+    for name in ("a.JFIF", "n12", ".thumbnails/a.jpg", "__MACOSX/b.jpg", "@eaDir/c.jpg", "sub/d.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 40)).save(folder / name, "JPEG")
+    (folder / "phone.heic").touch()
+    (folder / "notes.txt").touch()
+    (folder / "more.zip").touch()
+    (tmp_path / "other").mkdir()
+    Image.new("RGB", (40, 40)).save(tmp_path / "other/e.jpg")
+    (folder / "linked").symlink_to(tmp_path / "other")
+    (folder / "gone.jpg").symlink_to("nowhere")
+    assert names(find_pictures([str(folder)]), folder) == [
+        "a.JFIF", "gone.jpg", "n12", "phone.heic", "linked/e.jpg", "sub/d.png",
+    ]  # fmt: skip
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{folder}: 2 files left out: 1 .txt, 1 .zip; unpack archives yourself",
+        f"{folder}: not looked into: 3 folders that are hidden or the system's",
+    ]
+
+
+@pytest.mark.parametrize("form", ["text", "json", "csv"])
+def test_every_file_that_was_given_has_its_line(form, detector, tmp_path, caplog):
+    (tmp_path / "broken.jpg").symlink_to("nowhere")
+    (tmp_path / "clip.mp4").write_bytes(bytes(4) + b"ftypisom" + bytes(99))
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.jpg").write_text("text")
+    (tmp_path / "scores.parquet").write_bytes(b"PAR1")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    pq.write_table(pa.table({"score": [0.5]}), tmp_path / "scores.parquet")
+    given = sorted(map(str, tmp_path.iterdir()))
+    lines = list(predict(detector, find_units(given), form=form))[form == "csv" :]
+    assert len(lines) == 6
+    assert all(Path(file).name in line for file, line in zip(given, lines, strict=True))
+    assert all("error" in line or "check the path" in line or "not a" in line for line in lines)
+    assert "clip.mp4: videos are not read, so cut them into frames" in caplog.text
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_names_that_are_not_utf8_are_escaped(form, detector, tmp_path):
+    """Judged like any other, also after a stop and with an overlay; the error of a broken one is escaped, too."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in (b"a.png", b"caf\xe9.png", b"z.png"):
+        Image.new("RGB", (40, 40)).save(folder / "new.png")
+        (folder / "new.png").rename(folder / os.fsdecode(name))
+    (folder / os.fsdecode(b"\xff.jpg")).touch()
+    out, expected = tmp_path / "out", [f"{folder}/{name}" for name in ("a.png", "caf\\xe9.png", "z.png", "\\xff.jpg")]
+    for _ in range(2):
+        list(predict(detector, find_units([str(folder)]), form=form, out=out, explanations=tmp_path / "maps"))
+        with out.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file)) if form == "csv" else [json.loads(line) for line in file]
+        assert [row["file"] for row in rows] == expected
+    assert "\\xff.jpg is not a picture" in rows[3]["error"]
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["a.png.png", "caf\\xe9.png.png", "z.png.png"]
+
+
+def test_names_that_are_not_utf8_on_the_command_line(tmp_path):
+    """As a process of its own, for its standard output is what must bear them."""
+    folder = checkpoint(tmp_path / "c")
+    Image.new("RGB", (40, 40)).save(tmp_path / "new.png")
+    odd = (tmp_path / "new.png").rename(tmp_path / os.fsdecode(b"caf\xe9.png"))
+    words = [sys.executable, "-m", "hf_deepfake.cli.main", "predict", odd, "--checkpoint", folder, "--device", "cpu"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, check=True)
+    assert b"caf\\xe9.png" in done.stdout
+
+
+def test_tars_and_saved_data_sets_are_read_as_they_are_judged(detector, inbox, tmp_path):
+    files = [inbox / name for name in ("a.jpg", "b.png", "more/c.PNG")]
+    with tarfile.open(tmp_path / "faces.tar", "w") as tar:
+        for number, file in enumerate(files):
+            tar.add(file, f"{number}.png")
+    rows = [{"path": None, "bytes": file.read_bytes()} for file in files]
+    Dataset.from_dict({"image": rows}, Features(image=Feature())).save_to_disk(str(tmp_path / "saved"))
+    pq.write_table(pa.table({"jpeg": [row["bytes"] for row in rows]}), tmp_path / "raw.parquet")
+    expected = [json.loads(line)["score"] for line in predict(detector, cut(map(str, files)), form="json")]
+    for name in ("faces.tar", "saved", "raw.parquet"):
+        units = find_units([str(tmp_path / name)])
+        records = [json.loads(line) for line in predict(detector, units, form="json")]
+        assert [record["score"] for record in records] == pytest.approx(expected, abs=1e-6)
 
 
 def test_json_lines(detector, inbox):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from hf_deepfake.errors import InputError, PictureError
-from hf_deepfake.pictures import open as opening
+from hf_deepfake.pictures import formats
 from hf_deepfake.pictures.open import open_picture
 
 
@@ -235,7 +235,7 @@ def test_too_small():
         open_picture(np.zeros((0, 0, 3), np.uint8))
 
 
-@pytest.mark.parametrize("form", opening.FORMATS)
+@pytest.mark.parametrize("form", formats.FORMATS)
 def test_truncated_pictures_are_refused(form):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     data = encode(Image.fromarray(noise), form)
@@ -249,7 +249,7 @@ def test_whatever_the_decoder_raises_is_one_error(error, monkeypatch):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(opening, "JpegImageFile", fail)
+    monkeypatch.setattr(formats, "JpegImageFile", fail)
     with pytest.raises(PictureError, match="truncated or broken") as caught:
         open_picture(encode(Image.new("RGB", (64, 64)), "JPEG"))
     assert caught.value.__cause__ is error

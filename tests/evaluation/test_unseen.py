@@ -1,0 +1,122 @@
+"""Whether images were seen is decided image by image, in whatever set they come."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from hf_deepfake.config import DataConfig, DecisionConfig
+from hf_deepfake.data.load import hash_images, prepare
+from hf_deepfake.data.sample import draw_sample
+from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.adopt import adopt
+from hf_deepfake.evaluation.combine import combine
+from hf_deepfake.evaluation.evaluate import evaluate
+from hf_deepfake.evaluation.recalibrate import recalibrate
+from hf_deepfake.evaluation.unseen import count_seen
+from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
+from hf_deepfake.models.seen import Seen
+
+
+@pytest.fixture(scope="module")
+def config(faces):
+    return DataConfig(data=(str(faces),))
+
+
+@pytest.fixture(scope="module")
+def seen(config, cache):
+    data, _ = prepare(config)
+    return Seen.of(hash_images(data["train"], config), hash_images(data["validation"], config))
+
+
+@pytest.fixture(scope="module")
+def trained(net, seen, tmp_path_factory):
+    """A checkpoint that says to have been trained on these faces."""
+    folder = tmp_path_factory.mktemp("trained") / "net"
+    return str(export_checkpoint(net, folder, image_size=64, seen=seen))
+
+
+def subset(config, target, split, count):
+    """A folder with some pictures of one split, under other names and without groups."""
+    data, _ = prepare(config)
+    for number, (image, label) in enumerate(zip(data[split]["image"], data[split]["label"], strict=True)):
+        if number < count:
+            place = target / ("real", "fake")[label] / f"{number}.jpg"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(image.filename, place)
+    return target
+
+
+def test_the_test_split_of_the_training_is_unseen(trained, config):
+    report, _ = evaluate(trained, config)
+    assert report.data["seen"] == 0
+    assert "had a part" not in report.summary()
+
+
+def test_the_whole_set_and_another_seed_are_refused(trained, config):
+    with pytest.raises(InputError, match=r"trained on, or decided by, 108 of these 120 pictures"):
+        evaluate(trained, config, split="all")
+    with pytest.raises(InputError, match=r"was trained on, or decided by, \d+ of these 12 pictures.*--split_seed"):
+        evaluate(trained, DataConfig(data=config.data, split_seed=1))
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_subset_in_another_folder_is_refused(split, trained, config, tmp_path):
+    data = DataConfig(data=(str(subset(config, tmp_path / "other", split, 12)),))
+    with pytest.raises(InputError, match="12 of these 12 pictures"):
+        evaluate(trained, data, split="all")
+
+
+def test_a_few_are_counted_and_make_no_row_of_unseen_data(trained, config, tmp_path):
+    """Two known pictures among 42."""
+    root = subset(config, tmp_path / "other", "train", 2)
+    draw_sample(tmp_path / "new", count=20, size=64, seed=9)
+    for name in ("real", "fake"):
+        shutil.copytree(tmp_path / "new/pictures" / name, root / name, dirs_exist_ok=True)
+    report, table = evaluate(trained, DataConfig(data=(str(root),)), split="all")
+    assert report.data["seen"] == 2
+    assert "2 of these pictures had a part in making the checkpoint" in report.summary()
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(trained, folder)
+    own, _ = evaluate(trained, config)
+    own.save(folder / "report.json")
+    with pytest.raises(InputError, match="2 of the evaluated pictures had a part"):
+        adopt(folder, report, table)
+
+
+def test_a_checkpoint_that_does_not_say(config, cache):
+    assert count_seen("c", None, prepare(config)[0]["test"], config) is None
+
+
+def test_deciding_anew_takes_what_decided_before_and_not_what_was_trained_on(trained, seen, config, tmp_path):
+    decided = DecisionConfig(data=config.data)
+    recalibrate(trained, decided, tmp_path / "new")
+    kept = load_checkpoint(tmp_path / "new").seen
+    assert kept is not None
+    np.testing.assert_array_equal(kept.trained, seen.trained)
+    np.testing.assert_array_equal(kept.decided, seen.decided)
+    for options, split in (({"split_seed": 1}, "validation"), ({}, "all")):
+        with pytest.raises(InputError, match=r"was trained on \d+ of these"):
+            recalibrate(trained, DecisionConfig(data=config.data, **options), tmp_path / "other", split=split)
+    assert not (tmp_path / "other").exists()
+
+
+def test_what_decides_anew_is_seen_from_then_on(trained, seen, tmp_path):
+    draw_sample(tmp_path, count=20, size=64, seed=9)
+    data = DecisionConfig(data=(str(tmp_path / "pictures"),))
+    recalibrate(trained, data, tmp_path / "new", split="all")
+    kept = load_checkpoint(tmp_path / "new").seen
+    assert kept is not None
+    assert len(kept.decided) == len(seen.decided) + 40
+    with pytest.raises(InputError, match="decided by, 40 of these 40"):
+        evaluate(str(tmp_path / "new"), data, split="all")
+
+
+def test_a_combination_asks_all_its_parts(trained, checkpoint, seen, config, tmp_path):
+    decided = DecisionConfig(data=config.data, split_seed=1)
+    with pytest.raises(InputError, match="net was trained on"):
+        combine([str(checkpoint), trained], decided, tmp_path / "out")
+    combine([trained], DecisionConfig(data=config.data), tmp_path / "flipped", flip=True)
+    kept = load_checkpoint(tmp_path / "flipped").seen
+    assert kept is not None
+    np.testing.assert_array_equal(kept.trained, seen.trained)
