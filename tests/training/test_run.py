@@ -378,7 +378,7 @@ def test_two_processes_resume_to_the_same_weights(faces, tmp_path):
     assert whole.returncode == 0, whole.stderr
     stopped = launch(2, script, faces, tmp_path / "parts", stop=12, **changes)
     assert stopped.returncode != 0
-    assert state(tmp_path / "parts")["position"]["step"] == 20  # processes agree every so many steps
+    assert state(tmp_path / "parts")["position"]["step"] in (12, 13)  # where both know of it
     resumed = launch(2, script, faces, tmp_path / "parts", resume=True, **changes)
     assert resumed.returncode == 0, resumed.stderr
     models = [state(tmp_path / name)["model"] for name in ("whole", "parts")]
