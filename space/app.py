@@ -13,7 +13,7 @@ from uploads import UploadsOnly, read_upload
 from views import FAILED, describe_error, describe_verdict, list_faces, mark_faces, show_card, show_inspection
 
 from hf_deepfake import Detector, InputError
-from hf_deepfake.pictures.open import MAX_BYTES
+from hf_deepfake.pictures.source import MAX_BYTES
 
 HERE = Path(__file__).parent
 CHECKPOINT = HERE / "checkpoint"

@@ -22,11 +22,10 @@ from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
 from hf_deepfake.errors import InputError, PictureError
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.pictures.source import TAKEN, Picture, is_several, read_file
 
 if TYPE_CHECKING:
     from hf_deepfake.explain.cam import Method
-
-Picture = str | Path | bytes | Image | np.ndarray
 
 BATCH_SIZE = 32
 """Pictures judged at once: enough to keep a GPU busy, little enough for a laptop's memory at 224 px."""
@@ -103,21 +102,22 @@ class Detector:
     @overload
     def __call__(self, pictures: Picture) -> Verdict: ...
     @overload
-    def __call__(self, pictures: Sequence[Picture]) -> list[Verdict | PictureError]: ...
-    def __call__(self, pictures: Picture | Sequence[Picture]) -> Verdict | list[Verdict | PictureError]:
+    def __call__(self, pictures: Iterable[Picture]) -> list[Verdict | PictureError]: ...
+    def __call__(self, pictures: Picture | Iterable[Picture]) -> Verdict | list[Verdict | PictureError]:
         """Judge a picture, or each of several.
 
         Args:
-            pictures: what `open_picture` takes: a path, bytes, a PIL image, a uint8 array; or a list of such.
+            pictures: what `open_picture` takes: a path, encoded bytes, an open binary file, a dict of bytes and path, a
+                PIL image, a uint8 array (H, W, 3) or tensor (3, H, W); or a list, a generator or the like of such.
 
         Returns:
             One verdict; or a list in the order of the pictures, with the error in the place of each picture that
             cannot be opened.
 
         Raises:
-            PictureError: the one picture cannot be opened.
+            PictureError: the one picture cannot be opened, or is nothing that can be taken.
         """
-        if not isinstance(pictures, Picture):
+        if is_several(pictures):
             return list(self.stream(pictures))
         (result,) = self.stream([pictures])
         if isinstance(result, PictureError):
@@ -132,14 +132,19 @@ class Detector:
 
         Yields:
             For each picture in order its verdict, or the error that says why it cannot be opened.
+
+        Raises:
+            PictureError: this is one picture, or nothing that holds pictures.
         """
+        if not is_several(pictures):
+            raise PictureError(f"stream takes a list, a generator or the like of pictures, each of them {TAKEN}")
         waiting: deque[Future[Prepared | PictureError]] = deque()
         source = iter(pictures)
         decoders = ThreadPoolExecutor(usable_cores())
         try:
             while True:
                 ahead = 2 * BATCH_SIZE - len(waiting)
-                waiting.extend(decoders.submit(self._prepare, picture) for picture in islice(source, ahead))
+                waiting.extend(decoders.submit(self._prepare, _held(one)) for one in islice(source, ahead))
                 if not waiting:
                     return
                 yield from self._judge([waiting.popleft().result() for _ in range(min(BATCH_SIZE, len(waiting)))])
@@ -182,8 +187,10 @@ class Detector:
             values = maps.values
         return Explanation(verdict, opened, _compose(values, prepared.regions, opened.size))
 
-    def _prepare(self, picture: Picture) -> Prepared | PictureError:
+    def _prepare(self, picture: Picture | PictureError) -> Prepared | PictureError:
         """A picture made ready for the net, or why it cannot be."""
+        if isinstance(picture, PictureError):
+            return picture
         try:
             return self._prepare_opened(open_picture(picture))
         except PictureError as error:
@@ -234,6 +241,16 @@ class Detector:
         unfolded = expit(logit(fake) + logit(self.checkpoint.operating_point))
         unsure = band is not None and bool(band[0] <= unfolded <= band[1])
         return FaceVerdict(box, "fake" if fake > real else "real", max(real, fake), fake, unsure)
+
+
+def _held(picture: Picture) -> Picture | PictureError:
+    """The picture; of an open file its bytes or what is wrong with it, before its owner closes it or names it twice."""
+    if not hasattr(picture, "read"):
+        return picture
+    try:
+        return read_file(picture)
+    except PictureError as error:
+        return error
 
 
 def _compose(

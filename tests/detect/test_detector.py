@@ -1,3 +1,4 @@
+import io
 import subprocess
 import sys
 from typing import Any
@@ -71,6 +72,33 @@ def test_every_kind_of_picture_and_their_order(tmp_path):
     assert verdicts[1].fake_probability == pytest.approx(detector(other).fake_probability, abs=1e-6)
     for verdict in [verdicts[0], *verdicts[2:]]:
         assert verdict.fake_probability == pytest.approx(expected, abs=1e-6)
+
+
+def test_bytes_by_any_name_are_one_picture(detector, tmp_path):
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    for picture in (data, bytearray(data), memoryview(data), io.BytesIO(data), {"bytes": data, "path": None}):
+        assert detector(picture) == detector(Image.new("RGB", (60, 40)))
+        assert detector.explain(picture).verdict.label == "fake"
+    for picture in (b"no picture", bytearray(b"no picture"), io.StringIO("text"), None, 3, {}):
+        with pytest.raises(PictureError):
+            detector(picture)
+        with pytest.raises(PictureError, match="stream takes a list"):
+            next(detector.stream(picture))
+
+
+def test_open_files_are_read_before_the_next_is_asked_for(detector, tmp_path):
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
+
+    def files():
+        for _ in range(3):
+            with (tmp_path / "a.png").open("rb") as file:
+                yield file
+        yield file
+
+    *good, closed = detector(files())
+    assert [verdict.label for verdict in good] == ["fake"] * 3
+    assert "mode rb" in str(closed)
 
 
 def test_lists_longer_than_a_batch_and_empty_ones(detector):
