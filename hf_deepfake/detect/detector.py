@@ -119,7 +119,7 @@ class Detector:
         """
         if is_several(pictures):
             return list(self.stream(pictures))
-        (result,) = self.stream([pictures])
+        (result,) = self.stream([pictures])  # ty: ignore[invalid-argument-type]
         if isinstance(result, PictureError):
             raise result
         return result

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ _LONGEST_NAME = 200
 """Characters of a name that an error repeats: base64 may come where a path should."""
 
 
-def is_several(pictures: object) -> bool:
+def is_several(pictures: object) -> TypeGuard[Iterable[Picture]]:
     """Whether something iterable is several pictures, and not one that has parts of its own, as bytes have.
 
     Args:
@@ -88,7 +88,7 @@ def read_source(source: object) -> tuple[bytes | NDArray[np.uint8] | Image, str]
     if hasattr(source, "read"):
         return read_file(source), name
     if _has_buffer(source):
-        return source if isinstance(source, bytes) else memoryview(source).tobytes(), name
+        return source if isinstance(source, bytes) else memoryview(source).tobytes(), name  # ty: ignore[invalid-argument-type]
     raise PictureError(f"{_kind(source)} is no picture; give {TAKEN}")
 
 
