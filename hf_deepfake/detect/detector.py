@@ -1,9 +1,11 @@
 """Judge pictures with an exported checkpoint."""
 
 import hashlib
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
@@ -16,7 +18,7 @@ from scipy.special import expit, logit
 
 from hf_deepfake.config import LABELS
 from hf_deepfake.data.machine import usable_cores
-from hf_deepfake.detect.backends import PLAIN, BackendName, Variant, choose
+from hf_deepfake.detect.backends import PLAIN, BackendName, Variant, choose, open_backend
 from hf_deepfake.detect.prepare import Prepared, prepare
 from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
 from hf_deepfake.errors import InputError, PictureError
@@ -58,6 +60,8 @@ class Detector:
             raise InputError(f"faces is {faces!r}; it must be auto or off")
         self._backend = choose(backend, checkpoint, self.device.type)
         self._margin = checkpoint.face_margin if faces == "auto" else None
+        self._process = os.getpid()
+        _guard_forks()
 
     @classmethod
     def from_pretrained(
@@ -135,14 +139,19 @@ class Detector:
 
         Raises:
             PictureError: this is one picture, or nothing that holds pictures.
+            InputError: the detector computes on a GPU and was made before a fork, or the stream was begun before one.
         """
         if not is_several(pictures):
             raise PictureError(f"stream takes a list, a generator or the like of pictures, each of them {TAKEN}")
+        self._revive()
+        process = os.getpid()
         waiting: deque[Future[Prepared | PictureError]] = deque()
         source = iter(pictures)
         decoders = ThreadPoolExecutor(usable_cores())
         try:
             while True:
+                if os.getpid() != process:
+                    raise InputError("the process forked while this stream ran; begin a stream in the child")
                 ahead = 2 * BATCH_SIZE - len(waiting)
                 waiting.extend(decoders.submit(self._prepare, _held(one)) for one in islice(source, ahead))
                 if not waiting:
@@ -168,6 +177,7 @@ class Detector:
         """
         from hf_deepfake.explain.cam import explain  # Captum is not needed for a verdict
 
+        self._revive()
         opened = open_picture(picture)
         prepared = self._prepare_opened(opened)
         pixels = self._batch(prepared.pixels)
@@ -186,6 +196,18 @@ class Detector:
                 maps = explain(self._model, pixels, targets=targets, method=method, fine=fine)
             values = maps.values
         return Explanation(verdict, opened, _compose(values, prepared.regions, opened.size))
+
+    def _revive(self) -> None:
+        """In the child of a fork, start what did not come along: no thread of the parent did."""
+        if os.getpid() == self._process:
+            return
+        if self.device.type != "cpu":
+            raise InputError(
+                f"this detector was made before a fork and {self.device.type} does not survive one; "
+                "make the detector in the child, or start children with spawn"
+            )
+        self._backend = open_backend(self._backend.variant, self.checkpoint, self.device.type)
+        self._process = os.getpid()
 
     def _prepare(self, picture: Picture | PictureError) -> Prepared | PictureError:
         """A picture made ready for the net, or why it cannot be."""
@@ -241,6 +263,13 @@ class Detector:
         unfolded = expit(logit(fake) + logit(self.checkpoint.operating_point))
         unsure = band is not None and bool(band[0] <= unfolded <= band[1])
         return FaceVerdict(box, "fake" if fake > real else "real", max(real, fake), fake, unsure)
+
+
+@cache
+def _guard_forks() -> None:
+    """Let torch compute on one thread in children of a fork: on more it waits for ever for those of the parent."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def _held(picture: Picture) -> Picture | PictureError:
