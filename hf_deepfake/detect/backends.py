@@ -158,7 +158,8 @@ def choose(name: BackendName | Variant, loaded: LoadedCheckpoint, device: str) -
     if name == "torch" or (name == "auto" and device != "cpu"):
         return plain
     bf16 = bool(cpu_flags() & BF16_FLAGS)
-    for variant in _agreeing(loaded.folder):
+    # Beside weights that have changed, the exported files hold the old ones.
+    for variant in _agreeing(loaded.folder) if loaded.trusted else []:
         if name not in {"auto", variant.runtime} or (variant.precision == "bf16" and not bf16):
             continue
         try:

@@ -51,7 +51,7 @@ def evaluate(
     """
     loaded = load_checkpoint(checkpoint)
     data, data_report = load_split(config, split)
-    if split == ALL and data_report.fingerprint == loaded.config.get("hf_deepfake", {}).get("data_fingerprint"):
+    if split == ALL and data_report.fingerprint == loaded.data_fingerprint:
         raise InputError(
             f"{checkpoint} was trained on these pictures, so that all of them together tell nothing; give --split test"
         )

@@ -47,15 +47,14 @@ def recalibrate(
         raise InputError(f"{out} exists; give a new folder, so that no checkpoint is lost")
     loaded = load_checkpoint(checkpoint)
     data, data_report = load_split(config, split)
-    ours = loaded.config.get("hf_deepfake", {})
-    if split == ALL and data_report.fingerprint == ours.get("data_fingerprint"):
+    if split == ALL and data_report.fingerprint == loaded.data_fingerprint:
         raise InputError(f"{checkpoint} was trained on these pictures; give --split validation to leave those out")
     unfold(loaded.model, loaded.temperature, loaded.operating_point)
     logits = score(loaded, data[split])
     decision = decide_by(config, logits, data[split]["label"])
     scored = DatasetDict({**data, DECIDED_ON: data[split]})
     table = score_table(scored, {DECIDED_ON: fake_probability(logits, decision.temperature)})
-    before = _report_of(checkpoint)
+    before = _report_of(checkpoint) if loaded.trusted else None  # it tells of other weights
     report = measure(
         table,
         replace(
@@ -74,7 +73,7 @@ def recalibrate(
             image_size=report.checkpoint.image_size,
             **asdict(decision),
             face_margin=loaded.face_margin,
-            data_fingerprint=ours.get("data_fingerprint"),
+            data_fingerprint=loaded.data_fingerprint,
         )
         save_scores(out / SCORES_FILE, table)
         report.save(out / REPORT_FILE)
