@@ -185,7 +185,7 @@ def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> 
         transform = create_transform(**resolve_data_config(pretrained_cfg=config["pretrained_cfg"]))
         ours = config.get("hf_deepfake", {})
         face_margin = Margin(**ours["face_margin"]) if ours.get("face_margin") else None
-        trusted = ours.get("weights_digest") == weights_digest(np.memmap(folder / WEIGHTS_FILE, mode="r"))
+        trusted = ours.get("weights_digest") == weights_digest(np.memmap(folder / WEIGHTS_FILE, mode="r").data)
         if not trusted:
             ours = {}
         temperature, operating_point = float(ours.get("temperature", 1.0)), float(ours.get("operating_point", 0.5))

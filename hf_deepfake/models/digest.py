@@ -4,10 +4,9 @@ import hashlib
 import json
 
 import numpy as np
-from numpy.typing import NDArray
 
 
-def weights_digest(data: bytes | NDArray[np.uint8]) -> str:
+def weights_digest(data: bytes | memoryview) -> str:
     """SHA-256 of the tensors of a safetensors file: of names, shapes and values, in the order of the names.
 
     Neither the file's metadata nor the order that a writer chose count, and float16 counts as the float32 that readers
@@ -33,5 +32,5 @@ def weights_digest(data: bytes | NDArray[np.uint8]) -> str:
         half = of["dtype"] == "F16"
         digest.update(json.dumps([name, "F32" if half else of["dtype"], of["shape"]]).encode())
         values = tensors[low:high]
-        digest.update(np.frombuffer(values, "<f2").astype("<f4") if half else values)
+        digest.update(np.frombuffer(values, "<f2").astype("<f4").data if half else values)
     return digest.hexdigest()

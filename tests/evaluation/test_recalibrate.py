@@ -15,6 +15,7 @@ from hf_deepfake.evaluation.recalibrate import recalibrate
 from hf_deepfake.evaluation.report import CheckpointInfo, Report
 from hf_deepfake.evaluation.scores import load_scores
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
+from hf_deepfake.models.fold import unfold
 from hf_deepfake.pictures.open import open_picture
 
 

@@ -72,7 +72,7 @@ def test_weights_that_others_have_trained_are_not_judged_by_the_old_decision(fol
     net = AutoModelForImageClassification.from_pretrained(folder)
     with torch.no_grad():
         for parameter in net.parameters():
-            parameter += 0.01
+            parameter.add_(0.01)
     net.save_pretrained(tmp_path / "tuned")
     assert json.loads((tmp_path / "tuned" / "config.json").read_text())["hf_deepfake"]["temperature"] == 2.0
     with caplog.at_level(logging.WARNING):
