@@ -180,22 +180,28 @@ class Detector:
         self._revive()
         opened = open_picture(picture)
         prepared = self._prepare_opened(opened)
-        pixels = self._batch(prepared.pixels)
-        logits, planes = (None, None) if self._backend.variant == PLAIN else self._backend(pixels)
-        maps = None
-        if logits is None:  # the verdict then comes out of the map's own pass
-            maps = explain(self._model, pixels, method=method, fine=fine)
-            logits = maps.logits
+        batches = [prepared.pixels[start : start + BATCH_SIZE] for start in range(0, len(prepared.pixels), BATCH_SIZE)]
+        by_backend = self._backend.variant != PLAIN
+        seen = [self._backend(self._batch(batch)) for batch in batches] if by_backend else []
+        # The verdict of the net itself comes out of the maps' own pass.
+        maps = (
+            [] if by_backend else [explain(self._model, self._batch(one), method=method, fine=fine) for one in batches]
+        )
+        logits = torch.cat([one for one, _ in seen] or [one.logits for one in maps])
         verdict = self._verdict(prepared, logits.softmax(dim=1).tolist())
         target = LABELS.index(verdict.label)
-        if planes is not None and method == "gradcam" and not fine:
-            values = planes[:, target].clamp(min=0)
-        else:
-            if maps is None or (maps.targets != target).any():
-                targets = torch.full((len(pixels),), target, device=self.device)
-                maps = explain(self._model, pixels, targets=targets, method=method, fine=fine)
-            values = maps.values
-        return Explanation(verdict, opened, _compose(values, prepared.regions, opened.size))
+        planes = [plane for _, plane in seen if plane is not None]
+        values = []
+        for number, batch in enumerate(batches):
+            if planes and method == "gradcam" and not fine:
+                values.append(planes[number][:, target].clamp(min=0))
+            elif maps and (maps[number].targets == target).all():
+                values.append(maps[number].values)
+            else:
+                targets = torch.full((len(batch),), target, device=self.device)
+                pixels = self._batch(batch)
+                values.append(explain(self._model, pixels, targets=targets, method=method, fine=fine).values)
+        return Explanation(verdict, opened, _compose(torch.cat(values), prepared.regions, opened.size))
 
     def _revive(self) -> None:
         """In the child of a fork, start what did not come along: no thread of the parent did."""
