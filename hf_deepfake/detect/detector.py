@@ -17,7 +17,7 @@ from PIL.Image import Image
 from scipy.special import expit, logit
 
 from hf_deepfake.config import LABELS
-from hf_deepfake.data.machine import usable_cores
+from hf_deepfake.data.machine import best_device, usable_cores
 from hf_deepfake.detect.backends import PLAIN, BackendName, Variant, choose, open_backend
 from hf_deepfake.detect.prepare import Prepared, prepare
 from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
@@ -38,7 +38,8 @@ class Detector:
 
     Args:
         checkpoint: what `load_checkpoint` returned.
-        device: torch device, such as "cuda:1"; by default the GPU where there is one, else the CPU.
+        device: torch device, such as "cuda:1"; by default the accelerator that torch has (CUDA, XPU, MPS), else
+            the CPU.
         faces: "auto" finds the faces of a picture and judges each, cropped as the checkpoint's training pictures
             were; "off" takes every picture for a face crop, as transformers' pipeline does. A checkpoint that was
             not trained on face crops, or does not say how they were cropped, has pictures judged whole either way.
@@ -54,7 +55,7 @@ class Detector:
         backend: BackendName | Variant = "auto",
     ) -> None:
         self.checkpoint = checkpoint
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = torch.device(device) if device else best_device()
         self._model = checkpoint.model.to(self.device).to(memory_format=torch.channels_last)
         if faces not in ("auto", "off"):
             raise InputError(f"faces is {faces!r}; it must be auto or off")
@@ -77,7 +78,7 @@ class Detector:
         Args:
             folder_or_repo: a checkpoint folder, or the Hub's "owner/name".
             revision: branch, tag or commit on the Hub.
-            device: torch device; by default the GPU where there is one, else the CPU.
+            device: torch device; see the class.
             faces: "auto" or "off"; see the class.
             backend: see the class.
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from hf_deepfake.config import DataConfig
 from hf_deepfake.data.load import prepare
-from hf_deepfake.data.machine import default_workers, share_cores
+from hf_deepfake.data.machine import best_device, default_workers, share_cores
 from hf_deepfake.data.report import DataReport
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fake_probability
@@ -74,7 +74,7 @@ def load_split(config: DataConfig, split: str) -> tuple[DatasetDict, DataReport]
     Raises:
         InputError: a source or option cannot be used, or the split is empty.
     """
-    state = PartialState(cpu=not torch.cuda.is_available())
+    state = PartialState(cpu=best_device().type == "cpu")
     with state.main_process_first():  # the others then find unpacked zips and hashes in the cache
         data, report = prepare(config)
     if split == ALL:
