@@ -115,18 +115,19 @@ def _predict(given: dict[str, Any]) -> int:
         try_file(given["out"])
     if given["explain"]:
         try_folder(given["explain"])
-    from torch import cuda
+    from torch import accelerator
 
-    from hf_deepfake.data.machine import take_cores
+    from hf_deepfake.data.machine import best_device, take_cores
     from hf_deepfake.detect.detector import Detector
     from hf_deepfake.detect.predict import predict
     from hf_deepfake.detect.units import find_units
 
     launch = {name: int(os.environ.get(name, str(alone))) for name, alone in LAUNCH.items()}
     device = given["device"]
-    if launch["LOCAL_WORLD_SIZE"] > 1 and device is None and cuda.is_available():
-        device = f"cuda:{launch['LOCAL_RANK'] % cuda.device_count()}"
-    elif not cuda.is_available():
+    found = best_device().type
+    if launch["LOCAL_WORLD_SIZE"] > 1 and device is None and found != "cpu":
+        device = f"{found}:{launch['LOCAL_RANK'] % accelerator.device_count()}"
+    elif found == "cpu":
         take_cores(launch["LOCAL_WORLD_SIZE"], launch["LOCAL_RANK"])
     units = find_units(given["files"])
     detector = Detector.from_pretrained(given["checkpoint"], device=device, faces=given["faces"])

@@ -76,19 +76,29 @@ def leave_signals_to_parent(*_: object) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def best_precision(on_gpu: bool, flags: frozenset[str]) -> str:
+def best_device() -> torch.device:
+    """Where to compute: the accelerator that torch has (CUDA, XPU, MPS), else the CPU."""
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def widest_float(device: torch.device) -> torch.dtype:
+    """float64, but float32 where it may be missing: Apple's and some of Intel's GPUs have none."""
+    return torch.float64 if device.type in ("cpu", "cuda") else torch.float32
+
+
+def best_precision(device: str, flags: frozenset[str]) -> str:
     """The fastest of "bf16" and "no" that is safe without loss scaling.
 
     Args:
-        on_gpu: whether a CUDA GPU computes.
-        flags: flags of the CPU, used when it does not.
+        device: type of the torch device that computes.
+        flags: flags of the CPU.
 
     Returns:
         "bf16" or "no".
     """
-    if on_gpu:
+    if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
-    return "bf16" if flags & BF16_FLAGS else "no"
+    return "bf16" if device == "cpu" and flags & BF16_FLAGS else "no"
 
 
 def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> frozenset[str]:

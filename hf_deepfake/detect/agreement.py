@@ -66,6 +66,8 @@ def export(checkpoint: str, config: DataConfig, form: Format, *, int8: bool = Fa
     loaded = load_checkpoint(checkpoint)
     if not (loaded.folder / REPORT_FILE).is_file():
         raise InputError(f"{checkpoint} has no {REPORT_FILE} to note agreement in; export from the folder of its run")
+    if not loaded.trusted:
+        raise InputError(f"{REPORT_FILE} of {checkpoint} tells of other weights; run hf-deepfake recalibrate first")
     report = Report.load(loaded.folder / REPORT_FILE)
     try_folder(loaded.folder)
     data, _ = prepare(config)

@@ -1,5 +1,6 @@
 """What computes a detector's logits: torch, or an exported net on OpenVINO or ONNX Runtime."""
 
+import contextlib
 import json
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -95,7 +96,8 @@ class OpenVinoBackend:
         self._thread = ThreadPoolExecutor(1, "openvino")
         compiled = self._thread.submit(openvino.Core().compile_model, file, "CPU", options).result()
         self._requests = [compiled.create_infer_request()]
-        weakref.finalize(self, self._thread.submit, self._requests.clear)
+        # Not at exit: by then no thread takes work any more, and nobody waits for the memory.
+        weakref.finalize(self, _drop, self._thread, self._requests).atexit = False
 
     def __call__(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
         """See `Backend`."""
@@ -105,6 +107,12 @@ class OpenVinoBackend:
     def _infer(self, pixels: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Outputs of the net."""
         return [values.copy() for values in self._requests[0].infer([pixels], share_inputs=True).to_tuple()]
+
+
+def _drop(thread: ThreadPoolExecutor, requests: list[Any]) -> None:
+    """Drop a compiled net on its own thread; nothing where Python is about to end."""
+    with contextlib.suppress(RuntimeError):
+        thread.submit(requests.clear)
 
 
 class OnnxBackend:
@@ -150,7 +158,8 @@ def choose(name: BackendName | Variant, loaded: LoadedCheckpoint, device: str) -
     if name == "torch" or (name == "auto" and device != "cpu"):
         return plain
     bf16 = bool(cpu_flags() & BF16_FLAGS)
-    for variant in _agreeing(loaded.folder):
+    # Beside weights that have changed, the exported files hold the old ones.
+    for variant in _agreeing(loaded.folder) if loaded.trusted else []:
         if name not in {"auto", variant.runtime} or (variant.precision == "bf16" and not bf16):
             continue
         try:

@@ -1,9 +1,11 @@
 """Judge pictures with an exported checkpoint."""
 
 import hashlib
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
@@ -15,18 +17,17 @@ from PIL.Image import Image
 from scipy.special import expit, logit
 
 from hf_deepfake.config import LABELS
-from hf_deepfake.data.machine import usable_cores
-from hf_deepfake.detect.backends import PLAIN, BackendName, Variant, choose
+from hf_deepfake.data.machine import best_device, usable_cores
+from hf_deepfake.detect.backends import PLAIN, BackendName, Variant, choose, open_backend
 from hf_deepfake.detect.prepare import Prepared, prepare
 from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
 from hf_deepfake.errors import InputError, PictureError
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.pictures.source import TAKEN, Picture, is_several, read_file
 
 if TYPE_CHECKING:
     from hf_deepfake.explain.cam import Method
-
-Picture = str | Path | bytes | Image | np.ndarray
 
 BATCH_SIZE = 32
 """Pictures judged at once: enough to keep a GPU busy, little enough for a laptop's memory at 224 px."""
@@ -37,7 +38,8 @@ class Detector:
 
     Args:
         checkpoint: what `load_checkpoint` returned.
-        device: torch device, such as "cuda:1"; by default the GPU where there is one, else the CPU.
+        device: torch device, such as "cuda:1"; by default the accelerator that torch has (CUDA, XPU, MPS), else
+            the CPU.
         faces: "auto" finds the faces of a picture and judges each, cropped as the checkpoint's training pictures
             were; "off" takes every picture for a face crop, as transformers' pipeline does. A checkpoint that was
             not trained on face crops, or does not say how they were cropped, has pictures judged whole either way.
@@ -53,12 +55,14 @@ class Detector:
         backend: BackendName | Variant = "auto",
     ) -> None:
         self.checkpoint = checkpoint
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = torch.device(device) if device else best_device()
         self._model = checkpoint.model.to(self.device).to(memory_format=torch.channels_last)
         if faces not in ("auto", "off"):
             raise InputError(f"faces is {faces!r}; it must be auto or off")
         self._backend = choose(backend, checkpoint, self.device.type)
         self._margin = checkpoint.face_margin if faces == "auto" else None
+        self._process = os.getpid()
+        _guard_forks()
 
     @classmethod
     def from_pretrained(
@@ -74,7 +78,7 @@ class Detector:
         Args:
             folder_or_repo: a checkpoint folder, or the Hub's "owner/name".
             revision: branch, tag or commit on the Hub.
-            device: torch device; by default the GPU where there is one, else the CPU.
+            device: torch device; see the class.
             faces: "auto" or "off"; see the class.
             backend: see the class.
 
@@ -103,23 +107,24 @@ class Detector:
     @overload
     def __call__(self, pictures: Picture) -> Verdict: ...
     @overload
-    def __call__(self, pictures: Sequence[Picture]) -> list[Verdict | PictureError]: ...
-    def __call__(self, pictures: Picture | Sequence[Picture]) -> Verdict | list[Verdict | PictureError]:
+    def __call__(self, pictures: Iterable[Picture]) -> list[Verdict | PictureError]: ...
+    def __call__(self, pictures: Picture | Iterable[Picture]) -> Verdict | list[Verdict | PictureError]:
         """Judge a picture, or each of several.
 
         Args:
-            pictures: what `open_picture` takes: a path, bytes, a PIL image, a uint8 array; or a list of such.
+            pictures: what `open_picture` takes: a path, encoded bytes, an open binary file, a dict of bytes and path, a
+                PIL image, a uint8 array (H, W, 3) or tensor (3, H, W); or a list, a generator or the like of such.
 
         Returns:
             One verdict; or a list in the order of the pictures, with the error in the place of each picture that
             cannot be opened.
 
         Raises:
-            PictureError: the one picture cannot be opened.
+            PictureError: the one picture cannot be opened, or is nothing that can be taken.
         """
-        if not isinstance(pictures, Picture):
+        if is_several(pictures):
             return list(self.stream(pictures))
-        (result,) = self.stream([pictures])
+        (result,) = self.stream([pictures])  # ty: ignore[invalid-argument-type]
         if isinstance(result, PictureError):
             raise result
         return result
@@ -132,14 +137,24 @@ class Detector:
 
         Yields:
             For each picture in order its verdict, or the error that says why it cannot be opened.
+
+        Raises:
+            PictureError: this is one picture, or nothing that holds pictures.
+            InputError: the detector computes on a GPU and was made before a fork, or the stream was begun before one.
         """
+        if not is_several(pictures):
+            raise PictureError(f"stream takes a list, a generator or the like of pictures, each of them {TAKEN}")
+        self._revive()
+        process = os.getpid()
         waiting: deque[Future[Prepared | PictureError]] = deque()
         source = iter(pictures)
         decoders = ThreadPoolExecutor(usable_cores())
         try:
             while True:
+                if os.getpid() != process:
+                    raise InputError("the process forked while this stream ran; begin a stream in the child")
                 ahead = 2 * BATCH_SIZE - len(waiting)
-                waiting.extend(decoders.submit(self._prepare, picture) for picture in islice(source, ahead))
+                waiting.extend(decoders.submit(self._prepare, _held(one)) for one in islice(source, ahead))
                 if not waiting:
                     return
                 yield from self._judge([waiting.popleft().result() for _ in range(min(BATCH_SIZE, len(waiting)))])
@@ -163,27 +178,48 @@ class Detector:
         """
         from hf_deepfake.explain.cam import explain  # Captum is not needed for a verdict
 
+        self._revive()
         opened = open_picture(picture)
         prepared = self._prepare_opened(opened)
-        pixels = self._batch(prepared.pixels)
-        logits, planes = (None, None) if self._backend.variant == PLAIN else self._backend(pixels)
-        maps = None
-        if logits is None:  # the verdict then comes out of the map's own pass
-            maps = explain(self._model, pixels, method=method, fine=fine)
-            logits = maps.logits
+        batches = [prepared.pixels[start : start + BATCH_SIZE] for start in range(0, len(prepared.pixels), BATCH_SIZE)]
+        by_backend = self._backend.variant != PLAIN
+        seen = [self._backend(self._batch(batch)) for batch in batches] if by_backend else []
+        # The verdict of the net itself comes out of the maps' own pass.
+        maps = (
+            [] if by_backend else [explain(self._model, self._batch(one), method=method, fine=fine) for one in batches]
+        )
+        logits = torch.cat([one for one, _ in seen] or [one.logits for one in maps])
         verdict = self._verdict(prepared, logits.softmax(dim=1).tolist())
         target = LABELS.index(verdict.label)
-        if planes is not None and method == "gradcam" and not fine:
-            values = planes[:, target].clamp(min=0)
-        else:
-            if maps is None or (maps.targets != target).any():
-                targets = torch.full((len(pixels),), target, device=self.device)
-                maps = explain(self._model, pixels, targets=targets, method=method, fine=fine)
-            values = maps.values
-        return Explanation(verdict, opened, _compose(values, prepared.regions, opened.size))
+        planes = [plane for _, plane in seen if plane is not None]
+        values = []
+        for number, batch in enumerate(batches):
+            if planes and method == "gradcam" and not fine:
+                values.append(planes[number][:, target].clamp(min=0))
+            elif maps and (maps[number].targets == target).all():
+                values.append(maps[number].values)
+            else:
+                targets = torch.full((len(batch),), target, device=self.device)
+                pixels = self._batch(batch)
+                values.append(explain(self._model, pixels, targets=targets, method=method, fine=fine).values)
+        return Explanation(verdict, opened, _compose(torch.cat(values), prepared.regions, opened.size))
 
-    def _prepare(self, picture: Picture) -> Prepared | PictureError:
+    def _revive(self) -> None:
+        """In the child of a fork, start what did not come along: no thread of the parent did."""
+        if os.getpid() == self._process:
+            return
+        if self.device.type != "cpu":
+            raise InputError(
+                f"this detector was made before a fork and {self.device.type} does not survive one; "
+                "make the detector in the child, or start children with spawn"
+            )
+        self._backend = open_backend(self._backend.variant, self.checkpoint, self.device.type)
+        self._process = os.getpid()
+
+    def _prepare(self, picture: Picture | PictureError) -> Prepared | PictureError:
         """A picture made ready for the net, or why it cannot be."""
+        if isinstance(picture, PictureError):
+            return picture
         try:
             return self._prepare_opened(open_picture(picture))
         except PictureError as error:
@@ -234,6 +270,23 @@ class Detector:
         unfolded = expit(logit(fake) + logit(self.checkpoint.operating_point))
         unsure = band is not None and bool(band[0] <= unfolded <= band[1])
         return FaceVerdict(box, "fake" if fake > real else "real", max(real, fake), fake, unsure)
+
+
+@cache
+def _guard_forks() -> None:
+    """Let torch compute on one thread in children of a fork: on more it waits for ever for those of the parent."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
+
+def _held(picture: Picture) -> Picture | PictureError:
+    """The picture; of an open file its bytes or what is wrong with it, before its owner closes it or names it twice."""
+    if not hasattr(picture, "read"):
+        return picture
+    try:
+        return read_file(picture)
+    except PictureError as error:
+        return error
 
 
 def _compose(

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from filelock import FileLock
 from tqdm import tqdm
 
-from hf_deepfake.detect.detector import Detector, Picture
+from hf_deepfake.detect.detector import Detector
 from hf_deepfake.detect.units import Item, Unit, cut
 from hf_deepfake.detect.verdict import Verdict
 from hf_deepfake.errors import InputError, PictureError
@@ -187,7 +187,7 @@ class _Overlays:
         places = [Path(printable(file)).absolute().parent for unit in units for file in unit.files]
         self.common = Path(os.path.commonpath(places)) if places else Path()
 
-    def explained(self, detector: Detector, name: str, picture: Picture) -> Verdict | PictureError:
+    def explained(self, detector: Detector, name: str, picture: str | bytes) -> Verdict | PictureError:
         """Judge a picture and save its overlay."""
         try:
             explanation = detector.explain(picture)

@@ -11,7 +11,7 @@ from torch import nn
 
 from hf_deepfake.config import DataConfig
 from hf_deepfake.data.load import prepare
-from hf_deepfake.data.machine import WAIT, default_workers, share_cores
+from hf_deepfake.data.machine import WAIT, best_device, default_workers, share_cores
 from hf_deepfake.data.report import DataReport
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fake_probability
@@ -56,8 +56,7 @@ def evaluate(
     loaded = load_checkpoint(checkpoint)
     data, data_report = load_split(config, split)
     seen = count_seen(checkpoint, loaded.seen, data[split], config)
-    known = loaded.config.get("hf_deepfake", {}).get("data_fingerprint")
-    if seen is None and split == ALL and data_report.fingerprint == known:
+    if seen is None and split == ALL and data_report.fingerprint == loaded.data_fingerprint:
         raise InputError(
             f"{checkpoint} was trained on these pictures, so that all of them together tell nothing; give --split test"
         )
@@ -81,7 +80,7 @@ def load_split(config: DataConfig, split: str) -> tuple[DatasetDict, DataReport]
     Raises:
         InputError: a source or option cannot be used, or the split is empty.
     """
-    state = PartialState(cpu=not torch.cuda.is_available(), timeout=WAIT)
+    state = PartialState(cpu=best_device().type == "cpu", timeout=WAIT)
     with state.main_process_first():  # the others then find unpacked zips and hashes in the cache
         data, report = prepare(config)
     if state.is_main_process:

@@ -53,11 +53,10 @@ def recalibrate(
         raise InputError(f"{out} exists; give a new folder, so that no checkpoint is lost")
     loaded = load_checkpoint(checkpoint)
     data, data_report = load_split(config, split)
-    ours = loaded.config.get("hf_deepfake", {})
     seen = loaded.seen
     if count_seen(checkpoint, seen, data[split], config, trained_only=True) is not None and seen is not None:
         seen = Seen.together([seen, Seen.of(np.empty(0, "S32"), hash_images(data[split], config))])
-    elif split == ALL and data_report.fingerprint == ours.get("data_fingerprint"):
+    elif split == ALL and data_report.fingerprint == loaded.data_fingerprint:
         raise InputError(f"{checkpoint} was trained on these pictures; give --split validation to leave those out")
     unfold(loaded.model, loaded.temperature, loaded.operating_point)
     logits = score(loaded, data[split])
@@ -71,7 +70,7 @@ def recalibrate(
             **asdict(decision),
             decided_on=f"{'all pictures' if split == ALL else 'validation split'} of {', '.join(data_report.sources)}",
         ),
-        **_history(loaded.folder),
+        **(_history(loaded.folder) if loaded.trusted else {}),
     )
     if PartialState().is_main_process:
         export_checkpoint(
@@ -80,7 +79,7 @@ def recalibrate(
             image_size=report.checkpoint.image_size,
             **asdict(decision),
             face_margin=loaded.face_margin,
-            data_fingerprint=ours.get("data_fingerprint"),
+            data_fingerprint=loaded.data_fingerprint,
             seen=seen,
         )
         save_scores(out / SCORES_FILE, table)

@@ -75,7 +75,7 @@ def measure_robustness(
     """
     labels = np.asarray(pictures["label"])
     device = next(loaded.model.parameters()).device
-    precision = best_precision(device.type == "cuda", cpu_flags())
+    precision = best_precision(device.type, cpu_flags())
     workers = default_workers(PartialState().num_processes)
 
     def scores(change: Degrade | None) -> Floats:

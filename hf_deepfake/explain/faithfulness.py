@@ -169,7 +169,7 @@ def deletion_insertion(model: nn.Module, probe: Probe, targets: Tensor, ranks: H
                 model(torch.where(rank < step / STEPS, after, before)).softmax(dim=1).gather(1, target)
                 for step in range(STEPS + 1)
             ]
-            curves[key].append(torch.cat(points, dim=1).double().cpu().numpy())
+            curves[key].append(torch.cat(points, dim=1).cpu().double().numpy())
     return {key: np.concatenate(parts) for key, parts in curves.items()}
 
 

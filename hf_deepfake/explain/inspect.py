@@ -14,7 +14,8 @@ from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from hf_deepfake.audit.facts import jpeg_quality
 from hf_deepfake.explain.views import error_level, noise_residual, spectrum, window
-from hf_deepfake.pictures.open import open_header, open_picture, read_bytes
+from hf_deepfake.pictures.open import open_header, open_picture
+from hf_deepfake.pictures.source import read_bytes
 
 MEANINGS = {
     "Content Credentials": (

@@ -67,13 +67,16 @@ def checkpoint_files(checkpoint: str | Path) -> dict[str, Path]:
         Paths by name: config.json and model.safetensors, and hashes of images, card, report and figures where they are.
 
     Raises:
-        InputError: there is no such folder, or what it holds does not load.
+        InputError: there is no such folder, what it holds does not load, or its weights are not those of its report.
     """
     folder = local_path(checkpoint)
     if not folder.is_dir():
         raise InputError(
             f"no checkpoint folder {folder}; give the folder that training exported, such as RUN/checkpoint"
         )
-    load_checkpoint(folder)
+    if not load_checkpoint(folder).trusted:
+        raise InputError(
+            f"card and report of {folder} tell of other weights; push what hf-deepfake recalibrate makes of it"
+        )
     names = (CONFIG_FILE, WEIGHTS_FILE, SEEN_FILE, CARD_FILE, REPORT_FILE, *CAPTIONS)
     return {name: folder / name for name in names if (folder / name).is_file()}

@@ -5,6 +5,7 @@ stands under one key, `hf_deepfake`. A change of this format is a change of cont
 """
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import timm
 import torch
 from huggingface_hub import snapshot_download
@@ -29,6 +31,7 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_path
 from hf_deepfake.models import ensemble  # noqa: F401 - registers the net
 from hf_deepfake.models.build import data_config, model_args
+from hf_deepfake.models.digest import weights_digest
 from hf_deepfake.models.fold import fold
 from hf_deepfake.models.seen import SEEN_FILE, Seen
 from hf_deepfake.pictures.crop import Margin
@@ -55,6 +58,10 @@ class LoadedCheckpoint:
         criterion: what the operating point was chosen by; empty where the checkpoint does not say.
         unsure_error: largest share of each class that the band lets surely be called wrong; None where there is none.
         face_margin: how the training pictures were cropped around the face; None where that is not known.
+        data_fingerprint: digest of the training data; None where the checkpoint does not say.
+        trusted: the configuration was written for these weights. Where they have changed since, by fine-tuning with
+            other tools for example, all that was decided for the old ones is left out: temperature and operating point
+            are 1 and .5, and the band, criterion, error and fingerprint are missing.
         folder: where it lies on this machine.
         seen: which images had a part in it; None where it does not say.
     """
@@ -68,6 +75,8 @@ class LoadedCheckpoint:
     criterion: str
     unsure_error: float | None
     face_margin: Margin | None
+    data_fingerprint: str | None
+    trusted: bool
     folder: Path
     seen: Seen | None
 
@@ -119,6 +128,16 @@ def export_checkpoint(
     folded = deepcopy(model).cpu()
     fold(folded, temperature, operating_point)
     config = _timm_config(folded, image_size)
+    # Clones in NCHW order: safetensors takes neither channels_last nor shared memory.
+    weights = {
+        name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in folded.state_dict().items()
+    }
+    if half:
+        weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+        if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+            raise InputError(f"a weight is larger than float16 holds; export {folder} in float32, without --half")
+    # save_file would leave the weights readable by their owner alone.
+    data = save(weights, metadata={"format": "pt"})
     config["hf_deepfake"] = {
         "version": version("hf-deepfake"),
         "temperature": temperature,
@@ -128,21 +147,13 @@ def export_checkpoint(
         "unsure_error": unsure_error,
         "face_margin": face_margin and asdict(face_margin),
         "data_fingerprint": data_fingerprint,
+        "weights_digest": weights_digest(data),
     }
-    # Clones in NCHW order: safetensors takes neither channels_last nor shared memory.
-    weights = {
-        name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in folded.state_dict().items()
-    }
-    if half:
-        weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
-        if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
-            raise InputError(f"a weight is larger than float16 holds; export {folder} in float32, without --half")
     written = place.with_name(f".{place.name}.{os.getpid()}.new")
     old = place.with_name(f".{place.name}.{os.getpid()}.old")
     try:
         written.mkdir(parents=True)
-        # save_file would leave the weights readable by their owner alone.
-        (written / WEIGHTS_FILE).write_bytes(save(weights, metadata={"format": "pt"}))
+        (written / WEIGHTS_FILE).write_bytes(data)
         (written / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         if seen is not None:
             seen.save(written)
@@ -191,11 +202,14 @@ def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> 
         model = timm.create_model(f"local-dir:{folder}", pretrained=True)
         transform = create_transform(**resolve_data_config(pretrained_cfg=config["pretrained_cfg"]))
         ours = config.get("hf_deepfake", {})
+        face_margin = Margin(**ours["face_margin"]) if ours.get("face_margin") else None
+        trusted = ours.get("weights_digest") == weights_digest(np.memmap(folder / WEIGHTS_FILE, mode="r").data)
+        if not trusted:
+            ours = {}
         temperature, operating_point = float(ours.get("temperature", 1.0)), float(ours.get("operating_point", 0.5))
-        low_and_high, margin, error = ours.get("unsure_band"), ours.get("face_margin"), ours.get("unsure_error")
+        low_and_high, error = ours.get("unsure_band"), ours.get("unsure_error")
         unsure_band = (float(low_and_high[0]), float(low_and_high[1])) if low_and_high else None
         unsure_error = None if error is None else float(error)
-        face_margin = Margin(**margin) if margin else None
     except (
         AssertionError,
         AttributeError,
@@ -209,6 +223,12 @@ def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> 
     ) as e:
         reason = " ".join(str(e).split())[:200]
         raise InputError(f"{folder_or_repo} is damaged ({type(e).__name__}: {reason}); export or fetch it again") from e
+    if not trusted:
+        logging.getLogger(__name__).warning(
+            "%s states no decision for the weights that it has, so that verdicts are by the plain .5 and never unsure; "
+            "run hf-deepfake recalibrate to decide anew",
+            folder_or_repo,
+        )
     return LoadedCheckpoint(
         model.eval(),
         transform,
@@ -219,6 +239,8 @@ def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> 
         criterion=str(ours.get("criterion", "")),
         unsure_error=unsure_error,
         face_margin=face_margin,
+        data_fingerprint=ours.get("data_fingerprint"),
+        trusted=trusted,
         folder=folder,
         seen=Seen.load(folder),
     )

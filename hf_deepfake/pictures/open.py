@@ -7,7 +7,6 @@ be silenced for one thread, so the warnings must not arise.
 
 import re
 import struct
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -15,11 +14,8 @@ from PIL.Image import Transpose
 from PIL.JpegImagePlugin import JpegImageFile
 
 from hf_deepfake.errors import PictureError
-from hf_deepfake.files import local_path
 from hf_deepfake.pictures.formats import FORMATS, MAX_PIXELS, READERS
-
-MAX_BYTES = 20_000_000
-"""A 40-megapixel JPEG of high quality fits; more is refused before it is read."""
+from hf_deepfake.pictures.source import MAX_BYTES, Picture, read_source
 
 MIN_SIDE = 32
 """Shortest side, px: below it a face has no texture left to judge."""
@@ -39,7 +35,7 @@ _UPRIGHT = {
 """EXIF orientation to the operation that undoes it; 1 is upright and other values mean nothing."""
 
 
-def open_picture(source: str | Path | bytes | Image.Image | np.ndarray, *, draft: int | None = None) -> Image.Image:
+def open_picture(source: Picture, *, draft: int | None = None) -> Image.Image:
     """Open a picture of any origin as RGB.
 
     The format is told from the content, never from the name. EXIF orientation is applied, transparency laid on mid
@@ -47,7 +43,9 @@ def open_picture(source: str | Path | bytes | Image.Image | np.ndarray, *, draft
     `info["animated"]` of the result is true; `info` holds nothing else. Threads may call this at the same time.
 
     Args:
-        source: path, encoded bytes, PIL image, or uint8 array (H, W), (H, W, 3) RGB or (H, W, 4) RGBA.
+        source: path, encoded bytes in any buffer, an open binary file, which is read from its beginning, a dict of
+            "bytes" and "path" as `datasets` has it, of which either may be None, a PIL image, a uint8 array (H, W),
+            (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA, or a uint8 tensor of 1, 3 or 4 channels (C, H, W).
         draft: shortest side in px that is enough. A JPEG of at least twice that side is decoded at half, a quarter
             or an eighth of its size, which is faster; the result is never smaller than `draft`.
 
@@ -55,18 +53,19 @@ def open_picture(source: str | Path | bytes | Image.Image | np.ndarray, *, draft
         A new RGB image.
 
     Raises:
-        PictureError: there is no such file, it is in no supported format, truncated, broken, or outside the limits
-            `MAX_BYTES`, `MAX_PIXELS` and `MIN_SIDE`.
+        PictureError: it is nothing of these, there is no such file, it is in no supported format, truncated, broken,
+            or outside the limits `MAX_BYTES`, `MAX_PIXELS` and `MIN_SIDE`.
     """
-    name = str(source) if isinstance(source, (str, Path)) else "the picture"
+    name = "the picture"
     try:
-        if isinstance(source, Image.Image):
-            # Drafting changes the image itself, and the caller's is not ours to change.
-            return _decode(source, _has_frames(source), name, None)
-        if isinstance(source, np.ndarray):
-            return _decode(_from_array(source, name), False, name, None)
-        image, animated = _lazy(read_bytes(Path(source)) if isinstance(source, (str, Path)) else source, name)
-        return _decode(image, animated, name, draft)
+        found, name = read_source(source)
+        if isinstance(found, bytes):
+            return _decode(*_lazy(found, name), name, draft)
+        if isinstance(found, np.ndarray):
+            _check_size(found.shape[1], found.shape[0], name)
+            return _decode(Image.fromarray(found), False, name, None)
+        # Drafting changes the image itself, and the caller's is not ours to change.
+        return _decode(found, _has_frames(found), name, None)
     except PictureError:
         raise
     except Exception as error:  # decoders raise nearly anything on broken input, from struct.error to MemoryError
@@ -84,27 +83,6 @@ def open_header(data: bytes) -> Image.Image:
         A lazy image.
     """
     return _lazy(data, "the picture")[0]
-
-
-def read_bytes(path: Path) -> bytes:
-    """The file's bytes, one more than allowed at most; PictureError where there is no such file."""
-    path = local_path(path)
-    if not path.exists():
-        raise PictureError(f"no such file {path}; check the path")
-    if not path.is_file():
-        raise PictureError(f"{path} is not a file; give the path of a picture")
-    with path.open("rb") as file:
-        return file.read(MAX_BYTES + 1)
-
-
-def _from_array(array: np.ndarray, name: str) -> Image.Image:
-    """An array as an image."""
-    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
-        raise PictureError(
-            f"an array of {array.dtype} {array.shape} is no picture; give uint8 (H, W), (H, W, 3) or (H, W, 4)"
-        )
-    _check_size(array.shape[1], array.shape[0], name)
-    return Image.fromarray(array)
 
 
 def _lazy(data: bytes, name: str) -> tuple[Image.Image, bool]:

@@ -3,12 +3,11 @@
 import os
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, ProjectConfiguration
 
 from hf_deepfake.config import TrainConfig
-from hf_deepfake.data.machine import WAIT, best_precision, cpu_flags, share_cores
+from hf_deepfake.data.machine import WAIT, best_device, best_precision, cpu_flags, share_cores
 from hf_deepfake.errors import InputError
 
 
@@ -26,18 +25,19 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     """
     wanted = config.mixed_precision
     launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-    on_gpu = torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "false").lower() != "true"
+    on_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
+    device = "cpu" if on_cpu else best_device().type
     if wanted == "auto":
-        wanted = launched if launched != "no" else best_precision(on_gpu, cpu_flags())
-    if wanted == "fp16" and not on_gpu:
-        raise InputError("fp16 needs a GPU and this run has none; use --mixed_precision auto or no")
+        wanted = launched if launched != "no" else best_precision(device, cpu_flags())
+    if wanted == "fp16" and device != "cuda":
+        raise InputError("fp16 needs a GPU of CUDA and this run has none; use --mixed_precision auto or no")
     if config.tracker == "trackio":
         _need_package("trackio")
     if config.tracker == "tensorboard":
         _need_package("tensorboard")
     accelerator = Accelerator(
         mixed_precision=wanted,
-        cpu=not on_gpu,
+        cpu=device == "cpu",
         kwargs_handlers=[InitProcessGroupKwargs(timeout=WAIT)],
         log_with=None if config.tracker == "none" else config.tracker,
         project_config=ProjectConfiguration(logging_dir=str(Path(config.output_dir) / "trackers")),

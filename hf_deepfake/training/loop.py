@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from hf_deepfake.config import TrainConfig
 from hf_deepfake.data.batch import Augment, Batch, Normalise, Pictures, make_loader
-from hf_deepfake.data.machine import default_workers
+from hf_deepfake.data.machine import default_workers, widest_float
 from hf_deepfake.errors import InputError, Interrupted
 from hf_deepfake.evaluation.calibration import fake_probability
 from hf_deepfake.evaluation.metrics import better, compute_metrics
@@ -187,7 +187,7 @@ class Loop:
         )
         self.batches.set_epoch(self.orders(position.epoch), position.step, stage.steps_per_epoch)
         batches = iter(self.loader)
-        loss_sum = torch.tensor(position.loss_sum, dtype=torch.float64, device=self.device)
+        loss_sum = torch.tensor(position.loss_sum, dtype=widest_float(self.device), device=self.device)
         began, before = time.perf_counter(), position.seconds
         while position.step < stage.steps_per_epoch:
             step = (position.epoch - stage.first_epoch) * stage.steps_per_epoch + position.step
@@ -210,7 +210,7 @@ class Loop:
             raise Stopped(signals.received, self.run.folder) from interrupted
 
     def _step(self, model: nn.Module, optimizer: Any, batches: Any) -> Tensor:
-        """One optimiser step; its mean loss, float64 on the device."""
+        """One optimiser step; its mean loss, on the device."""
         model.train()
         freeze_statistics(self.net, self.config.freeze_batchnorm)
         seed = int(
@@ -218,7 +218,7 @@ class Loop:
         )
         drawn = self.augment.draw(self.config.batch_size, torch.Generator().manual_seed(seed))
         torch.manual_seed(seed + self.accelerator.process_index)
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        total = torch.zeros((), dtype=widest_float(self.device), device=self.device)
         side = picture_size(self.config, self.position.epoch)
         for round_ in range(self.share.rounds):
             batch: Batch = next(batches)

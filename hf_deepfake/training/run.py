@@ -183,9 +183,10 @@ def _close(run: RunFolder, accelerator: Accelerator, status: str, began: float |
 
 def _machine(accelerator: Accelerator) -> dict[str, str | int]:
     """What the run computes on."""
-    on_gpu = accelerator.device.type == "cuda"
+    names = {"cuda": torch.cuda.get_device_name, "cpu": cpu_name}
+    device = accelerator.device.type
     return {
-        "device": torch.cuda.get_device_name() if on_gpu else cpu_name(),
+        "device": names[device]() if device in names else device,
         "cores": usable_cores(),
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),

@@ -5,14 +5,17 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from hf_deepfake.data.machine import (
+    best_device,
     best_precision,
     cpu_flags,
     cpu_name,
     default_workers,
     leave_signals_to_parent,
     usable_cores,
+    widest_float,
 )
 
 
@@ -33,7 +36,24 @@ def test_a_system_without_the_file_has_no_flags(tmp_path):
     [({"avx512f"}, "no"), ({"amx_bf16", "amx_tile"}, "bf16"), ({"avx512_bf16"}, "bf16"), (set(), "no")],
 )
 def test_bf16_on_a_cpu_only_where_its_flags_say_so(flags, precision):
-    assert best_precision(False, frozenset(flags)) == precision
+    assert best_precision("cpu", frozenset(flags)) == precision
+    assert best_precision("mps", frozenset(flags)) == best_precision("xpu", frozenset(flags)) == "no"
+
+
+@pytest.mark.parametrize(
+    ("found", "device", "widest"),
+    [
+        ("cuda", "cuda", torch.float64),
+        ("mps", "mps", torch.float32),
+        ("xpu", "xpu", torch.float32),
+        (None, "cpu", torch.float64),
+    ],
+)
+def test_the_accelerator_that_torch_has_is_taken(found, device, widest, monkeypatch):
+    there = found and torch.device(found)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: there)
+    assert best_device() == torch.device(device)
+    assert widest_float(best_device()) == widest
 
 
 def test_workers_share_the_cores():

@@ -1,3 +1,4 @@
+import io
 import subprocess
 import sys
 from typing import Any
@@ -9,7 +10,9 @@ from PIL import Image
 from PIL.ExifTags import Base
 from PIL.Image import Transpose
 
+from hf_deepfake.detect import detector as detector_module
 from hf_deepfake.detect.detector import BATCH_SIZE, Detector
+from hf_deepfake.detect.prepare import Prepared
 from hf_deepfake.detect.verdict import Verdict
 from hf_deepfake.errors import InputError, PictureError
 from hf_deepfake.models.build import build_model
@@ -71,6 +74,33 @@ def test_every_kind_of_picture_and_their_order(tmp_path):
     assert verdicts[1].fake_probability == pytest.approx(detector(other).fake_probability, abs=1e-6)
     for verdict in [verdicts[0], *verdicts[2:]]:
         assert verdict.fake_probability == pytest.approx(expected, abs=1e-6)
+
+
+def test_bytes_by_any_name_are_one_picture(detector, tmp_path):
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    for picture in (data, bytearray(data), memoryview(data), io.BytesIO(data), {"bytes": data, "path": None}):
+        assert detector(picture) == detector(Image.new("RGB", (60, 40)))
+        assert detector.explain(picture).verdict.label == "fake"
+    for picture in (b"no picture", bytearray(b"no picture"), io.StringIO("text"), None, 3, {}):
+        with pytest.raises(PictureError):
+            detector(picture)
+        with pytest.raises(PictureError, match="stream takes a list"):
+            next(detector.stream(picture))
+
+
+def test_open_files_are_read_before_the_next_is_asked_for(detector, tmp_path):
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
+
+    def files():
+        for _ in range(3):
+            with (tmp_path / "a.png").open("rb") as file:
+                yield file
+        yield file
+
+    *good, closed = detector(files())
+    assert [verdict.label for verdict in good] == ["fake"] * 3
+    assert "mode rb" in str(closed)
 
 
 def test_lists_longer_than_a_batch_and_empty_ones(detector):
@@ -154,3 +184,28 @@ def test_a_verdict_on_a_crop_imports_no_more_than_it_needs(folder, tmp_path):
     command = [sys.executable, "-c", code, str(folder), str(tmp_path / "face.png")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "occlusion"}])
+def test_a_crowd_is_explained_a_batch_of_faces_at_a_time(options, tmp_path, monkeypatch):
+    detector = Detector.from_pretrained(export_checkpoint(lively_net(), tmp_path / "c", image_size=32), device="cpu")
+    crowd = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 200, 3), dtype=np.uint8))
+    regions = tuple((left, 0, left + 40, 40) for left in range(0, 200, 40))
+    pixels = tuple(detector.checkpoint.transform(crowd.crop(region)) for region in regions)
+    monkeypatch.setattr(detector_module, "prepare", lambda *_: Prepared(regions, regions, pixels, False, ()))
+    with torch.no_grad():  # move the classifier to where the faces differ in their labels
+        logits = detector._model(torch.stack(pixels))
+        detector._model.fc.bias[0] -= (logits[:, 0] - logits[:, 1]).median()  # ty: ignore
+    whole = detector.explain(crowd, **options)
+    assert len({face.label for face in whole.verdict.faces}) == 2  # so that some faces are explained anew
+    sizes = []
+    monkeypatch.setattr(detector_module, "BATCH_SIZE", 2)
+    batch = detector._batch
+    monkeypatch.setattr(detector, "_batch", lambda pixels: sizes.append(len(pixels)) or batch(pixels))
+    cut = detector.explain(crowd, **options)
+    assert max(sizes) == 2
+    assert cut.verdict.label == whole.verdict.label
+    assert [face.fake_probability for face in cut.verdict.faces] == pytest.approx(
+        [face.fake_probability for face in whole.verdict.faces], abs=1e-5
+    )
+    np.testing.assert_allclose(cut.heatmap, whole.heatmap, atol=1e-5)

@@ -3,6 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from hf_deepfake.config import DecisionConfig
 from hf_deepfake.data.load import prepare
@@ -11,9 +12,10 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.calibration import fit_temperature
 from hf_deepfake.evaluation.decision import choose_operating_point, unsure_band
 from hf_deepfake.evaluation.recalibrate import recalibrate
-from hf_deepfake.evaluation.report import Combination, Part, Report
+from hf_deepfake.evaluation.report import CheckpointInfo, Combination, Part, Report
 from hf_deepfake.evaluation.scores import load_scores
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
+from hf_deepfake.models.fold import unfold
 from hf_deepfake.pictures.open import open_picture
 
 
@@ -87,6 +89,23 @@ def test_what_is_known_of_the_net_is_kept_and_old_results_are_not(net, faces, ca
     assert new.checkpoint.decided_on == "validation split of pictures"
     assert Report.load(tmp_path / "new" / "report.json") == new
     assert load_checkpoint(tmp_path / "new").config["hf_deepfake"]["data_fingerprint"] == "f00d"
+
+
+def test_what_is_known_of_other_weights_is_dropped(net, faces, cache, tmp_path):
+    folder = export_checkpoint(net, tmp_path / "net", image_size=64, temperature=3.0, operating_point=0.9)
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        {name: one + 1 if name == "fc.bias" else one for name, one in weights.items()}, folder / "model.safetensors"
+    )
+    Report(checkpoint=CheckpointInfo("net", 64, 1), splits={}, training={"best_epoch": 1}).save(folder / "report.json")
+    new = recalibrate(str(folder), decided(faces), tmp_path / "new")
+    assert new.training == {}
+    loaded = load_checkpoint(tmp_path / "new")
+    assert loaded.trusted
+    assert loaded.temperature == new.checkpoint.temperature
+    # what is decided anew is decided from the logits that the weights now give, with nothing taken out of them
+    unfold(loaded.model, loaded.temperature, loaded.operating_point)
+    torch.testing.assert_close(loaded.model.fc.bias, weights["fc.bias"] + 1, rtol=1e-4, atol=1e-5)
 
 
 def test_nothing_is_overwritten(checkpoint, faces, tmp_path):

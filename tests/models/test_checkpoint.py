@@ -10,6 +10,7 @@ from PIL import Image
 from hf_deepfake.errors import InputError
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
+from hf_deepfake.models.digest import weights_digest
 from hf_deepfake.models.fold import unfold
 from hf_deepfake.pictures.crop import Margin
 
@@ -63,8 +64,11 @@ def test_config_states_the_contract(model, tmp_path):
         "unsure_error": 0.1,
         "face_margin": {"width": 0.8, "height": 0.9, "x": 0.5, "y": 0.4},
         "data_fingerprint": "abc",
+        "weights_digest": weights_digest((folder / "model.safetensors").read_bytes()),
     }
     loaded = load_checkpoint(folder)
+    assert loaded.trusted
+    assert loaded.data_fingerprint == "abc"
     assert loaded.unsure_band == (0.3, 0.6)
     assert loaded.face_margin == Margin(width=0.8, height=0.9, x=0.5, y=0.4)
 
