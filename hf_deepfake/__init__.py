@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from hf_deepfake.detect.detector import Detector
     from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
     from hf_deepfake.errors import InputError, PictureError
-    from hf_deepfake.evaluation.report import Report
     from hf_deepfake.hub.card import build_card
+    from hf_deepfake.report.report import Report
     from hf_deepfake.training.run import train
 
     __version__: str
@@ -25,7 +25,7 @@ _HOMES = {
     "FaceVerdict": "detect.verdict",
     "InputError": "errors",
     "PictureError": "errors",
-    "Report": "evaluation.report",
+    "Report": "report.report",
     "TrainConfig": "config",
     "Verdict": "detect.verdict",
     "build_card": "hub.card",

@@ -16,10 +16,10 @@ from typing import Any
 from hf_deepfake.config import DecisionConfig, build
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.combine import METHODS, combine
-from hf_deepfake.evaluation.compare import Comparison, compare, load_candidates
-from hf_deepfake.evaluation.report import REPORT_FILE
 from hf_deepfake.files import make_folder, replacing, write_json
 from hf_deepfake.recipe import read_recipe
+from hf_deepfake.report.compare import Comparison, compare, load_candidates
+from hf_deepfake.report.report import REPORT_FILE
 from hf_deepfake.training.apart import train_apart
 
 BASE = "the recipe"

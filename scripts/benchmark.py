@@ -26,9 +26,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from hf_deepfake.config import LABELS, DataConfig, TrainConfig
 from hf_deepfake.data.batch import Batch
 from hf_deepfake.data.load import prepare
-from hf_deepfake.data.machine import BF16_FLAGS, cpu_flags, cpu_name, default_workers, usable_cores
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import write_json
+from hf_deepfake.machine import BF16_FLAGS, cpu_flags, cpu_name, default_workers, usable_cores
 from hf_deepfake.models.build import build_model, data_config
 from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.loop import Loop

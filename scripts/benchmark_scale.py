@@ -28,12 +28,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from hf_deepfake.config import LABELS
-from hf_deepfake.data.machine import cpu_name, usable_cores
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.figures import save_figure
 from hf_deepfake.files import make_folder, write_json
+from hf_deepfake.machine import cpu_name, usable_cores
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
+from hf_deepfake.report.figures import save_figure
 
 SIDE = 64
 """Side of the pictures, px: a small picture shows what each costs besides its pixels."""

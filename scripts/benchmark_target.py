@@ -25,15 +25,15 @@ from peers import transformers_example
 
 from hf_deepfake.config import DataConfig, TrainConfig, build
 from hf_deepfake.data.load import prepare
-from hf_deepfake.data.machine import cpu_name, usable_cores
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.calibration import fake_probability
-from hf_deepfake.evaluation.figures import save_figure
-from hf_deepfake.evaluation.metrics import compute_metrics
-from hf_deepfake.evaluation.predict import predict_logits
+from hf_deepfake.evaluation.inference import predict_logits
 from hf_deepfake.files import write_json
+from hf_deepfake.machine import cpu_name, usable_cores
+from hf_deepfake.metrics.calibration import fake_probability
+from hf_deepfake.metrics.classification import compute_metrics
 from hf_deepfake.models.build import build_model, data_config
 from hf_deepfake.recipe import read_recipe
+from hf_deepfake.report.figures import save_figure
 from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.loop import Loop
 from hf_deepfake.training.resume import RunFolder

@@ -24,14 +24,14 @@ from torch.nn import functional
 
 from hf_deepfake.config import LABELS, DataConfig, TrainConfig, build
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.compare import Comparison, compare, load_candidates
 from hf_deepfake.evaluation.evaluate import load_split, score
-from hf_deepfake.evaluation.figures import comparison_figure, save_figure
-from hf_deepfake.evaluation.report import REPORT_FILE, Report
 from hf_deepfake.files import make_folder, replacing, write_json
 from hf_deepfake.models.build import build_model, freeze_statistics, unfreeze
 from hf_deepfake.models.checkpoint import checkpoint_name, load_checkpoint
 from hf_deepfake.recipe import read_recipe, recipe_names
+from hf_deepfake.report.compare import Comparison, compare, load_candidates
+from hf_deepfake.report.figures import comparison_figure, save_figure
+from hf_deepfake.report.report import REPORT_FILE, Report
 from hf_deepfake.training.apart import train_apart
 from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.stages import make_optimizer, plan_stages

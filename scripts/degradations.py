@@ -10,8 +10,8 @@ from hf_deepfake.data.sample import draw_sample
 from hf_deepfake.errors import InputError
 from hf_deepfake.explain.overlay import GROUND, INK, caption_font
 from hf_deepfake.files import replacing
-from hf_deepfake.pictures.degrade import FAMILIES, SEVERITIES, degrade
-from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.images.degrade import FAMILIES, SEVERITIES, degrade
+from hf_deepfake.images.open import open_picture
 
 TILE, GAP, TITLE, COLUMNS = 76, 2, 19, 3
 """Side of a picture, space around it, height of a family's name, px, and families in a row."""

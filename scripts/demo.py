@@ -11,7 +11,7 @@ from matplotlib.image import imread
 from hf_deepfake.cli.main import main
 from hf_deepfake.config import LABELS, DataConfig
 from hf_deepfake.data.load import prepare
-from hf_deepfake.evaluation.figures import FAKE, GROUND, INK, REAL, save_figure
+from hf_deepfake.report.figures import FAKE, GROUND, INK, REAL, save_figure
 
 RUN = Path("runs/demo")
 

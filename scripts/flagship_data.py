@@ -21,8 +21,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hf_deepfake.audit.remedy import split
 from hf_deepfake.config import DataConfig
+from hf_deepfake.curate.resplit import split
 from hf_deepfake.data.archive import unpack
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import make_folder

@@ -25,12 +25,12 @@ from torch.nn import functional
 from hf_deepfake.config import TrainConfig, build
 from hf_deepfake.data.batch import Augment, Normalise, Pictures, make_loader
 from hf_deepfake.data.load import prepare
-from hf_deepfake.data.machine import default_workers
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import make_folder, replacing
+from hf_deepfake.images.degrade import Degrade
+from hf_deepfake.machine import default_workers
 from hf_deepfake.models.build import build_model, data_config
 from hf_deepfake.models.checkpoint import load_checkpoint
-from hf_deepfake.pictures.degrade import Degrade
 from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.order import Share, StepBatches, epoch_order
 from hf_deepfake.training.stages import Stage, plan_stages

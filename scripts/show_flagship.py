@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import roc_curve
 
-from hf_deepfake.evaluation.bootstrap import roc_band
-from hf_deepfake.evaluation.figures import FAKE, GROUND, INK, MARK, PALE, REAL, dress, save_figure
-from hf_deepfake.evaluation.report import REPORT_FILE, Report
-from hf_deepfake.evaluation.scores import SCORES_FILE, groups_of, load_scores
 from hf_deepfake.files import replacing
 from hf_deepfake.hub.card import build_card
+from hf_deepfake.metrics.bootstrap import roc_band
+from hf_deepfake.metrics.score_table import SCORES_FILE, groups_of, load_scores
+from hf_deepfake.report.figures import FAKE, GROUND, INK, MARK, PALE, REAL, dress, save_figure
+from hf_deepfake.report.report import REPORT_FILE, Report
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = Path("space/checkpoint")

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import binomtest, norm
 
-from hf_deepfake.evaluation.bootstrap import intervals, sign_test
-from hf_deepfake.evaluation.compare import auc_parts
-from hf_deepfake.evaluation.metrics import compute_metrics
+from hf_deepfake.metrics.bootstrap import intervals, sign_test
+from hf_deepfake.metrics.classification import compute_metrics
+from hf_deepfake.report.compare import auc_parts
 
 SHOWN = ("auc", "average_precision", "accuracy", "brier", "ece")
 

@@ -17,7 +17,7 @@ from uploads import BAD_CALLS, FAILED, FILE, UploadsOnly, read_upload
 from views import NO_VERDICT, describe_error, describe_verdict, list_faces, mark_faces, show_card, show_inspection
 
 from hf_deepfake import Detector, Explanation, InputError
-from hf_deepfake.pictures.source import MAX_BYTES
+from hf_deepfake.images.source import MAX_BYTES
 
 HERE = Path(__file__).parent
 CHECKPOINT = HERE / "checkpoint"

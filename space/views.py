@@ -12,7 +12,7 @@ from turns import Turns
 from uploads import read_upload
 
 from hf_deepfake import InputError, Verdict
-from hf_deepfake.explain.inspect import MEANINGS, inspect_picture
+from hf_deepfake.forensics.inspect import MEANINGS, inspect_picture
 
 SIDE = 800
 """Longer side of a shown picture, px: sharp on a phone and on half a screen, and quick to send."""

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from hf_deepfake.cli.main import main
-from hf_deepfake.evaluation.report import Report
+from hf_deepfake.images.degrade import conditions
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
-from hf_deepfake.pictures.degrade import conditions
+from hf_deepfake.report.report import Report
 
 
 @pytest.fixture

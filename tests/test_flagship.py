@@ -18,10 +18,10 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification, pi
 from hf_deepfake.cli.main import main
 from hf_deepfake.config import LABELS
 from hf_deepfake.detect.detector import Detector
-from hf_deepfake.evaluation.measure import measure
-from hf_deepfake.evaluation.report import Report
-from hf_deepfake.evaluation.scores import load_scores
 from hf_deepfake.hub.card import build_card
+from hf_deepfake.metrics.score_table import load_scores
+from hf_deepfake.report.measure import measure
+from hf_deepfake.report.report import Report
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "space" / "checkpoint"

@@ -12,8 +12,8 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.bootstrap import intervals
-from hf_deepfake.evaluation.metrics import CONFUSION, METRICS
+from hf_deepfake.metrics.bootstrap import intervals
+from hf_deepfake.metrics.classification import CONFUSION, METRICS
 
 MODULE = str(files("hf_deepfake") / "deepfake_metric")
 

@@ -69,10 +69,10 @@ def test_what_cannot_be_written_is_said_before_anything_is_read(words, path, tmp
 
 
 def test_functions_know_the_home_folder_too(tmp_path, monkeypatch, faces):
-    from hf_deepfake.data.pack import pack
+    from hf_deepfake.curate.pack import pack
+    from hf_deepfake.images.open import open_picture
     from hf_deepfake.models.build import build_model
     from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
-    from hf_deepfake.pictures.open import open_picture
 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)

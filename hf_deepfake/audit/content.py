@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from hf_deepfake.pictures.faces import find_faces
+from hf_deepfake.images.faces import find_faces
 
 CONTENT = {
     "faces": "faces",

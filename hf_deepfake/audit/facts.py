@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
-from hf_deepfake.pictures.formats import FORMATS
+from hf_deepfake.images.formats import FORMATS
 
 FACTS = {
     "jpeg": "format is JPEG",

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from hf_deepfake.config import LABELS
-from hf_deepfake.evaluation.bootstrap import index_groups, interval
+from hf_deepfake.metrics.bootstrap import index_groups, interval
 
 FOLDS = 5
 RESAMPLES = 1000

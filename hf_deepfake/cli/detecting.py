@@ -117,10 +117,10 @@ def _predict(given: dict[str, Any]) -> int:
         try_folder(given["explain"])
     from torch import accelerator
 
-    from hf_deepfake.data.machine import best_device, take_cores
+    from hf_deepfake.detect.batch_predict import predict
     from hf_deepfake.detect.detector import Detector
-    from hf_deepfake.detect.predict import predict
     from hf_deepfake.detect.units import find_units
+    from hf_deepfake.machine import best_device, take_cores
 
     launch = {name: int(os.environ.get(name, str(alone))) for name, alone in LAUNCH.items()}
     device = given["device"]
@@ -140,8 +140,8 @@ def _predict(given: dict[str, Any]) -> int:
 def _inspect(given: dict[str, Any]) -> int:
     """`hf-deepfake inspect`."""
     from hf_deepfake.detect.detector import Detector
-    from hf_deepfake.explain.inspect import inspect_picture
-    from hf_deepfake.explain.views import draw_views
+    from hf_deepfake.forensics.inspect import inspect_picture
+    from hf_deepfake.forensics.views import draw_views
 
     if given["checkpoint"] and not given["out"]:
         raise InputError("--checkpoint adds a map to the views, and there are none; add --out")
@@ -163,7 +163,7 @@ def _inspect(given: dict[str, Any]) -> int:
 
 def _crop(given: dict[str, Any]) -> int:
     """`hf-deepfake crop`."""
-    from hf_deepfake.data.crop_set import DFDC_MARGIN, crop_set
+    from hf_deepfake.curate.crop_images import DFDC_MARGIN, crop_set
     from hf_deepfake.models.checkpoint import load_checkpoint
 
     margin: Any = DFDC_MARGIN

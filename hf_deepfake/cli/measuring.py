@@ -150,10 +150,10 @@ def _evaluate(given: dict[str, Any]) -> int:
         try_folder(folder)
     from accelerate import PartialState
 
-    from hf_deepfake.evaluation.adopt import adopt
     from hf_deepfake.evaluation.evaluate import evaluate
-    from hf_deepfake.explain.errors import add_errors
-    from hf_deepfake.hub.render import render, write
+    from hf_deepfake.explain.error_sheets import add_errors
+    from hf_deepfake.hub.render_checkpoint import render, write
+    from hf_deepfake.report.merge import adopt
 
     report, table = evaluate(checkpoint, config, split=split, robustness=robustness)
     report, sheets = add_errors(report, table, checkpoint, config, out) if errors else (report, [])
@@ -178,7 +178,7 @@ def _recalibrate(given: dict[str, Any]) -> int:
     from accelerate import PartialState
 
     from hf_deepfake.evaluation.recalibrate import recalibrate
-    from hf_deepfake.hub.render import render
+    from hf_deepfake.hub.render_checkpoint import render
 
     report = recalibrate(checkpoint, config, out, split=split)
     if PartialState().is_main_process:
@@ -189,9 +189,9 @@ def _recalibrate(given: dict[str, Any]) -> int:
 
 def _compare(given: dict[str, Any]) -> int:
     """`hf-deepfake compare`."""
-    from hf_deepfake.evaluation.compare import compare, load_candidates
-    from hf_deepfake.evaluation.figures import comparison_figure, save_figure
     from hf_deepfake.files import make_folder, write_json
+    from hf_deepfake.report.compare import compare, load_candidates
+    from hf_deepfake.report.figures import comparison_figure, save_figure
 
     if given["out"]:
         try_folder(given["out"])
@@ -213,7 +213,7 @@ def _combine(given: dict[str, Any]) -> int:
     from accelerate import PartialState
 
     from hf_deepfake.evaluation.combine import combine
-    from hf_deepfake.hub.render import render
+    from hf_deepfake.hub.render_checkpoint import render
 
     report = combine(checkpoints, config, out, method=method, shares=shares, flip=flip)
     if PartialState().is_main_process:
@@ -224,7 +224,7 @@ def _combine(given: dict[str, Any]) -> int:
 
 def _report(given: dict[str, Any]) -> int:
     """`hf-deepfake report`."""
-    from hf_deepfake.hub.render import render
+    from hf_deepfake.hub.render_checkpoint import render
 
     file = given["notes"]
     try:

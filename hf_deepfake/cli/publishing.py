@@ -77,7 +77,7 @@ def _export(given: dict[str, Any]) -> int:
     checkpoint, form, int8 = (given.pop(name) for name in ("checkpoint", "format", "int8"))
     config = build(DataConfig, given)
     from hf_deepfake.detect.agreement import export, summary
-    from hf_deepfake.hub.render import render
+    from hf_deepfake.hub.render_checkpoint import render
 
     print(summary(export(checkpoint, config, form, int8=int8)))
     render(checkpoint)

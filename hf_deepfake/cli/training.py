@@ -116,7 +116,7 @@ def _pack(given: dict[str, Any]) -> int:
     """`hf-deepfake pack`."""
     out = given.pop("out")
     config = build(DataConfig, given)
-    from hf_deepfake.data.pack import pack
+    from hf_deepfake.curate.pack import pack
 
     print(f"{pack(config, out).summary()}\n\npacked  {out}")
     return 0

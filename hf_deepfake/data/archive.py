@@ -19,7 +19,7 @@ from hf_deepfake.data.tables import is_table
 from hf_deepfake.data.walk import HIDDEN, describe_left_out, is_junk, kind_of, says_picture
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import refusal
-from hf_deepfake.pictures.formats import HEAD, begins_picture
+from hf_deepfake.images.formats import HEAD, begins_picture
 
 MAX_ENTRIES = 5_000_000
 """Files in a zip: more than any face data set has, few enough to list in memory."""

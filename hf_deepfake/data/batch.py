@@ -16,10 +16,10 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from hf_deepfake.config import TrainConfig
-from hf_deepfake.data.machine import leave_signals_to_parent
-from hf_deepfake.pictures.blend import self_blend
-from hf_deepfake.pictures.degradations import REFERENCE
-from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.images.degradations import REFERENCE
+from hf_deepfake.images.open import open_picture
+from hf_deepfake.images.self_blend import self_blend
+from hf_deepfake.machine import leave_signals_to_parent
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from datasets import ClassLabel, Dataset, DatasetDict, Image, Value, concatenate
 from numpy.typing import NDArray
 
 from hf_deepfake.config import LABELS, SPLITS, DataConfig, build
+from hf_deepfake.data.data_report import DataReport
+from hf_deepfake.data.image_names import below_shared, name_pictures, without_path
 from hf_deepfake.data.names import class_names
-from hf_deepfake.data.picture_names import below_shared, name_pictures, without_path
-from hf_deepfake.data.report import DataReport
 from hf_deepfake.data.scan import scan
 from hf_deepfake.data.sources import Source, hold_source, open_source
 from hf_deepfake.data.split import connect, find_leaks, join_given, make_splits, missing_splits

@@ -20,7 +20,7 @@ from hf_deepfake.data.names import split_index
 from hf_deepfake.data.tables import holds_pictures
 from hf_deepfake.data.walk import says_picture
 from hf_deepfake.errors import InputError
-from hf_deepfake.pictures.formats import HEAD, begins_picture
+from hf_deepfake.images.formats import HEAD, begins_picture
 
 UNSPLIT = "unsplit"
 """How shards whose names say no split are handed to `datasets`."""

@@ -14,10 +14,10 @@ from datasets import Dataset, Image
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hf_deepfake.data.machine import leave_signals_to_parent, usable_cores
 from hf_deepfake.errors import InputError, PictureError
-from hf_deepfake.pictures.formats import decoders
-from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.images.formats import decoders
+from hf_deepfake.images.open import open_picture
+from hf_deepfake.machine import leave_signals_to_parent, usable_cores
 
 Encoded = str | bytes
 """A picture as a data set holds it: the path of a file, or encoded bytes."""

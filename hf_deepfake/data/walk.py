@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.pictures.formats import HEAD, begins_picture
+from hf_deepfake.images.formats import HEAD, begins_picture
 
 
 def _words(text: str) -> frozenset[str]:

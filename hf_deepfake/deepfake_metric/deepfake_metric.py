@@ -7,9 +7,9 @@ import evaluate
 from datasets import ClassLabel, Features, Value
 
 from hf_deepfake.config import LABELS
-from hf_deepfake.evaluation import bootstrap
-from hf_deepfake.evaluation.metrics import compute_metrics, undefined
-from hf_deepfake.evaluation.result import judge_band
+from hf_deepfake.metrics import bootstrap
+from hf_deepfake.metrics.classification import compute_metrics, undefined
+from hf_deepfake.metrics.result import judge_band
 
 DESCRIPTION = """\
 Every metric of a deepfake detector, from the scores P(fake) and the true classes; "fake" is the positive class.
@@ -57,7 +57,7 @@ CITATION = """\
 
 
 class DeepfakeMetric(evaluate.Metric):
-    """`hf_deepfake.evaluation.metrics`, gathered over batches and processes by `evaluate`."""
+    """`hf_deepfake.metrics.classification`, gathered over batches and processes by `evaluate`."""
 
     def _info(self) -> evaluate.MetricInfo:
         """What goes in and comes out."""

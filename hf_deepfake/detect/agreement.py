@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 from hf_deepfake.config import LABELS, DataConfig
 from hf_deepfake.data.load import prepare
-from hf_deepfake.data.machine import BF16_FLAGS, cpu_flags, cpu_name, usable_cores
-from hf_deepfake.detect.backends import PLAIN, Variant
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.detect.verdict import Verdict
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.bootstrap import index_groups
-from hf_deepfake.evaluation.compare import auc_difference
-from hf_deepfake.evaluation.metrics import Floats
-from hf_deepfake.evaluation.report import REPORT_FILE, BackendResult, Report, align
-from hf_deepfake.evaluation.result import Metric
 from hf_deepfake.files import try_folder
+from hf_deepfake.images.open import open_picture
+from hf_deepfake.machine import BF16_FLAGS, cpu_flags, cpu_name, usable_cores
+from hf_deepfake.metrics.bootstrap import index_groups
+from hf_deepfake.metrics.classification import Floats
+from hf_deepfake.metrics.result import Metric
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
-from hf_deepfake.models.deploy import Format, export_backend
-from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.report.compare import auc_difference
+from hf_deepfake.report.report import REPORT_FILE, BackendResult, Report, align
+from hf_deepfake.runtimes.backends import PLAIN, Variant
+from hf_deepfake.runtimes.export import Format, export_backend
 
 CALIBRATED_ON = 300
 """Training pictures that set the ranges of int8: as many as NNCF takes where it is not told."""

@@ -14,19 +14,19 @@ from torch import nn
 from hf_deepfake.config import DecisionConfig
 from hf_deepfake.data.load import hash_images
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.calibration import fake_probability
-from hf_deepfake.evaluation.decision import decide_by
 from hf_deepfake.evaluation.evaluate import describe, load_split, score, score_net
-from hf_deepfake.evaluation.measure import measure
-from hf_deepfake.evaluation.report import REPORT_FILE, Combination, Part, Report
-from hf_deepfake.evaluation.scores import SCORES_FILE, save_scores, score_table
 from hf_deepfake.evaluation.unseen import count_seen
 from hf_deepfake.files import try_folder
+from hf_deepfake.metrics.calibration import fake_probability
+from hf_deepfake.metrics.decision import decide_by
+from hf_deepfake.metrics.score_table import SCORES_FILE, save_scores, score_table
 from hf_deepfake.models.build import data_config
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, checkpoint_name, export_checkpoint, load_checkpoint
 from hf_deepfake.models.ensemble import average_weights, make_ensemble
 from hf_deepfake.models.fold import fold, unfold
 from hf_deepfake.models.seen import Seen
+from hf_deepfake.report.measure import measure
+from hf_deepfake.report.report import REPORT_FILE, Combination, Part, Report
 
 Method = Literal["log_odds", "weights"]
 METHODS: tuple[Method, ...] = get_args(Method)

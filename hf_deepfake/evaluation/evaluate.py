@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hf_deepfake.config import DataConfig
+from hf_deepfake.data.data_report import DataReport
 from hf_deepfake.data.load import prepare
-from hf_deepfake.data.machine import WAIT, best_device, default_workers, share_cores
-from hf_deepfake.data.report import DataReport
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.calibration import fake_probability
-from hf_deepfake.evaluation.measure import measure
-from hf_deepfake.evaluation.predict import predict_logits
-from hf_deepfake.evaluation.report import CheckpointInfo, Report
+from hf_deepfake.evaluation.inference import predict_logits
 from hf_deepfake.evaluation.robustness import measure_robustness
-from hf_deepfake.evaluation.scores import groups_of, score_table
 from hf_deepfake.evaluation.unseen import count_seen
+from hf_deepfake.machine import WAIT, best_device, default_workers, share_cores
+from hf_deepfake.metrics.calibration import fake_probability
+from hf_deepfake.metrics.score_table import groups_of, score_table
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
+from hf_deepfake.report.measure import measure
+from hf_deepfake.report.report import CheckpointInfo, Report
 
 ALL = "all"
 """Name of what all splits of the data make together."""

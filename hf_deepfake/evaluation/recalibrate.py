@@ -11,17 +11,17 @@ from datasets import DatasetDict
 from hf_deepfake.config import DecisionConfig
 from hf_deepfake.data.load import hash_images
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.calibration import fake_probability
-from hf_deepfake.evaluation.decision import decide_by
 from hf_deepfake.evaluation.evaluate import ALL, describe, load_split, score
-from hf_deepfake.evaluation.measure import measure
-from hf_deepfake.evaluation.report import REPORT_FILE, Report
-from hf_deepfake.evaluation.scores import SCORES_FILE, save_scores, score_table
 from hf_deepfake.evaluation.unseen import count_seen
 from hf_deepfake.files import try_folder
+from hf_deepfake.metrics.calibration import fake_probability
+from hf_deepfake.metrics.decision import decide_by
+from hf_deepfake.metrics.score_table import SCORES_FILE, save_scores, score_table
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import unfold
 from hf_deepfake.models.seen import Seen
+from hf_deepfake.report.measure import measure
+from hf_deepfake.report.report import REPORT_FILE, Report
 
 DECIDED_ON = "validation"
 """Name, in the report, of the pictures that decided: what is measured on them is too good."""

@@ -9,12 +9,12 @@ from datasets import Dataset, Image
 
 from hf_deepfake.audit.facts import file_facts
 from hf_deepfake.audit.statistics import statistics
-from hf_deepfake.data.machine import usable_cores
-from hf_deepfake.pictures.faces import Face, find_faces
-from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.images.faces import Face, find_faces
+from hf_deepfake.images.open import open_picture
+from hf_deepfake.machine import usable_cores
 
 MEASURED = ("brightness", "contrast", "saturation", "sharpness", "noise", "quality", "face", "turn", "tilt")
-"""Those of `evaluation.errors.ATTRIBUTES` that are measured here."""
+"""Those of `metrics.error_groups.ATTRIBUTES` that are measured here."""
 
 _ALONE = 64  # with fewer pictures, starting workers costs more than it saves
 

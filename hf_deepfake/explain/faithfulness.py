@@ -17,13 +17,13 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from hf_deepfake.config import LABELS
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.metrics import Floats
-from hf_deepfake.evaluation.report import ExplanationResult
 from hf_deepfake.explain.cam import Method
 from hf_deepfake.explain.probe import BATCH_SIZE, Heat, Probe, mean, moved
 from hf_deepfake.explain.regions import find_masks, measure_masks
+from hf_deepfake.metrics.classification import Floats
 from hf_deepfake.models.pretrained import classifier_names
 from hf_deepfake.progress import Progress
+from hf_deepfake.report.report import ExplanationResult
 
 STEPS = 10
 """Equal steps from nothing to all pixels on a deletion or insertion curve."""

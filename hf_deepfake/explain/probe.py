@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hf_deepfake.data.batch import Normalise, Pictures
-from hf_deepfake.evaluation.metrics import Floats
-from hf_deepfake.evaluation.report import Mean
-from hf_deepfake.evaluation.result import bootstrapped
 from hf_deepfake.explain.cam import Maps, Method, explain
 from hf_deepfake.explain.overlay import to_heatmap
+from hf_deepfake.metrics.classification import Floats
+from hf_deepfake.metrics.result import bootstrapped
+from hf_deepfake.report.report import Mean
 
 BATCH_SIZE = 16
 """Pictures that the net is given at once."""

@@ -15,12 +15,12 @@ from torch import nn
 
 from hf_deepfake.config import LABELS
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.metrics import Floats
-from hf_deepfake.evaluation.report import ExplanationResult, Mean
 from hf_deepfake.explain.cam import Method
 from hf_deepfake.explain.probe import Heat, Probe, mean, moved
-from hf_deepfake.pictures.faces import find_faces
-from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.images.faces import find_faces
+from hf_deepfake.images.open import open_picture
+from hf_deepfake.metrics.classification import Floats
+from hf_deepfake.report.report import ExplanationResult, Mean
 
 FAKE = LABELS.index("fake")
 

@@ -12,13 +12,13 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
 from hf_deepfake.config import DecisionConfig, TrainConfig, parse_criterion
-from hf_deepfake.evaluation.errors import ATTRIBUTES, worst_groups
-from hf_deepfake.evaluation.metrics import better
-from hf_deepfake.evaluation.report import MAIN_METRICS, Mean, Report
-from hf_deepfake.evaluation.result import UNSURE_METRICS, SplitResult
-from hf_deepfake.evaluation.robustness import ConditionResult, worst_mild
-from hf_deepfake.evaluation.subsets import FACETS
+from hf_deepfake.metrics.classification import better
+from hf_deepfake.metrics.conditions import ConditionResult, worst_mild
+from hf_deepfake.metrics.error_groups import ATTRIBUTES, worst_groups
+from hf_deepfake.metrics.result import UNSURE_METRICS, SplitResult
+from hf_deepfake.metrics.subgroups import FACETS
 from hf_deepfake.models import ensemble, zoo
+from hf_deepfake.report.report import MAIN_METRICS, Mean, Report
 
 CARD_FILE = "README.md"
 

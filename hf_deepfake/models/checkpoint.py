@@ -29,12 +29,12 @@ from torch import Tensor, nn
 from hf_deepfake.config import LABELS
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_path
+from hf_deepfake.images.crop import Margin
 from hf_deepfake.models import ensemble  # noqa: F401 - registers the net
 from hf_deepfake.models.build import data_config, model_args
 from hf_deepfake.models.digest import weights_digest
 from hf_deepfake.models.fold import fold
 from hf_deepfake.models.seen import SEEN_FILE, Seen
-from hf_deepfake.pictures.crop import Margin
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"

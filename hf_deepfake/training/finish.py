@@ -14,26 +14,26 @@ import PIL.Image
 from datasets import Dataset, Image
 
 from hf_deepfake.config import LABELS, TrainConfig
+from hf_deepfake.data.image_names import below_shared
 from hf_deepfake.data.load import DataReport, hash_images
-from hf_deepfake.data.picture_names import below_shared
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.calibration import fake_probability
-from hf_deepfake.evaluation.decision import decide_by
 from hf_deepfake.evaluation.evaluate import describe
-from hf_deepfake.evaluation.measure import measure
-from hf_deepfake.evaluation.predict import predict_logits
-from hf_deepfake.evaluation.report import REPORT_FILE, ExplanationResult, Report
-from hf_deepfake.evaluation.scores import SCORES_FILE, save_scores, score_table
-from hf_deepfake.explain.errors import SHOWN, draw_sheet
+from hf_deepfake.evaluation.inference import predict_logits
+from hf_deepfake.explain.error_sheets import SHOWN, draw_sheet
 from hf_deepfake.explain.faithfulness import measure_faithfulness
 from hf_deepfake.files import replacing
-from hf_deepfake.hub.render import render
+from hf_deepfake.hub.render_checkpoint import render
+from hf_deepfake.images.crop import measure_margin
+from hf_deepfake.images.open import open_picture
+from hf_deepfake.metrics.calibration import fake_probability
+from hf_deepfake.metrics.decision import decide_by
+from hf_deepfake.metrics.score_table import SCORES_FILE, save_scores, score_table
 from hf_deepfake.models.adapters import merged
 from hf_deepfake.models.build import data_config
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, checkpoint_name, export_checkpoint, load_checkpoint
 from hf_deepfake.models.seen import Seen
-from hf_deepfake.pictures.crop import measure_margin
-from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.report.measure import measure
+from hf_deepfake.report.report import REPORT_FILE, ExplanationResult, Report
 from hf_deepfake.training.loop import Loop
 from hf_deepfake.training.resume import LOCAL_OPTIONS, RunFolder
 from hf_deepfake.training.signals import StopSignals

@@ -23,14 +23,14 @@ from torch.nn import functional
 
 from hf_deepfake.config import TrainConfig
 from hf_deepfake.data.batch import Augment, Batch, Normalise, Pictures, make_loader
-from hf_deepfake.data.machine import default_workers, widest_float
 from hf_deepfake.errors import InputError, Interrupted
-from hf_deepfake.evaluation.calibration import fake_probability
-from hf_deepfake.evaluation.metrics import better, compute_metrics
-from hf_deepfake.evaluation.predict import predict_logits
+from hf_deepfake.evaluation.inference import predict_logits
+from hf_deepfake.images.degrade import Degrade
+from hf_deepfake.machine import default_workers, widest_float
+from hf_deepfake.metrics.calibration import fake_probability
+from hf_deepfake.metrics.classification import better, compute_metrics
 from hf_deepfake.models.adapters import merged, save_adapter, train_classifier_alone
 from hf_deepfake.models.build import freeze_statistics, unfreeze
-from hf_deepfake.pictures.degrade import Degrade
 from hf_deepfake.training.order import Orders, Share, StepBatches, check_share
 from hf_deepfake.training.progress import RunProgress
 from hf_deepfake.training.resume import RunFolder

@@ -12,15 +12,15 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import nn
 
-from hf_deepfake.audit.render import write_audit
-from hf_deepfake.audit.run import audit
+from hf_deepfake.audit.audit_page import write_audit
+from hf_deepfake.audit.search import audit
 from hf_deepfake.config import LABELS, TrainConfig
 from hf_deepfake.data.load import DataReport, prepare
-from hf_deepfake.data.machine import cpu_name, usable_cores
 from hf_deepfake.errors import InputError, Interrupted
-from hf_deepfake.evaluation.report import Report
+from hf_deepfake.machine import cpu_name, usable_cores
 from hf_deepfake.models.adapters import adapt
 from hf_deepfake.models.build import build_model, data_config
+from hf_deepfake.report.report import Report
 from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.finish import finish, for_others
 from hf_deepfake.training.loop import Loop

@@ -10,7 +10,7 @@ from torch import nn
 
 from hf_deepfake.config import TrainConfig
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.metrics import better
+from hf_deepfake.metrics.classification import better
 
 
 @dataclass(frozen=True)

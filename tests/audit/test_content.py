@@ -4,7 +4,7 @@ from PIL import Image
 
 from hf_deepfake.audit import content as module
 from hf_deepfake.audit.content import CONTENT, content
-from hf_deepfake.pictures.faces import Face
+from hf_deepfake.images.faces import Face
 
 
 def face(*box):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from hf_deepfake.data.report import DataReport
+from hf_deepfake.data.data_report import DataReport
 
 COUNTS = {
     "train": {"real": 1200, "fake": 3},

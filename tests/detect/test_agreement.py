@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from hf_deepfake.detect.agreement import doubts, summary
-from hf_deepfake.evaluation.bootstrap import index_groups
-from hf_deepfake.evaluation.compare import auc_difference
-from hf_deepfake.evaluation.report import BackendResult
-from hf_deepfake.evaluation.result import Metric
+from hf_deepfake.metrics.bootstrap import index_groups
+from hf_deepfake.metrics.result import Metric
+from hf_deepfake.report.compare import auc_difference
+from hf_deepfake.report.report import BackendResult
 
 SMALL = np.full(40, 1e-6)
 INSIDE = Metric(0.001, -0.002, 0.0049)

@@ -12,7 +12,7 @@ from PIL.Image import Transpose
 
 from hf_deepfake.detect import detector as detector_module
 from hf_deepfake.detect.detector import BATCH_SIZE, Detector
-from hf_deepfake.detect.prepare import Prepared
+from hf_deepfake.detect.face_crops import Prepared
 from hf_deepfake.detect.verdict import Verdict
 from hf_deepfake.errors import InputError, PictureError
 from hf_deepfake.models.build import build_model

@@ -6,12 +6,12 @@ from hf_deepfake.config import DecisionConfig
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.combine import combine
 from hf_deepfake.evaluation.evaluate import evaluate
-from hf_deepfake.evaluation.report import Report
 from hf_deepfake.explain.cam import explain
 from hf_deepfake.hub.card import build_card
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import final_layer, unfold
+from hf_deepfake.report.report import Report
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ from hf_deepfake.data.load import prepare
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.evaluate import evaluate
-from hf_deepfake.evaluation.metrics import compute_metrics
-from hf_deepfake.evaluation.report import Report
+from hf_deepfake.images.open import open_picture
+from hf_deepfake.metrics.classification import compute_metrics
 from hf_deepfake.models.checkpoint import export_checkpoint
-from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.report.report import Report
 
 ROOT = Path(__file__).parents[2]
 

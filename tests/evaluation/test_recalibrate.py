@@ -9,14 +9,14 @@ from hf_deepfake.config import DecisionConfig
 from hf_deepfake.data.load import prepare
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.calibration import fit_temperature
-from hf_deepfake.evaluation.decision import choose_operating_point, unsure_band
 from hf_deepfake.evaluation.recalibrate import recalibrate
-from hf_deepfake.evaluation.report import CheckpointInfo, Combination, Part, Report
-from hf_deepfake.evaluation.scores import load_scores
+from hf_deepfake.images.open import open_picture
+from hf_deepfake.metrics.calibration import fit_temperature
+from hf_deepfake.metrics.decision import choose_operating_point, unsure_band
+from hf_deepfake.metrics.score_table import load_scores
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import unfold
-from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.report.report import CheckpointInfo, Combination, Part, Report
 
 
 def digests(folder):

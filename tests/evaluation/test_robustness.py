@@ -4,13 +4,14 @@ from datasets import Dataset
 
 from hf_deepfake.data.load import load_images
 from hf_deepfake.evaluation import robustness
-from hf_deepfake.evaluation.figures import robustness_figure
-from hf_deepfake.evaluation.predict import predict_logits
-from hf_deepfake.evaluation.result import Metric
-from hf_deepfake.evaluation.robustness import ConditionResult, judge_condition, measure_robustness, worst_mild
+from hf_deepfake.evaluation.inference import predict_logits
+from hf_deepfake.evaluation.robustness import measure_robustness
+from hf_deepfake.images import degrade
+from hf_deepfake.images.degrade import FAMILIES
+from hf_deepfake.metrics.conditions import ConditionResult, judge_condition, worst_mild
+from hf_deepfake.metrics.result import Metric
 from hf_deepfake.models.checkpoint import load_checkpoint
-from hf_deepfake.pictures import degrade
-from hf_deepfake.pictures.degrade import FAMILIES
+from hf_deepfake.report.figures import robustness_figure
 
 SCORES, CLEAN, LABELS = [0.9, 0.2, 0.6, 0.1], [0.9, 0.8, 0.3, 0.1], [1, 1, 0, 0]
 

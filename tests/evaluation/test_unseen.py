@@ -9,13 +9,13 @@ from hf_deepfake.config import DataConfig, DecisionConfig
 from hf_deepfake.data.load import hash_images, prepare
 from hf_deepfake.data.sample import draw_sample
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.adopt import adopt
 from hf_deepfake.evaluation.combine import combine
 from hf_deepfake.evaluation.evaluate import evaluate
 from hf_deepfake.evaluation.recalibrate import recalibrate
 from hf_deepfake.evaluation.unseen import count_seen
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.seen import Seen
+from hf_deepfake.report.merge import adopt
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from hf_deepfake.data.load import load_images
-from hf_deepfake.evaluation.errors import ATTRIBUTES
 from hf_deepfake.explain.attributes import MEASURED, attributes, measure_attributes, pose
-from hf_deepfake.pictures.faces import Face
+from hf_deepfake.images.faces import Face
+from hf_deepfake.metrics.error_groups import ATTRIBUTES
 
 
 def face(*landmarks):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from hf_deepfake.evaluation.report import Mean
 from hf_deepfake.explain.probe import mean, moved
+from hf_deepfake.report.report import Mean
 
 
 def test_a_moved_map_is_the_same_map_elsewhere():

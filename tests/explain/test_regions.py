@@ -12,7 +12,7 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.explain import regions
 from hf_deepfake.explain.probe import Probe
 from hf_deepfake.explain.regions import PARTS, compare, find_masks, measure_masks, measure_regions, part_of_pixels
-from hf_deepfake.pictures.faces import Face
+from hf_deepfake.images.faces import Face
 
 CONFIG = {"input_size": (3, 64, 64), "mean": [0, 0, 0], "std": [1, 1, 1], "interpolation": "bicubic"}
 

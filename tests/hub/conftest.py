@@ -3,10 +3,10 @@ from hub_client import Client
 from hub_server import HubServer
 from PIL import Image
 
-from hf_deepfake.evaluation.report import CheckpointInfo, Report
-from hf_deepfake.evaluation.result import evaluate_scores
+from hf_deepfake.metrics.result import evaluate_scores
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
+from hf_deepfake.report.report import CheckpointInfo, Report
 
 
 @pytest.fixture(scope="session")

@@ -4,14 +4,14 @@ import pandas as pd
 import pytest
 from huggingface_hub import ModelCard
 
-from hf_deepfake.evaluation.errors import group_errors
-from hf_deepfake.evaluation.html import build_page
-from hf_deepfake.evaluation.report import BackendResult, CheckpointInfo, ExplanationResult, Mean, Report
-from hf_deepfake.evaluation.result import Metric, evaluate_scores
-from hf_deepfake.evaluation.robustness import ConditionResult
-from hf_deepfake.evaluation.scores import COLUMNS
-from hf_deepfake.evaluation.subsets import OwnThreshold
 from hf_deepfake.hub.card import build_card
+from hf_deepfake.metrics.conditions import ConditionResult
+from hf_deepfake.metrics.error_groups import group_errors
+from hf_deepfake.metrics.result import Metric, evaluate_scores
+from hf_deepfake.metrics.score_table import COLUMNS
+from hf_deepfake.metrics.subgroups import OwnThreshold
+from hf_deepfake.report.html import build_page
+from hf_deepfake.report.report import BackendResult, CheckpointInfo, ExplanationResult, Mean, Report
 
 NET = CheckpointInfo("resnet18", 64, 11_177_538)
 SCORES, LABELS = [0.9, 0.8, 0.3, 0.2, 0.6, 0.1, 0.7, 0.4], [1, 1, 1, 0, 0, 0, 1, 0]

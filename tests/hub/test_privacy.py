@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from hf_deepfake.audit.remedy import normalise, split
 from hf_deepfake.config import DataConfig
-from hf_deepfake.data.pack import pack
+from hf_deepfake.curate.pack import pack
+from hf_deepfake.curate.resplit import normalise, split
 
 NAME = "jane-does-secret"
 """Folder of everything here: the data, the run, the clone of the Space and the working directory."""

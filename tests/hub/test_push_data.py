@@ -8,7 +8,7 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 
 from hf_deepfake.config import DataConfig
-from hf_deepfake.data import pack
+from hf_deepfake.curate import pack
 from hf_deepfake.data.load import prepare
 from hf_deepfake.errors import InputError
 from hf_deepfake.hub import push_data as module
@@ -17,7 +17,7 @@ from hf_deepfake.hub.push_data import push_data
 PUSH = """
 from dataclasses import asdict
 from hf_deepfake.config import DataConfig
-from hf_deepfake.data import pack
+from hf_deepfake.curate import pack
 from hf_deepfake.hub import push_data as module
 pack.SHARD_PICTURES = shard_pictures
 result = asdict(module.push_data(DataConfig(data=(source,)), repo, license="cc-by-4.0", **options))

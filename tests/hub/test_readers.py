@@ -12,9 +12,9 @@ from safetensors.torch import save
 from hf_deepfake.config import SPLITS, DataConfig
 from hf_deepfake.data.load import prepare
 from hf_deepfake.detect.detector import Detector
-from hf_deepfake.evaluation.report import Report
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
+from hf_deepfake.report.report import Report
 
 PUSH = """
 from hf_deepfake.config import DataConfig
@@ -219,7 +219,7 @@ def test_a_data_set_is_judged_as_a_stream(server, pushed, faces, tmp_path):
 import json, os
 from pathlib import Path
 from hf_deepfake import Detector
-from hf_deepfake.detect.predict import predict
+from hf_deepfake.detect.batch_predict import predict
 from hf_deepfake.detect.units import find_units
 units = find_units(["me/faces"])
 lines = list(predict(Detector.from_pretrained(folder), units, form="json"))

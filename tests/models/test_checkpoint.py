@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 
 from hf_deepfake.errors import InputError
+from hf_deepfake.images.crop import Margin
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.digest import weights_digest
 from hf_deepfake.models.fold import unfold
-from hf_deepfake.pictures.crop import Margin
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from scipy.special import expit, logit
 from hf_deepfake.cli.main import main
 from hf_deepfake.config import TrainConfig, build
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.decision import unsure_band
-from hf_deepfake.explain.errors import TILE
+from hf_deepfake.explain.error_sheets import TILE
+from hf_deepfake.metrics.decision import unsure_band
 from hf_deepfake.models.build import build_model
 from hf_deepfake.training.progress import RunProgress
 from hf_deepfake.training.run import train

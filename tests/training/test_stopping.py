@@ -12,7 +12,7 @@ import torch
 
 from hf_deepfake.config import TrainConfig
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.report import Report
+from hf_deepfake.report.report import Report
 from hf_deepfake.training import finish, loop, run
 from hf_deepfake.training.run import train
 from hf_deepfake.training.signals import Stopped
@@ -140,7 +140,7 @@ def test_data_that_moved_are_the_same_data(faces, whole, tmp_path, monkeypatch):
 SIGNALLING = """\
 import os, signal, sys
 from hf_deepfake.cli.main import main
-from hf_deepfake.evaluation.report import Report
+from hf_deepfake.report.report import Report
 from hf_deepfake.training import finish, loop, run
 from hf_deepfake.training.progress import RunProgress
 module, name, call = os.environ["INTERRUPTED"].split() if os.environ.get("INTERRUPTED") else ("", "", 0)
