@@ -1,4 +1,4 @@
-"""Tell real face pictures from deepfakes, with numbers that survive a second look.
+"""Tell real face images from deepfakes, with numbers that survive a second look.
 
 The public names are imported when first used, so that `import hf_deepfake` itself costs next to nothing.
 """
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hf_deepfake.data.load import load_images
     from hf_deepfake.detect.detector import Detector
     from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
-    from hf_deepfake.errors import InputError, PictureError
+    from hf_deepfake.errors import ImageError, InputError
     from hf_deepfake.hub.card import build_card
     from hf_deepfake.report.report import Report
     from hf_deepfake.training.run import train
@@ -24,7 +24,7 @@ _HOMES = {
     "Explanation": "detect.verdict",
     "FaceVerdict": "detect.verdict",
     "InputError": "errors",
-    "PictureError": "errors",
+    "ImageError": "errors",
     "Report": "report.report",
     "TrainConfig": "config",
     "Verdict": "detect.verdict",
@@ -37,8 +37,8 @@ __all__ = [
     "Detector",
     "Explanation",
     "FaceVerdict",
+    "ImageError",
     "InputError",
-    "PictureError",
     "Report",
     "TrainConfig",
     "Verdict",

@@ -4,7 +4,7 @@
     python scripts/benchmark_target.py --data faces.zip --pretrained WEIGHTS --way theirs --out theirs.json
     python scripts/benchmark_target.py --draw ours.json theirs.json --out target.json --figure target.png
 
-Each way trains the same net from the same weights for as many steps, with the same peak learning rate; validation is
+Each way trains the same model from the same weights for as many steps, with the same peak learning rate; validation is
 scored a few times an epoch, outside the clock. To run two ways side by side, give each a core of its own.
 """
 
@@ -86,11 +86,13 @@ def measure(words: argparse.Namespace) -> dict[str, Any]:
         recipe = read_recipe("small").options
         chosen = {"data": words.data, "output_dir": f"{folder}/run", "pretrained": words.pretrained}
         chosen |= {"epochs": CHECKS * words.epochs, "steps_per_epoch": steps, "workers": words.workers}
-        config = build(TrainConfig, recipe, chosen, {"first_size": words.first_size, "model": words.model})
+        config = build(
+            TrainConfig, recipe, chosen, {"initial_image_size": words.initial_image_size, "model": words.model}
+        )
         curve = theirs(config, data) if words.way == "theirs" else ours(replace(config, overwrite=True), data)
     name = "transformers' example" if words.way == "theirs" else "ours"
-    if words.first_size:
-        name += f", {words.first_size} px growing to {config.image_size}"
+    if words.initial_image_size:
+        name += f", {words.initial_image_size} px growing to {config.image_size}"
     return {"name": name, "model": config.model, "steps": CHECKS * words.epochs * steps, "curve": curve}
 
 
@@ -140,8 +142,8 @@ def main() -> int:
     parser.add_argument("--data", default="", help="any source of hf-deepfake")
     parser.add_argument("--way", choices=("ours", "theirs"), default="ours", help="what trains (default ours)")
     parser.add_argument("--model", default="tf_efficientnet_lite0", help="timm backbone (default that of small)")
-    parser.add_argument("--pretrained", default="off", help="start weights")
-    parser.add_argument("--first_size", type=int, help="ours: side of the first pictures, px")
+    parser.add_argument("--pretrained", default="off", help="pretrained weights")
+    parser.add_argument("--initial_image_size", type=int, help="ours: side of the first images, px")
     parser.add_argument("--epochs", type=int, default=2, help="passes over the data (default 2)")
     parser.add_argument("--workers", type=int, default=usable_cores(), help="of the loader (default one per core)")
     parser.add_argument("--draw", nargs="+", metavar="JSON", help="compare results instead of training")

@@ -9,7 +9,7 @@ from hf_deepfake.config import DataConfig, TrainConfig, build
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_name, local_path
 
-PATHS = {"CHECKPOINT", "DIR", "FILE", "OUT", "PICTURE", "TARGET"}
+PATHS = {"CHECKPOINT", "DIR", "FILE", "OUT", "IMAGE", "TARGET"}
 """What help calls an argument that is, or may be, a path; DATA and SOURCE go through the configuration."""
 
 
@@ -70,7 +70,7 @@ def test_what_cannot_be_written_is_said_before_anything_is_read(words, path, tmp
 
 def test_functions_know_the_home_folder_too(tmp_path, monkeypatch, faces):
     from hf_deepfake.curate.pack import pack
-    from hf_deepfake.images.open import open_picture
+    from hf_deepfake.images.open import open_image
     from hf_deepfake.models.build import build_model
     from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 
@@ -82,7 +82,7 @@ def test_functions_know_the_home_folder_too(tmp_path, monkeypatch, faces):
     (tmp_path / "faces").symlink_to(faces)
     pack(DataConfig(data=("~/faces",)), "~/packed")
     assert list((tmp_path / "packed").glob("*.parquet"))
-    assert open_picture(f"~/faces/real/{next((faces / 'real').iterdir()).name}").size == (64, 64)
+    assert open_image(f"~/faces/real/{next((faces / 'real').iterdir()).name}").size == (64, 64)
     assert not (tmp_path / "~").exists()
 
 

@@ -1,4 +1,4 @@
-"""Which pictures of a set are the same but for processing, and which show the same scene."""
+"""Which images of a set are the same but for processing, and which show the same scene."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class Alike:
 
     Attributes:
         near: near duplicates, exact ones included.
-        scenes: pictures of the same scene that are no near duplicates.
+        scenes: images of the same scene that are no near duplicates.
     """
 
     near: Pairs
@@ -35,9 +35,9 @@ class Alike:
 
 
 def find_alike(codes: Codes, colours: NDArray[np.uint8]) -> Alike:
-    """Find near duplicates and pictures of the same scene.
+    """Find near duplicates and images of the same scene.
 
-    Of several pictures with equal codes, only the first is compared with others; the others are paired with it alone.
+    Of several images with equal codes, only the first is compared with others; the others are paired with it alone.
     Groups (`connect`) come out whole, and a thousand copies do not make half a million pairs.
 
     Args:

@@ -21,7 +21,7 @@ TITLES = {
 
 
 def counts_figure(audit: Audit) -> Figure:
-    """Draw the pictures of each class by split.
+    """Draw the images of each class by split.
 
     Args:
         audit: the audit.
@@ -32,7 +32,7 @@ def counts_figure(audit: Audit) -> Figure:
     counts = audit.report["counts"]
     figure = _sheet((6.4, 2.6))
     axes = figure.subplots()
-    _dress(axes, "Pictures by split and class")
+    _dress(axes, "Images by split and class")
     places = np.arange(len(SPLITS))
     for offset, label, colour in zip((-0.2, 0.2), LABELS, (REAL, FAKE), strict=True):
         bars = axes.barh(places + offset, [counts[name][label] for name in SPLITS], 0.38, color=colour, label=label)
@@ -46,7 +46,7 @@ def counts_figure(audit: Audit) -> Figure:
 
 
 def sizes_figure(audit: Audit) -> Figure:
-    """Draw how large the pictures of each class are.
+    """Draw how large the images of each class are.
 
     Args:
         audit: with files of two sizes or more.

@@ -25,7 +25,7 @@ def summary(audit: Audit) -> str:
     lines += [f"{source}: {note}" for source, notes in audit.report["notes"].items() for note in notes]
     if audit.scene_count is not None:
         lines += ["", f"{audit.scene_count:,} groups of duplicates, scenes and given groups; the largest has "]
-        lines[-1] += f"{audit.largest_scene:,} pictures"
+        lines[-1] += f"{audit.largest_scene:,} images"
     if audit.shortcuts:
         lines += ["", "AUC without a look at the face, with 95 % interval"]
     lines += [f"  {TITLES[name]:34} {shortcut}  (n = {shortcut.n:,})" for name, shortcut in audit.shortcuts.items()]
@@ -39,9 +39,9 @@ def summary(audit: Audit) -> str:
 
 
 def write_audit(audit: Audit, folder: str | Path) -> None:
-    """Write `audit.json`, `audit.html`, figures (PNG) and, where the audit has them, sheets of pictures (JPEG).
+    """Write `audit.json`, `audit.html`, figures (PNG) and, where the audit has them, sheets of images (JPEG).
 
-    Sheets show pictures of the data set, in the page too: share the folder as you may share the data.
+    Sheets show images of the data set, in the page too: share the folder as you may share the data.
 
     Args:
         audit: from `audit`, or read again (then without sheets).

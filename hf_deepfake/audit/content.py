@@ -1,4 +1,4 @@
-"""What a picture shows besides a face's own looks: how many faces, how large, where, and whether it is grey."""
+"""What an image shows besides a face's own looks: how many faces, how large, where, and whether it is grey."""
 
 import numpy as np
 from PIL import Image
@@ -10,21 +10,21 @@ CONTENT = {
     "face_height": "height of the main face",
     "face_x": "main face, from left",
     "face_y": "main face, from top",
-    "outside": "share of the picture outside faces",
+    "outside": "share of the image outside faces",
     "greyness": "greyness",
 }
 """Names of the features, with what they are called in a report."""
 
 
 def content(picture: Image.Image) -> dict[str, float]:
-    """Measure what a picture shows.
+    """Measure what an image shows.
 
     Args:
         picture: RGB.
 
     Returns:
-        `CONTENT` by name: sizes and places of the largest face as shares of the picture's sides, NaN without a face;
-        `outside` in [0, 1]; `greyness` 1 for a grey picture, less the more colour there is.
+        `CONTENT` by name: sizes and places of the largest face as shares of the image's sides, NaN without a face;
+        `outside` in [0, 1]; `greyness` 1 for a grey image, less the more colour there is.
     """
     faces = find_faces(picture)
     covered = np.zeros((64, 64), bool)

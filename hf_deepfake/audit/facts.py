@@ -1,4 +1,4 @@
-"""Facts of a picture's file, none of which a forger chooses: how it was encoded, not what it shows."""
+"""Facts of an image's file, none of which a forger chooses: how it was encoded, not what it shows."""
 
 import io
 
@@ -39,7 +39,7 @@ def file_facts(encoded: bytes) -> dict[str, float]:
     """Read the facts from the file's header; no pixel is decoded.
 
     Args:
-        encoded: a file that `open_picture` opens.
+        encoded: a file that `open_image` opens.
 
     Returns:
         `FACTS` by name: sides in px, 1 or 0 for yes or no, and NaN for what the format does not have.

@@ -18,7 +18,7 @@ Severity = Literal["fatal", "warning", "note"]
 
 
 Kind = Literal["near", "scene"]
-"""Near duplicates, exact ones included; or pictures of the same scene that are no near duplicates."""
+"""Near duplicates, exact ones included; or images of the same scene that are no near duplicates."""
 
 
 _SHORTCUTS = {
@@ -46,15 +46,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Shared:
-    """Pictures on one side of a boundary that are like pictures on the other.
+    """Images on one side of a boundary that are like images on the other.
 
     Attributes:
         kind: in what they are alike.
         later: the side that is counted: validation, test, fake, or "NAME's" of the set audited against.
         earlier: the other side: train, validation, real, or the set itself.
-        pictures: pictures of the later side that are like one of the earlier side, directly or through others.
-        of: pictures of the later side.
-        examples: names of a later and an earlier picture each.
+        pictures: images of the later side that are like one of the earlier side, directly or through others.
+        of: images of the later side.
+        examples: names of a later and an earlier image each.
     """
 
     kind: Kind
@@ -71,9 +71,9 @@ class Files:
 
     Attributes:
         n: files.
-        sizes: the ten most common, each width and height in px, and the number of real and of fake pictures.
+        sizes: the ten most common, each width and height in px, and the number of real and of fake images.
         size_count: how many different sizes there are.
-        sides: histogram of the shorter side: lower and upper edge in px, and the number of real and of fake pictures.
+        sides: histogram of the shorter side: lower and upper edge in px, and the number of real and of fake images.
         tiny: shortest side below `run.TINY`.
         grey: stored as grey.
         long: one side more than twice the other.
@@ -100,13 +100,13 @@ class Audit:
         files: what was found of the files.
         shared: near duplicates and shared scenes across splits, classes and sets; only where there are any.
         scene_count: groups that near duplicates, scenes and given groups make; None if not looked for.
-        largest_scene: pictures in the largest of them, None if not looked for.
-        shortcuts: by `facts`, `statistics` and `content`; what was not measured, or had too few pictures, is left out.
+        largest_scene: images in the largest of them, None if not looked for.
+        shortcuts: by `facts`, `statistics` and `content`; what was not measured, or had too few images, is left out.
         findings: what matters, the worst first.
         created: UTC, ISO 8601.
         hf_deepfake: version of this package.
         format_version: of the JSON file.
-        sheets: JPEG files, a sheet of pictures drawn from each class by name; not in the JSON file.
+        sheets: JPEG files, a sheet of images drawn from each class by name; not in the JSON file.
     """
 
     data: list[str]
@@ -131,8 +131,8 @@ class Audit:
 
     @property
     def unseen(self) -> list[str]:
-        """What was not looked at, so that no findings there mean nothing: by the level, or for want of pictures."""
-        never = ["near duplicates", "pictures of one scene"] if self.level == "basic" else []
+        """What was not looked at, so that no findings there mean nothing: by the level, or for want of images."""
+        never = ["near duplicates", "images of one scene"] if self.level == "basic" else []
         return never + [text for name, text in _SHORTCUTS.items() if name not in self.shortcuts]
 
     def to_dict(self) -> dict[str, Any]:

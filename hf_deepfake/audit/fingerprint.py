@@ -1,8 +1,8 @@
-"""Fingerprints of pictures that survive re-saving, resizing, mirroring and cropping: signs of cosine coefficients.
+"""Fingerprints of images that survive re-saving, resizing, mirroring and cropping: signs of cosine coefficients.
 
-The code of a picture is the signs of its 255 lowest frequencies, after Zauner, "Implementation and Benchmarking of
-Perceptual Image Hash Functions" (2010), section 3.2.1, with zero for the median: mirroring a picture then flips the
-known bits `MIRROR` and no other. Cropping moves what the frequencies measure, so each picture has a code of its own
+The code of an image is the signs of its 255 lowest frequencies, after Zauner, "Implementation and Benchmarking of
+Perceptual Image Hash Functions" (2010), section 3.2.1, with zero for the median: mirroring an image then flips the
+known bits `MIRROR` and no other. Cropping moves what the frequencies measure, so each image has a code of its own
 for each of `CROPS`: a crop of it has nearly the code of one of these.
 """
 
@@ -28,12 +28,12 @@ CROPS = (
     (0.05, 0, 1, 0.95),
     (0, 0, 0.95, 0.95),
 )
-"""Left, top, right and bottom as shares of the picture: whole, centre, each edge and each corner cut off by 5 %."""
+"""Left, top, right and bottom as shares of the image: whole, centre, each edge and each corner cut off by 5 %."""
 
 COLOURS = 8
 """Side of the colour thumbnail, px."""
 
-_THUMB = 128  # px; crops are cut from it, so that a large picture is scaled down once
+_THUMB = 128  # px; crops are cut from it, so that a large image is scaled down once
 _SIDE = 32  # px; twice the highest frequency that is kept
 _KEPT, _COARSE = 16, 8  # rows and columns of coefficients in the code, and in its first word
 
@@ -60,7 +60,7 @@ MIRROR: Codes = _pack(_COLUMNS % 2 == 1)
 
 
 def fingerprint(picture: Image.Image) -> tuple[Codes, NDArray[np.uint8]]:
-    """Compute the codes and the colour thumbnail of a picture.
+    """Compute the codes and the colour thumbnail of an image.
 
     Args:
         picture: RGB.
@@ -72,7 +72,7 @@ def fingerprint(picture: Image.Image) -> tuple[Codes, NDArray[np.uint8]]:
     boxes = [(left * _THUMB, top * _THUMB, right * _THUMB, bottom * _THUMB) for left, top, right, bottom in CROPS]
     crops = np.stack([np.asarray(grey.resize((_SIDE, _SIDE), Resampling.BILINEAR, box=box)) for box in boxes])
     coefficients = dctn(crops.astype(np.float32), axes=(1, 2))
-    # A flat picture's coefficients are rounding errors, whose signs would say something.
+    # A flat image's coefficients are rounding errors, whose signs would say something.
     signs = coefficients[:, _ROWS, _COLUMNS] > 1e-2
     colours = np.asarray(picture.resize((COLOURS, COLOURS), Resampling.BOX, reducing_gap=2.0))
     return _pack(signs), colours

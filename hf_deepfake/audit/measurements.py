@@ -1,4 +1,4 @@
-"""The pass over the pictures: each is opened once and everything asked of it is measured."""
+"""The pass over the images: each is opened once and everything asked of it is measured."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from hf_deepfake.audit.content import CONTENT, content
 from hf_deepfake.audit.facts import FACTS, file_facts
 from hf_deepfake.audit.fingerprint import COLOURS, CROPS, Codes, fingerprint
 from hf_deepfake.audit.statistics import STATISTICS, statistics
-from hf_deepfake.images.open import open_picture
+from hf_deepfake.images.open import open_image
 from hf_deepfake.machine import leave_signals_to_parent, usable_cores
 
-_CHUNK = 32  # pictures per message to a worker: about half a second of work
-_ALONE = 128  # with fewer pictures, starting workers costs more than it saves
+_CHUNK = 32  # images per message to a worker: about half a second of work
+_ALONE = 128  # with fewer images, starting workers costs more than it saves
 _AHEAD = 4  # chunks that wait for each worker
 
 
 class Wanted(NamedTuple):
-    """What is to be measured of a picture, besides the facts of its file."""
+    """What is to be measured of an image, besides the facts of its file."""
 
     fingerprint: bool
     statistics: bool
@@ -34,12 +34,12 @@ class Wanted(NamedTuple):
 
 
 _Result = tuple[Codes | None, NDArray[np.uint8] | None, dict[str, float]]
-"""Codes, colours and values of one picture."""
+"""Codes, colours and values of one image."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of N pictures.
+    """What was measured of N images.
 
     Attributes:
         codes: uint64 (N, 11, 4) and `colours` uint8 (N, 8, 8, 3), 0 where not wanted.
@@ -53,7 +53,7 @@ class Measured:
 
 
 def measure(images: Dataset, wanted: Sequence[Wanted]) -> Measured:
-    """Measure pictures on all cores that this process may use.
+    """Measure images on all cores that this process may use.
 
     Args:
         images: N rows with the column image, all of which open.
@@ -70,7 +70,7 @@ def measure(images: Dataset, wanted: Sequence[Wanted]) -> Measured:
     waiting: deque[Future[list[_Result]]] = deque()
     with (
         ProcessPoolExecutor(cores, initializer=leave_signals_to_parent) as workers,
-        tqdm(total=len(images), desc="measuring pictures", unit=" pictures", disable=None) as progress,
+        tqdm(total=len(images), desc="measuring images", unit=" images", disable=None) as progress,
     ):
 
         def collect(results: list[_Result]) -> None:
@@ -97,14 +97,14 @@ def measure(images: Dataset, wanted: Sequence[Wanted]) -> Measured:
 
 
 def _measure_all(pictures: list[str | bytes], wanted: list[Wanted]) -> list[_Result]:
-    """Codes, colours and values of each picture."""
+    """Codes, colours and values of each image."""
     results: list[_Result] = []
     for source, asked in zip(pictures, wanted, strict=True):
         encoded = Path(source).read_bytes() if isinstance(source, str) else source
         values = file_facts(encoded)
         code = colour = None
         if any(asked):
-            picture = open_picture(encoded)
+            picture = open_image(encoded)
             if asked.fingerprint:
                 code, colour = fingerprint(picture)
             if asked.statistics:

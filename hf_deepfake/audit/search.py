@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from hf_deepfake.audit.alike import Pairs, connect, find_alike
-from hf_deepfake.audit.assess import judge_files, judge_report, judge_shared, judge_shortcut
+from hf_deepfake.audit.assess import evaluate_files, evaluate_report, evaluate_shared, evaluate_shortcut
 from hf_deepfake.audit.content import CONTENT
 from hf_deepfake.audit.facts import FACTS
 from hf_deepfake.audit.findings import Audit, Files, Kind, Shared
@@ -19,29 +19,29 @@ from hf_deepfake.audit.measurements import Wanted, measure
 from hf_deepfake.audit.shortcut import find_shortcut
 from hf_deepfake.audit.statistics import STATISTICS
 from hf_deepfake.config import LABELS, SPLITS, DataConfig
-from hf_deepfake.data.image_names import name_pictures
+from hf_deepfake.data.image_names import name_images
 from hf_deepfake.data.load import prepare
 from hf_deepfake.errors import InputError
-from hf_deepfake.images.open import open_picture
+from hf_deepfake.images.open import open_image
 
 SAMPLE = {"facts": 2000, "statistics": 5000, "content": 500}
-"""Pictures of each class that are measured at most, by the table of features: enough for an AUC to within .02, .01
-and .04 or so. Facts are read of all pictures in a full audit, which opens them anyway."""
+"""Images of each class that are measured at most, by the table of features: enough for an AUC to within .02, .01
+and .04 or so. Facts are read of all images in a full audit, which opens them anyway."""
 
 TINY = 64
-"""Shortest side, px, below which a picture is called tiny."""
+"""Shortest side, px, below which an image is called tiny."""
 
 _Boundary = tuple[str, NDArray[np.bool_], str, NDArray[np.bool_]]
 
 _EXAMPLES = 5
-_SHEET = (8, 5, 112)  # columns, rows, px of each picture
+_SHEET = (8, 5, 112)  # columns, rows, px of each image
 
 
 def audit(config: DataConfig, *, against: str | None = None, level: Literal["full", "basic"] = "full") -> Audit:
     """Look for leaks and shortcuts in a data set.
 
     Nothing is dropped for the audit: leaks are counted in the splits as they are given, or as they would be made. A
-    full audit opens every picture twice (once if the cache knows it) and finds near duplicates and shared scenes; a
+    full audit opens every image twice (once if the cache knows it) and finds near duplicates and shared scenes; a
     basic one reads the facts of a sample of files only, and knows of the exact leaks that every run finds.
 
     Args:
@@ -56,13 +56,13 @@ def audit(config: DataConfig, *, against: str | None = None, level: Literal["ful
         InputError: a source cannot be used, or `against` is given with a basic audit.
     """
     if against is not None and level == "basic":
-        raise InputError("a basic audit does not compare pictures; audit against another set with level full")
+        raise InputError("a basic audit does not compare images; audit against another set with level full")
     config = replace(config, on_leak="keep", on_bad_file="skip")
     splits, report = prepare(config)
     table = together(splits)
     labels = np.array(table["label"], np.int8)
     groups = np.array(table["group"] if "group" in table.column_names else [None] * len(table), object)
-    # Without any group known, pictures are their own groups.
+    # Without any group known, images are their own groups.
     known_groups = groups.tolist() if pd.notna(groups).any() else None
     full = level == "full"
 
@@ -98,7 +98,7 @@ def audit(config: DataConfig, *, against: str | None = None, level: Literal["ful
     if full:
         alike = find_alike(measured.codes, measured.colours)
         sides = _sides(splits, labels, against, len(everything))
-        names = [*name_pictures(table), *(name_pictures(other) if other is not None else [])]
+        names = [*name_images(table), *(name_images(other) if other is not None else [])]
         shared = _shared(alike.near, alike.scenes, sides, names)
         scenes = np.bincount(
             connect(size, *(within(pairs, size) for pairs in (alike.near, alike.scenes)), same(groups))
@@ -106,10 +106,10 @@ def audit(config: DataConfig, *, against: str | None = None, level: Literal["ful
 
     files = _files(facts[samples["facts"]], labels[samples["facts"]])
     findings = [
-        *judge_report(report.to_dict(), len(set(groups[pd.notna(groups)]))),
-        *(judge_shared(one, against) for one in shared),
-        *filter(None, (judge_shortcut(name, shortcut) for name, shortcut in shortcuts.items())),
-        *judge_files(files),
+        *evaluate_report(report.to_dict(), len(set(groups[pd.notna(groups)]))),
+        *(evaluate_shared(one, against) for one in shared),
+        *filter(None, (evaluate_shortcut(name, shortcut) for name, shortcut in shortcuts.items())),
+        *evaluate_files(files),
     ]
     order = ("fatal", "warning", "note")
     return Audit(
@@ -128,7 +128,7 @@ def audit(config: DataConfig, *, against: str | None = None, level: Literal["ful
 
 
 def together(splits: DatasetDict) -> Dataset:
-    """All pictures of a data set, split after split."""
+    """All images of a data set, split after split."""
     return concatenate_datasets([splits[name] for name in SPLITS if len(splits[name])])
 
 
@@ -145,7 +145,7 @@ def same(values: NDArray[np.object_]) -> Pairs:
 
 
 def _sample(labels: NDArray[np.int8], size: int) -> NDArray[np.bool_]:
-    """At most `size` pictures of each class, drawn with a fixed seed."""
+    """At most `size` images of each class, drawn with a fixed seed."""
     chosen = np.zeros(len(labels), bool)
     for label in range(len(LABELS)):
         rows = np.flatnonzero(labels == label)
@@ -215,13 +215,13 @@ def _histogram(side: NDArray[np.int64], labels: NDArray[np.int8]) -> list[list[i
 
 
 def _sheet(table: Dataset, chosen: NDArray[np.bool_]) -> bytes:
-    """A JPEG of some pictures side by side."""
+    """A JPEG of some images side by side."""
     columns, rows, side = _SHEET
     sheet = PillowImage.new("RGB", (columns * side, rows * side), (128, 128, 128))
     some = np.random.default_rng(0).permutation(np.flatnonzero(chosen))[: columns * rows]
     pictures = table.cast_column("image", Image(decode=False)).select(some)["image"]
     for place, image in enumerate(pictures):
-        picture = open_picture(image["bytes"] or image["path"], draft=side)
+        picture = open_image(image["bytes"] or image["path"], draft=side)
         picture.thumbnail((side - 4, side - 4))
         corner = (place % columns * side, place // columns * side)
         sheet.paste(picture, (corner[0] + (side - picture.width) // 2, corner[1] + (side - picture.height) // 2))

@@ -27,12 +27,12 @@ class Telling:
 
     Attributes:
         name: what it is called.
-        auc: AUC of the feature by itself, in [0, 1]; above .5 fakes have more of it. Pictures that lack it count as
+        auc: AUC of the feature by itself, in [0, 1]; above .5 fakes have more of it. Images that lack it count as
             having least.
-        real: median of the real pictures (of those that have it; mean where it is yes or no), None if none has it.
+        real: median of the real images (of those that have it; mean where it is yes or no), None if none has it.
         fake: the same of the fake ones.
         edges: ends of the bins of a histogram from the 1st to the 99th percentile, ascending.
-        real_share: share of the real pictures in each bin.
+        real_share: share of the real images in each bin.
         fake_share: the same of the fake ones.
     """
 
@@ -53,7 +53,7 @@ class Shortcut:
         auc: cross-validated AUC, in [0, 1].
         low: lower end of its 95 % interval.
         high: upper end.
-        n: pictures.
+        n: images.
         telling: at most `TELLING` features, the most telling first.
     """
 
@@ -85,7 +85,7 @@ def find_shortcut(
     Args:
         table: N rows of features.
         labels: int8 (N,), indices in `LABELS`.
-        groups: N group names, a missing one stands for a group of its own; None: each picture is a group.
+        groups: N group names, a missing one stands for a group of its own; None: each image is a group.
         names: the features to use, with what they are called.
         seed: of folds and resamples.
 

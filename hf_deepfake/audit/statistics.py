@@ -1,4 +1,4 @@
-"""Low-level statistics of a picture: colour, sharpness, noise and traces of compression, wherever they are in it."""
+"""Low-level statistics of an image: colour, sharpness, noise and traces of compression, wherever they are in it."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,11 @@ STATISTICS = {
 """Names of the statistics, with what they are called in a report."""
 
 WINDOW = 512
-"""Side of the central window that is measured, px at the picture's own resolution: rescaling would change it all."""
+"""Side of the central window that is measured, px at the image's own resolution: rescaling would change it all."""
 
 
 def statistics(picture: Image.Image) -> dict[str, float]:
-    """Measure the central window of a picture.
+    """Measure the central window of an image.
 
     `sharpness` is the natural logarithm of the variance of the Laplacian (Pech-Pacheco et al., "Diatom
     autofocusing", ICPR 2000), `noise` the standard deviation of white noise after Immerkær, "Fast Noise Variance

@@ -10,7 +10,7 @@ AUDIT_EXAMPLES = """\
   hf-deepfake audit faces.zip --out audits/faces
   hf-deepfake audit faces.zip --against test_faces/ --out audits/faces
 
-The exit code is 1 where a finding is fatal. OUT receives audit.html, audit.json and figures; its sheets show pictures
+The exit code is 1 where a finding is fatal. OUT receives audit.html, audit.json and figures; its sheets show images
 of the data, so share it as you may share these."""
 
 SPLIT_EXAMPLES = """\
@@ -99,5 +99,5 @@ def _normalise(given: dict[str, Any]) -> int:
     config = build(DataConfig, given)
     from hf_deepfake.curate.resplit import normalise
 
-    print(f"{normalise(config, target):,} pictures written to {target}")
+    print(f"{normalise(config, target):,} images written to {target}")
     return 0

@@ -1,4 +1,4 @@
-"""A data set of whole pictures made one of face crops, every picture cropped and encoded alike."""
+"""A data set of whole images made one of face crops, every image cropped and encoded alike."""
 
 import json
 import posixpath
@@ -18,19 +18,19 @@ from hf_deepfake.data.archive import left_out_of, unpack
 from hf_deepfake.data.image_names import without_path
 from hf_deepfake.data.index import Listing, list_folder
 from hf_deepfake.data.names import class_names
-from hf_deepfake.data.walk import describe_left_out, says_picture
-from hf_deepfake.errors import InputError, PictureError
+from hf_deepfake.data.walk import describe_left_out, says_image
+from hf_deepfake.errors import ImageError, InputError
 from hf_deepfake.files import local_path, replacing, try_folder, write_json
 from hf_deepfake.images.crop import MIN_FACE, Margin, crop_region
 from hf_deepfake.images.faces import find_faces
-from hf_deepfake.images.open import open_picture
+from hf_deepfake.images.open import open_image
 from hf_deepfake.machine import usable_cores
 
 DFDC_MARGIN = Margin(width=0.86, height=1.10, x=0.51, y=0.49)
 """Median of 594 face crops of the DFDC competition: tight squares that cut the forehead."""
 
 JPEG = {"quality": 95, "subsampling": "4:4:4"}
-"""One encoding for all pictures, so that nothing but what it shows tells the class of a picture."""
+"""One encoding for all images, so that nothing but what it shows tells the class of an image."""
 
 RECORD = "crop.json"
 """File in the new set that says how it was cropped and what was left out."""
@@ -38,16 +38,16 @@ RECORD = "crop.json"
 
 @dataclass(frozen=True)
 class CropReport:
-    """What became of each picture of a set.
+    """What became of each image of a set.
 
     Attributes:
         written: crops that were written now.
         kept: crops that were there from an earlier call.
-        several: crops written now from pictures with several faces, of which the largest was taken.
-        without_face: pictures in which no face was found.
-        too_small: pictures whose largest face has a side of less than `MIN_FACE` px.
-        broken: name and reason of each picture that does not open.
-        left_out: files that are no pictures by their names, by kind.
+        several: crops written now from images with several faces, of which the largest was taken.
+        without_face: images in which no face was found.
+        too_small: images whose largest face has a side of less than `MIN_FACE` px.
+        broken: name and reason of each image that does not open.
+        left_out: files that are no images by their names, by kind.
     """
 
     written: int
@@ -80,7 +80,7 @@ def crop_set(
     real_names: tuple[str, ...] = (),
     fake_names: tuple[str, ...] = (),
 ) -> CropReport:
-    """Crop every picture of a data set to its largest face.
+    """Crop every image of a data set to its largest face.
 
     Folders and names stay as they are, but for the names' ends, for all crops are JPEG of one encoding. They are
     not resized. Columns of tables come to one groups.csv; labels and splits that tables say, to a metadata.csv. What
@@ -94,17 +94,17 @@ def crop_set(
         fake_names: further folder names that mean fake.
 
     Returns:
-        What became of the pictures; with the margin, also in the new set's crop.json.
+        What became of the images; with the margin, also in the new set's crop.json.
 
     Raises:
-        InputError: the source is no set of pictures, two of its pictures would get the same name, or the target
+        InputError: the source is no set of images, two of its images would get the same name, or the target
             holds something else.
     """
     target = try_folder(target)
     source, settings = local_path(source), {"margin": asdict(margin), "jpeg": JPEG}
     packed = zipfile.is_zipfile(source)
     if not (packed or source.is_dir()):
-        raise InputError(f"{source} is neither a folder nor a zip; give one that holds pictures")
+        raise InputError(f"{source} is neither a folder nor a zip; give one that holds images")
     _claim(target, source, settings)
     with tempfile.TemporaryDirectory(dir=target, prefix=".") as unpacked:
         root = unpack(source, Path(unpacked)) if packed else source
@@ -115,7 +115,7 @@ def crop_set(
         # Decoding, searching and encoding all run outside Python's lock, so that threads do.
         with ThreadPoolExecutor(usable_cores()) as workers:
             outcomes = workers.map(lambda file: _crop(root, file, target / names[file], margin), missing)
-            progress = tqdm(outcomes, desc="cropping", total=len(missing), unit=" pictures", disable=None)
+            progress = tqdm(outcomes, desc="cropping", total=len(missing), unit=" images", disable=None)
             done = list(zip(missing, progress, strict=True))
     _write_tables(target, names, listing)
     counts = Counter(outcome for _, (outcome, _) in done)
@@ -135,7 +135,7 @@ def crop_set(
 def _claim(target: Path, source: Path, settings: dict[str, Any]) -> None:
     """Make the target and mark it as ours, or refuse it."""
     if target.resolve().is_relative_to(source.resolve()):
-        raise InputError(f"{target} lies in {source}, whose pictures are read; choose a folder outside")
+        raise InputError(f"{target} lies in {source}, whose images are read; choose a folder outside")
     try:
         target.mkdir(parents=True, exist_ok=True)
         if (target / RECORD).exists():
@@ -151,20 +151,20 @@ def _claim(target: Path, source: Path, settings: dict[str, Any]) -> None:
 
 
 def _new_names(listing: Listing) -> dict[str, str]:
-    """Names of the crops by those of the pictures, all relative and with `/`."""
+    """Names of the crops by those of the images, all relative and with `/`."""
     # Without a suffix, what stands behind the last dot is part of the name: frame.0001.
-    names = {file: f"{posixpath.splitext(file)[0] if says_picture(file) else file}.jpg" for file in listing.files}
+    names = {file: f"{posixpath.splitext(file)[0] if says_image(file) else file}.jpg" for file in listing.files}
     if len(set(names.values())) < len(names):
         twice = next(name for name, count in Counter(names.values()).items() if count > 1)
-        raise InputError(f"several pictures would be cropped to {twice}; rename all but one")
+        raise InputError(f"several images would be cropped to {twice}; rename all but one")
     return names
 
 
 def _crop(root: Path, file: str, target: Path, margin: Margin) -> tuple[str, str]:
-    """Crop one picture; what became of it ("written", "several", or the field of the report) and why."""
+    """Crop one image; what became of it ("written", "several", or the field of the report) and why."""
     try:
-        picture = open_picture(root / file)
-    except PictureError as error:
+        picture = open_image(root / file)
+    except ImageError as error:
         return "broken", without_path(str(error), str(root / file), file)
     faces = find_faces(picture)
     if not faces:
@@ -178,7 +178,7 @@ def _crop(root: Path, file: str, target: Path, margin: Margin) -> tuple[str, str
 
 
 def _write_tables(target: Path, names: dict[str, str], listing: Listing) -> None:
-    """Write what tables said of the pictures that have a crop."""
+    """Write what tables said of the images that have a crop."""
     crops = [names[file] for file in listing.files]
     there = [(target / name).exists() for name in crops]
     if listing.columns:

@@ -1,4 +1,4 @@
-"""Pack a data set into parquet files with the pictures inside: few large files in place of many small ones."""
+"""Pack a data set into parquet files with the images inside: few large files in place of many small ones."""
 
 import shutil
 from collections.abc import Generator
@@ -26,15 +26,15 @@ from hf_deepfake.data.load import prepare
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import make_folder, refusal, try_folder
 
-SHARD_PICTURES = 2_000
-"""Pictures of a parquet file: at 5 to 200 kB each, 10 to 400 MB."""
+SHARD_IMAGES = 2_000
+"""Images of a parquet file: at 5 to 200 kB each, 10 to 400 MB."""
 
 
 def pack(config: DataConfig, out: str | Path) -> DataReport:
     """Write what `load_images` makes of the sources as parquet files, whole or not at all.
 
-    The folder is a source like any other and loads to the same pictures, splits, groups and fingerprint; pushed to the
-    Hub, its viewer shows the pictures. Files go in unchanged, with their names and metadata.
+    The folder is a source like any other and loads to the same images, splits, groups and fingerprint; pushed to the
+    Hub, its viewer shows the images. Files go in unchanged, with their names and metadata.
 
     Args:
         config: sources and options.
@@ -78,9 +78,9 @@ def write_shards(data: DatasetDict, folder: Path) -> tuple[list[Path], DatasetIn
     shards: list[Path] = []
     splits: dict[str, Any] = {}
     total = sum(map(len, filled.values()))
-    with _no_other_bars(), tqdm(total=total, desc="packing", unit=" pictures", disable=None) as progress:
+    with _no_other_bars(), tqdm(total=total, desc="packing", unit=" images", disable=None) as progress:
         for name, split in filled.items():
-            count = -(-len(split) // SHARD_PICTURES)
+            count = -(-len(split) // SHARD_IMAGES)
             bytes_read = 0
             for index in range(count):
                 path = folder / f"{name}-{index:05d}-of-{count:05d}.parquet"
@@ -111,6 +111,6 @@ def _no_other_bars() -> Generator[None]:
 
 
 def _embedded(shard: Dataset) -> Dataset:
-    """The shard with the content of every picture's file in place of its path."""
+    """The shard with the content of every image's file in place of its path."""
     table = shard.with_format("arrow").map(embed_table_storage, batched=True, batch_size=100, keep_in_memory=True)
     return table.with_format(None)

@@ -22,12 +22,12 @@ from hf_deepfake.audit.measurements import Wanted, measure
 from hf_deepfake.audit.search import same, together
 from hf_deepfake.config import LABELS, SPLITS, DataConfig
 from hf_deepfake.data.annotate import RESERVED
-from hf_deepfake.data.image_names import name_pictures
+from hf_deepfake.data.image_names import name_images
 from hf_deepfake.data.load import prepare
 from hf_deepfake.data.split import UNKNOWN, make_splits
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import refusal, try_folder
-from hf_deepfake.images.open import open_picture
+from hf_deepfake.images.open import open_image
 from hf_deepfake.machine import usable_cores
 
 _ALL = (0, 1, 2)  # the splits that are made
@@ -37,18 +37,18 @@ def split(config: DataConfig, target: str | Path, *, block: int | None = None) -
     """Split a data set anew so that near duplicates, scenes and given groups stay whole.
 
     Writes `target/SPLIT/CLASS/NAME` (hard links to the source's files where the file system has them, else copies) and
-    `target/groups.csv` with the columns file, group (what was kept whole), original (the picture's name in the source)
+    `target/groups.csv` with the columns file, group (what was kept whole), original (the image's name in the source)
     and whatever the source says. Splits get 80, 10 and 10 % of each class. What the fingerprints miss (the same person
     elsewhere) is not kept whole, unless the source's groups say so.
 
     Args:
         config: sources and options; given splits are not heeded, `split_seed` decides on the new ones.
         target: folder to make; it must not exist or be empty.
-        block: where file names carry the order (frames of a video, pictures of a series), the numbers that stay
+        block: where file names carry the order (frames of a video, images of a series), the numbers that stay
             together: `face_0012.jpg` is in block 12 // block of `face_`, real or fake.
 
     Returns:
-        Pictures by split and class.
+        Images by split and class.
 
     Raises:
         InputError: a source cannot be used, a class has too few groups, or `target` is not empty or cannot be written.
@@ -65,7 +65,7 @@ def split(config: DataConfig, target: str | Path, *, block: int | None = None) -
         if "group" in table.column_names:
             joined.append(same(np.array(table["group"], object)))
         if block is not None:
-            joined.append(same(np.array([_block(name, block) for name in name_pictures(table)], object)))
+            joined.append(same(np.array([_block(name, block) for name in name_images(table)], object)))
         units = connect(size, *joined)
         splits = make_splits(
             np.full(size, UNKNOWN, np.int8),
@@ -80,7 +80,7 @@ def split(config: DataConfig, target: str | Path, *, block: int | None = None) -
         counts = pd.crosstab(splits, labels).reindex(index=_ALL, columns=range(len(LABELS)), fill_value=0)
         if not counts.to_numpy().all():
             raise InputError(
-                f"{', '.join(config.data)} has too few groups to split: {len(set(units))} for {size} pictures; add some"
+                f"{', '.join(config.data)} has too few groups to split: {len(set(units))} for {size} images; add some"
             )
         places = _places(table, labels, splits, None)
         for place, image in zip(places, table.cast_column("image", Image(decode=False))["image"], strict=True):
@@ -92,7 +92,7 @@ def split(config: DataConfig, target: str | Path, *, block: int | None = None) -
 def normalise(config: DataConfig, target: str | Path, *, size: int = 224, quality: int = 90) -> int:
     """Write a data set again with one size and one encoder, so that files no longer tell the classes apart.
 
-    The middle square of each picture is scaled to `size` and saved as a baseline JPEG of one quality, 4:2:0, without
+    The middle square of each image is scaled to `size` and saved as a baseline JPEG of one quality, 4:2:0, without
     metadata, as `target/SPLIT/CLASS/NAME.jpg`; `target/groups.csv` has the columns file, original and whatever the
     source says. What the pixels hold stays: traces of earlier encoders and scalings, sharpness, noise, colours, and
     the bytes that these take. Audit the result.
@@ -100,12 +100,12 @@ def normalise(config: DataConfig, target: str | Path, *, size: int = 224, qualit
     Args:
         config: sources and options.
         target: folder to make; it must not exist or be empty.
-        size: side of the pictures, px. Scaling down wipes out most traces of earlier encoders, so choose one well below
-            the pictures' own; enlarging blurs.
+        size: side of the images, px. Scaling down wipes out most traces of earlier encoders, so choose one well below
+            the images' own; enlarging blurs.
         quality: JPEG quality, 1 to 100.
 
     Returns:
-        Number of pictures.
+        Number of images.
 
     Raises:
         InputError: a source cannot be used, a number is out of range, or `target` is not empty or cannot be written.
@@ -130,7 +130,7 @@ def normalise(config: DataConfig, target: str | Path, *, size: int = 224, qualit
 
 
 class _Job(NamedTuple):
-    """A picture to be saved anew."""
+    """An image to be saved anew."""
 
     source: str | bytes
     target: Path
@@ -139,8 +139,8 @@ class _Job(NamedTuple):
 
 
 def _save(job: _Job) -> None:
-    """Scale the middle square of a picture and save it."""
-    picture = open_picture(job.source)
+    """Scale the middle square of an image and save it."""
+    picture = open_image(job.source)
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     square = picture.resize((job.size, job.size), Resampling.BICUBIC, box=(left, top, left + side, top + side))
@@ -167,7 +167,7 @@ def _new_folder(target: Path) -> Generator[Path]:
 
 
 def _everything(config: DataConfig) -> Dataset:
-    """All pictures that open."""
+    """All images that open."""
     splits, report = prepare(replace(config, on_leak="keep"))
     report.warn_of_losses()
     return together(splits)
@@ -180,23 +180,23 @@ def _block(name: str, block: int) -> str | None:
 
 
 def _places(table: Dataset, labels: NDArray[np.int8], splits: NDArray, suffix: str | None) -> list[str]:
-    """Where each picture goes, under its own name, with a number where two would be the same."""
+    """Where each image goes, under its own name, with a number where two would be the same."""
     seen: Counter[str] = Counter()
     places = []
-    for name, label, part in zip(name_pictures(table), labels, splits, strict=True):
+    for name, label, part in zip(name_images(table), labels, splits, strict=True):
         path = Path(name)
         plain = place = f"{SPLITS[part]}/{LABELS[label]}/{path.stem}"
         while seen[place.casefold()]:
             seen[plain.casefold()] += 1
             place = f"{plain}~{seen[plain.casefold()]}"
         seen[place.casefold()] += 1
-        # Embedded pictures have no file name; their format is told from the content when they are read again.
+        # Embedded images have no file name; their format is told from the content when they are read again.
         places.append(f"{place}{suffix or path.suffix or '.jpg'}")
     return places
 
 
 def _link(source: str | bytes, place: Path) -> None:
-    """Put a picture in its place, as a hard link where that is possible."""
+    """Put an image in its place, as a hard link where that is possible."""
     if isinstance(source, bytes):
         place.write_bytes(source)
         return
@@ -207,8 +207,8 @@ def _link(source: str | bytes, place: Path) -> None:
 
 
 def _write_groups(folder: Path, table: Dataset, places: list[str], groups: list[str] | None) -> None:
-    """Write groups.csv: what the source says of each picture, where it came from, and what was kept whole."""
+    """Write groups.csv: what the source says of each image, where it came from, and what was kept whole."""
     columns = {name: table[name] for name in table.column_names if name not in RESERVED | {"original"}}
     given = {} if groups is None else {"group": groups}
-    frame = pd.DataFrame({"file": places, **columns, **given, "original": name_pictures(table)})
+    frame = pd.DataFrame({"file": places, **columns, **given, "original": name_images(table)})
     frame.to_csv(folder / "groups.csv", index=False, encoding="utf-8")

@@ -17,20 +17,20 @@ class DataReport:
     """Counts of a loaded data set, and everything that was left out or looks wrong.
 
     Attributes:
-        counts: pictures by split and class.
-        sources: pictures by source, split and class.
-        listed: pictures found, before any was left out.
-        bad_files: name (as of `picture_names.name_pictures`, without where the data lie) and reason of each picture
+        counts: images by split and class.
+        sources: images by source, split and class.
+        listed: images found, before any was left out.
+        bad_files: name (as of `picture_names.name_images`, without where the data lie) and reason of each image
             that did not open; all were skipped.
         leaked_groups: groups that given splits share.
-        leaked_pictures: number of different pictures that given splits share.
-        dropped: pictures left out of the earlier split because of these leaks.
-        duplicates: pictures whose pixels another picture of the same split has already.
-        label_conflicts: name of a real and of a fake picture with the same pixels, one pair for each such picture.
-        unmatched_rows: rows of tables that name no picture.
+        leaked_images: number of different images that given splits share.
+        dropped: images left out of the earlier split because of these leaks.
+        duplicates: images whose pixels another image of the same split has already.
+        label_conflicts: name of a real and of a fake image with the same pixels, one pair for each such image.
+        unmatched_rows: rows of tables that name no image.
         made: splits that were made here, by source.
-        fingerprint: SHA-256 over hash, label and split of all pictures: equal for equal data, wherever it lies.
-        unlabelled: pictures left out because no table says their label.
+        fingerprint: SHA-256 over hash, label and split of all images: equal for equal data, wherever it lies.
+        unlabelled: images left out because no table says their label.
         notes: by source, lines that say where labels and groups are from, and which folders were not looked into.
         left_out: files that were not read, by suffix or what else they are.
     """
@@ -40,7 +40,7 @@ class DataReport:
     listed: int
     bad_files: tuple[tuple[str, str], ...]
     leaked_groups: tuple[str, ...]
-    leaked_pictures: int
+    leaked_images: int
     dropped: int
     duplicates: int
     label_conflicts: tuple[tuple[str, str], ...]
@@ -57,7 +57,7 @@ class DataReport:
         return not (
             self.bad_files
             or self.leaked_groups
-            or self.leaked_pictures
+            or self.leaked_images
             or self.duplicates
             or self.label_conflicts
             or self.unmatched_rows
@@ -98,20 +98,20 @@ class DataReport:
         lines = [f"made here for {source}: {', '.join(splits)}" for source, splits in self.made.items()]
         lines += [f"{source}: {note}" for source, notes in self.notes.items() for note in notes]
         lines += self._losses()
-        if self.leaked_groups or self.leaked_pictures:
-            what = f"dropped {self.dropped:,} pictures from the earlier split" if self.dropped else "kept as they are"
+        if self.leaked_groups or self.leaked_images:
+            what = f"dropped {self.dropped:,} images from the earlier split" if self.dropped else "kept as they are"
             lines.append(
-                f"leaks between splits: {len(self.leaked_groups):,} groups, {self.leaked_pictures:,} pictures; {what}"
+                f"leaks between splits: {len(self.leaked_groups):,} groups, {self.leaked_images:,} images; {what}"
             )
         if self.duplicates:
-            lines.append(f"{self.duplicates:,} pictures repeat another one of their split; kept")
+            lines.append(f"{self.duplicates:,} images repeat another one of their split; kept")
         if self.label_conflicts:
             pairs = [f"{real} = {fake}" for real, fake in self.label_conflicts]
-            lines.append(f"{len(pairs):,} pictures are in both classes: {_some(pairs)}; kept")
+            lines.append(f"{len(pairs):,} images are in both classes: {_some(pairs)}; kept")
         if self.unmatched_rows:
-            lines.append(f"{self.unmatched_rows:,} rows of tables name no picture that is here")
+            lines.append(f"{self.unmatched_rows:,} rows of tables name no image that is here")
         if self.unlabelled:
-            lines.append(f"{self.unlabelled:,} pictures left out, for no table has a row with their label")
+            lines.append(f"{self.unlabelled:,} images left out, for no table has a row with their label")
         return lines
 
     def _losses(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What to call pictures and files in all that others may read: never by where they lie on this machine."""
+"""What to call images and files in all that others may read: never by where they lie on this machine."""
 
 import re
 from collections.abc import Iterable
@@ -12,13 +12,13 @@ _ABSOLUTE = re.compile(rf"/|file:/|{_WINDOWS.pattern}")
 
 
 def picture_names(*tables: Dataset) -> list[list[str | None]]:
-    """Name pictures by their paths below the folder that all pictures of their source share.
+    """Name images by their paths below the folder that all images of their source share.
 
     Args:
         *tables: the splits of a data set, with the column image, and source where there are several.
 
     Returns:
-        For each table as many names, with `/`; None for a picture without a path.
+        For each table as many names, with `/`; None for an image without a path.
     """
     paths = [_paths(table) for table in tables]
     sources = [list(table["source"]) if "source" in table.column_names else [""] * len(table) for table in tables]
@@ -29,8 +29,8 @@ def picture_names(*tables: Dataset) -> list[list[str | None]]:
     return [[next(names[source]) for source in of_table] for of_table in sources]
 
 
-def name_pictures(table: Dataset) -> list[str]:
-    """Name every picture of a data set, for its report and for tables of its files.
+def name_images(table: Dataset) -> list[str]:
+    """Name every image of a data set, for its report and for tables of its files.
 
     Args:
         table: N rows with the column image, and source where there are several.
@@ -38,7 +38,7 @@ def name_pictures(table: Dataset) -> list[str]:
     Returns:
         N names: that of `picture_names` or else the number of the row; below the source's name where there are several.
     """
-    names = [name or f"picture-{row:06}" for row, name in enumerate(picture_names(table)[0])]
+    names = [name or f"image-{row:06}" for row, name in enumerate(picture_names(table)[0])]
     sources = list(table["source"]) if "source" in table.column_names else []
     if len(set(sources)) < 2:
         return names
@@ -66,7 +66,7 @@ def without_path(text: str, path: str, name: str) -> str:
     """Put a file's name in place of its path in what was said about it.
 
     Args:
-        text: an error's, such as "/home/me/faces/real/1.jpg is not a picture".
+        text: an error's, such as "/home/me/faces/real/1.jpg is not an image".
         path: the path, which may stand there as it is or as Python quotes it.
         name: what to say instead.
 
@@ -77,7 +77,7 @@ def without_path(text: str, path: str, name: str) -> str:
 
 
 def _paths(table: Dataset) -> list[str | None]:
-    """The path of each picture; None where it has none. No picture is read."""
+    """The path of each image; None where it has none. No image is read."""
     paths: list[Any] = []
     encoded = table.select_columns(["image"]).cast_column("image", Image(decode=False)).with_format("arrow")
     for batch in encoded.iter(1_000):

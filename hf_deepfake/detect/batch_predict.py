@@ -1,4 +1,4 @@
-"""Judge any number of pictures by any number of processes, in an order that does not change, going on after a stop."""
+"""Evaluate any number of images by any number of processes, in an order that does not change, going on after a stop."""
 
 import csv
 import hashlib
@@ -18,7 +18,7 @@ from tqdm import tqdm
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.detect.units import Item, Unit, cut
 from hf_deepfake.detect.verdict import Verdict
-from hf_deepfake.errors import InputError, PictureError
+from hf_deepfake.errors import ImageError, InputError
 from hf_deepfake.files import make_folder, printable, replacing, try_file, try_folder
 
 Form = Literal["text", "json", "csv"]
@@ -37,19 +37,19 @@ def predict(
     process: int = 0,
     processes: int = 1,
 ) -> Iterator[str]:
-    """Judge pictures and lay out a line for each; a file that does not open has its error in its place.
+    """Evaluate images and lay out a line for each; a file that does not open has its error in its place.
 
     With `out`, each unit's lines are kept in a folder beside it as they come, and whoever finishes the last unit joins
     them. Processes never speak to each other: each takes every `processes`th unit, on one machine or on several that
     share a file system. However many there were, and however often they were stopped and started, `out` holds the same
-    lines in the same order; pictures that it already has lines of are left out.
+    lines in the same order; images that it already has lines of are left out.
 
     Args:
-        detector: judges.
-        units: the pictures, from `find_units`.
+        detector: evaluates.
+        units: the images, from `find_units`.
         form: "text" for people, "json" for one object a line, "csv" for rows with the columns `COLUMNS`.
         out: file that receives the lines, for "json" and "csv".
-        explanations: folder that receives the overlay of each picture, in the folders that the pictures have
+        explanations: folder that receives the overlay of each image, in the folders that the images have
             relative to each other.
         process: which process this is, from 0.
         processes: how many there are.
@@ -87,7 +87,7 @@ def predict(
 
 
 class _Lines:
-    """Lays out lines of pictures, in one form, with overlays where they are wanted."""
+    """Lays out lines of images, in one form, with overlays where they are wanted."""
 
     def __init__(
         self, detector: Detector, form: Form, overlays: "_Overlays | None", units: Sequence[Unit], quiet: bool = False
@@ -95,7 +95,7 @@ class _Lines:
         self.detector, self.form, self.overlays = detector, form, overlays
         self.checkpoint = detector.fingerprint
         total = sum(len(unit.files) for unit in units) if all(unit.files for unit in units) else None
-        self.progress = tqdm(total=total, unit=" pictures", disable=quiet or None)
+        self.progress = tqdm(total=total, unit=" images", disable=quiet or None)
 
     def key(self, unit: Unit) -> str:
         """Sixteen hexadecimal digits of what decides a unit's lines."""
@@ -103,7 +103,7 @@ class _Lines:
         return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).hexdigest()
 
     def __call__(self, items: Iterable[Item]) -> Iterator[str]:
-        """A line for each picture."""
+        """A line for each image."""
         names: deque[str] = deque()
         noted = _noting(items, names)
         if self.overlays is None:
@@ -114,12 +114,12 @@ class _Lines:
             self.progress.update()
             yield self._line(names.popleft(), result)
 
-    def _line(self, name: str, result: Verdict | PictureError) -> str:
+    def _line(self, name: str, result: Verdict | ImageError) -> str:
         """One line."""
         if self.form == "text":
             return f"{_said(result)}  {name}"
         record: dict[str, Any] = {"file": name}
-        record |= {"error": printable(str(result))} if isinstance(result, PictureError) else result.to_dict()
+        record |= {"error": printable(str(result))} if isinstance(result, ImageError) else result.to_dict()
         record["checkpoint"] = self.checkpoint
         return json.dumps(record, ensure_ascii=False) if self.form == "json" else _row(record)
 
@@ -144,14 +144,14 @@ def _score_unit(lines: _Lines, unit: Unit, place: Path, done: Set[str]) -> None:
 
 
 def _whole_lines(file: Path) -> int:
-    """Number of pictures that a file has lines of, of which a last one that was cut off is taken away."""
+    """Number of images that a file has lines of, of which a last one that was cut off is taken away."""
     if not file.exists():
         return 0
     content = file.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     count = whole.count(b"\n")
     if count != sum(1 for _ in csv.reader(io.StringIO(whole.decode(), newline=""))):
-        # A file whose name has a line's end in it takes two lines of CSV: the unit is judged anew.
+        # A file whose name has a line's end in it takes two lines of CSV: the unit is evaluated anew.
         whole, count = b"", 0
     if whole != content:
         with file.open("r+b") as handle:
@@ -174,26 +174,26 @@ def _join(out: Path, parts: Path, places: Sequence[Path], header: str) -> None:
             lock.unlink()  # who waits for it finds no parts, and leaves no lock either
 
 
-def _said(result: Verdict | PictureError) -> str:
+def _said(result: Verdict | ImageError) -> str:
     """A result in words."""
-    return f"error: {printable(str(result))}" if isinstance(result, PictureError) else str(result)
+    return f"error: {printable(str(result))}" if isinstance(result, ImageError) else str(result)
 
 
 class _Overlays:
-    """Saves overlays: each in the place in `folder` that its picture has below the folder common to all files."""
+    """Saves overlays: each in the place in `folder` that its image has below the folder common to all files."""
 
     def __init__(self, units: Sequence[Unit], folder: Path) -> None:
         self.folder = try_folder(folder)
         places = [Path(printable(file)).absolute().parent for unit in units for file in unit.files]
         self.common = Path(os.path.commonpath(places)) if places else Path()
 
-    def explained(self, detector: Detector, name: str, picture: str | bytes) -> Verdict | PictureError:
-        """Judge a picture and save its overlay."""
+    def explained(self, detector: Detector, name: str, picture: str | bytes) -> Verdict | ImageError:
+        """Evaluate an image and save its overlay."""
         try:
             explanation = detector.explain(picture)
-        except PictureError as error:
+        except ImageError as error:
             return error
-        # A picture of a shard has no path of its own: its name says where it lies among the others.
+        # An image of a shard has no path of its own: its name says where it lies among the others.
         of_file = isinstance(picture, str) and printable(picture) == name
         place = Path(name).absolute().relative_to(self.common) if of_file else Path(name.lstrip("/"))
         place = self.folder / place.with_name(f"{place.name}.png")
@@ -218,7 +218,7 @@ def _csv(values: Iterable[Any]) -> str:
 
 
 def _done(out: Path, form: Form, checkpoint: str) -> set[str]:
-    """Pictures that `out` has lines of."""
+    """Images that `out` has lines of."""
     if not out.exists():
         return set()
     done, checkpoints = set(), set()

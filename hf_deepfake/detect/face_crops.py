@@ -1,4 +1,4 @@
-"""From a picture to what the net is given: the faces found, cropped as the training pictures were."""
+"""From an image to what the model is given: the faces found, cropped as the training images were."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ from torch import Tensor
 from hf_deepfake.images.crop import MIN_FACE, Margin, crop_region, is_crop
 from hf_deepfake.images.faces import Face, find_faces
 
-NO_FACE = "No face was found, so the whole picture was judged; the net was trained on face crops."
-TOO_SMALL = f"Every face is smaller than {MIN_FACE} px, too small to judge."
+NO_FACE = "No face was found, so the whole image was evaluated; the model was trained on face crops."
+TOO_SMALL = f"Every face is smaller than {MIN_FACE} px, too small to evaluate."
 SOME_TOO_SMALL = f"Faces smaller than {MIN_FACE} px were left out."
-ANIMATED = "The picture is animated; only its first frame was judged."
+ANIMATED = "The image is animated; only its first frame was evaluated."
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """One picture, ready for the net.
+    """One image, ready for the model.
 
     Attributes:
-        regions: what is judged: (left, top, right, bottom) in whole px of the picture, one or more.
+        regions: what is evaluated: (left, top, right, bottom) in whole px of the image, one or more.
         boxes: of the face in each region; empty where no face was looked for or found.
         pixels: of each region, float32 (3, side, side), normalised.
-        doubtful: no score of this picture can be relied upon, whatever it is.
-        reasons: what is to be said about the picture.
+        doubtful: no score of this image can be relied upon, whatever it is.
+        reasons: what is to be said about the image.
     """
 
     regions: tuple[tuple[int, int, int, int], ...]
@@ -35,16 +35,16 @@ class Prepared:
 
 
 def prepare(picture: Image, transform: Callable[[Image], Tensor], margin: Margin | None) -> Prepared:
-    """Find what is to be judged in a picture and bring it to the net's form.
+    """Find what is to be evaluated in an image and bring it to the model's form.
 
-    A picture that is itself a face crop is taken whole, pixel for pixel. Of any other, each face is cropped with the
-    margin that the training pictures have. Without a face, or with none large enough, what there is gets judged all
+    An image that is itself a face crop is taken whole, pixel for pixel. Of any other, each face is cropped with the
+    margin that the training images have. Without a face, or with none large enough, what there is gets evaluated all
     the same, and marked doubtful.
 
     Args:
-        picture: as `open_picture` gives it.
+        picture: as `open_image` gives it.
         transform: from RGB to a normalised tensor (3, side, side).
-        margin: of the training pictures; None takes the picture whole without looking for faces.
+        margin: of the training images; None takes the image whole without looking for faces.
 
     Returns:
         Regions, tensors and what is to be said.

@@ -1,4 +1,4 @@
-"""Logits of a split: each picture once, whatever the number of processes."""
+"""Logits of a split: each image once, whatever the number of processes."""
 
 import contextlib
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from torch import nn
 
-from hf_deepfake.data.batch import Normalise, Pictures, make_loader
+from hf_deepfake.data.batch import DecodedImages, Normalise, make_loader
 from hf_deepfake.errors import Interrupted
 from hf_deepfake.progress import Progress
 
 BATCH_SIZE = 64
-"""Pictures per forward pass: large enough for any device, small enough for a laptop's memory."""
+"""Images per forward pass: large enough for any device, small enough for a laptop's memory."""
 
 
 def predict_logits(
@@ -31,17 +31,17 @@ def predict_logits(
     title: str = "",
     asked_to_stop: Callable[[], int | bool] = bool,
 ) -> NDArray[np.float64]:
-    """Logits of every picture, computed by all processes together.
+    """Logits of every image, computed by all processes together.
 
     Buffers (BatchNorm statistics) are first taken from the main process: others may have seen other batches.
 
     Args:
-        model: a net with logits (real, fake), on its device; left in eval mode.
+        model: a model with logits (real, fake), on its device; left in eval mode.
         dataset: a split with columns image and label.
         data_config: timm's preprocessing, as of `models.build.data_config`.
         workers: decoding processes for each process.
         precision: "bf16" or "fp16" for autocast, "no" for float32.
-        change: what to do to each picture first; see `data.batch.Pictures`.
+        change: what to do to each image first; see `data.batch.Images`.
         title: what progress is called; none is shown without.
         asked_to_stop: looked at after each batch; where it is true in any process, all stop together.
 
@@ -49,7 +49,7 @@ def predict_logits(
         float64 (N, 2), in the split's order, the same on every process.
 
     Raises:
-        PictureError: a picture cannot be opened.
+        ImageError: an image cannot be opened.
         Interrupted: some process was asked to stop.
     """
     state = PartialState()
@@ -60,7 +60,7 @@ def predict_logits(
     mine = range(state.process_index, len(dataset), state.num_processes)
     batches = [list(mine[start : start + BATCH_SIZE]) for start in range(0, len(mine), BATCH_SIZE)]
     loader = make_loader(
-        Pictures(dataset, data_config, change=change), batches, workers, pin_memory=device.type == "cuda"
+        DecodedImages(dataset, data_config, change=change), batches, workers, pin_memory=device.type == "cuda"
     )
     normalise = Normalise(data_config, device)
     model.eval()
@@ -68,12 +68,12 @@ def predict_logits(
     progress = Progress(
         title,
         len(mine),
-        "pictures" if state.num_processes == 1 else "pictures of this process",
+        "pictures" if state.num_processes == 1 else "images of this process",
         shown=bool(title) and state.is_main_process,
     )
     with torch.inference_mode(), progress:
         for batch in loader:
-            # Around the net alone: workers inherit what is in force when they start, and would degrade in bfloat16.
+            # Around the model alone: workers inherit what is in force when they start, and would degrade in bfloat16.
             with _autocast(device, precision):
                 logits = model(normalise(batch.pictures.to(device, non_blocking=True)))
             rows.append(logits.float().cpu().numpy())

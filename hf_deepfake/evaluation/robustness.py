@@ -1,4 +1,4 @@
-"""What happens to a detector when pictures are degraded, condition by condition."""
+"""What happens to a detector when images are degraded, condition by condition."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from hf_deepfake.images.degrade import Degrade, conditions
 from hf_deepfake.machine import best_precision, cpu_flags, default_workers
 from hf_deepfake.metrics.calibration import fake_probability
 from hf_deepfake.metrics.classification import Floats
-from hf_deepfake.metrics.conditions import CLEAN, ConditionResult, judge_condition
+from hf_deepfake.metrics.conditions import CLEAN, ConditionResult, evaluate_condition
 from hf_deepfake.models.checkpoint import LoadedCheckpoint
 
 
@@ -24,19 +24,19 @@ def measure_robustness(
     *,
     seed: int = 0,
 ) -> list[ConditionResult]:
-    """Score all pictures under one condition after the other; workers degrade pictures while others are scored.
+    """Score all images under one condition after the other; workers degrade images while others are scored.
 
-    The net computes in bfloat16 where that is faster, the clean pictures too, so that all conditions compare.
+    The model computes in bfloat16 where that is faster, the clean images too, so that all conditions compare.
 
     Args:
-        loaded: the checkpoint, its net on its device.
+        loaded: the checkpoint, its model on its device.
         pictures: with columns image and label.
-        groups: group of each picture, to be resampled whole; None where none are known.
+        groups: group of each image, to be resampled whole; None where none are known.
         level: "full" for every family at every severity, "mild" for the mild set.
         seed: of all that degradations leave to chance.
 
     Returns:
-        The clean pictures, and then every condition.
+        The clean images, and then every condition.
     """
     labels = np.asarray(pictures["label"])
     device = next(loaded.model.parameters()).device
@@ -44,15 +44,15 @@ def measure_robustness(
     workers = default_workers(PartialState().num_processes)
 
     def scores(change: Degrade | None) -> Floats:
-        """P(fake) of all pictures."""
+        """P(fake) of all images."""
         config = loaded.config["pretrained_cfg"]
         logits = predict_logits(loaded.model, pictures, config, workers, precision, change)
         return fake_probability(logits, folded_point=loaded.operating_point)
 
     point = loaded.operating_point
     clean = scores(None)
-    results = [judge_condition(CLEAN, 0, clean, clean, labels, groups, point)]
+    results = [evaluate_condition(CLEAN, 0, clean, clean, labels, groups, point)]
     for family, severity in conditions(level):
         changed = scores(Degrade(seed, (family, severity)))
-        results.append(judge_condition(family, severity, changed, clean, labels, groups, point))
+        results.append(evaluate_condition(family, severity, changed, clean, labels, groups, point))
     return results

@@ -18,19 +18,19 @@ from hf_deepfake.explain.attributes import measure_attributes
 from hf_deepfake.explain.overlay import GROUND, INK, caption_font, shade
 from hf_deepfake.explain.probe import Heat, Probe
 from hf_deepfake.files import local_path, make_folder, replacing
-from hf_deepfake.images.open import open_picture
+from hf_deepfake.images.open import open_image
 from hf_deepfake.metrics.error_groups import ErrorGroup, group_errors
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from hf_deepfake.report.report import Report
 
 SHOWN = 12
-"""Pictures on a sheet, at most."""
+"""Images on a sheet, at most."""
 
 SHEETS = {"false_alarms": 0, "misses": 1}
-"""Names of the sheets, with the label of the pictures that they show."""
+"""Names of the sheets, with the label of the images that they show."""
 
 TILE = 168
-"""Side of a picture on a sheet, px."""
+"""Side of an image on a sheet, px."""
 
 _COLUMNS, _GAP, _TEXT = 3, 12, 40
 
@@ -40,7 +40,7 @@ def add_errors(
 ) -> tuple[Report, list[Path]]:
     """Analyse the errors of an evaluation, and keep sheets of the worst beside its report; every process calls this.
 
-    The sheets show the pictures themselves, so they are in no report, page or card that might be passed on.
+    The sheets show the images themselves, so they are in no report, page or card that might be passed on.
 
     Args:
         report: of `evaluation.evaluate.evaluate`.
@@ -78,7 +78,7 @@ def analyse_errors(
         only.
 
     Raises:
-        PictureError: a picture cannot be opened.
+        ImageError: an image cannot be opened.
     """
     point = loaded.operating_point
     groups = group_errors(table, measure_attributes(pictures), point)
@@ -93,7 +93,7 @@ def analyse_errors(
 
 
 def draw_sheet(loaded: LoadedCheckpoint, pictures: Dataset, table: pd.DataFrame) -> PILImage.Image:
-    """Draw pictures with their scores, each beside the map of its verdict where the net has maps.
+    """Draw images with their scores, each beside the map of its verdict where the model has maps.
 
     Args:
         loaded: the checkpoint.
@@ -104,7 +104,7 @@ def draw_sheet(loaded: LoadedCheckpoint, pictures: Dataset, table: pd.DataFrame)
         RGB, three pairs in a row.
 
     Raises:
-        PictureError: a picture cannot be opened.
+        ImageError: an image cannot be opened.
     """
     heats = _maps(loaded, pictures)
     images = pictures.select_columns(["image"]).cast_column("image", Image(decode=False))["image"]
@@ -114,8 +114,8 @@ def draw_sheet(loaded: LoadedCheckpoint, pictures: Dataset, table: pd.DataFrame)
     draw, font = ImageDraw.Draw(sheet), caption_font(13)
     for place, (image, one) in enumerate(zip(images, table.to_dict("records"), strict=True)):
         left, top = _GAP + place % _COLUMNS * (width + _GAP), _GAP + place // _COLUMNS * (height + _GAP)
-        picture = open_picture(image["bytes"] or image["path"])
-        # Squashed, as the net sees it, so that the map lies where it belongs.
+        picture = open_image(image["bytes"] or image["path"])
+        # Squashed, as the model sees it, so that the map lies where it belongs.
         picture = picture.resize((TILE, TILE), PILImage.Resampling.BICUBIC, reducing_gap=3)
         sheet.paste(picture, (left, top))
         if heats is not None:
@@ -155,7 +155,7 @@ def save_sheets(folder: Path, sheets: Mapping[str, PILImage.Image]) -> list[Path
 
 
 def _maps(loaded: LoadedCheckpoint, pictures: Dataset) -> Heat | None:
-    """float32 (N, S, S) maps of the verdicts; None where the net has none."""
+    """float32 (N, S, S) maps of the verdicts; None where the model has none."""
     model = loaded.model
     probe = Probe.open(model, pictures, loaded.config["pretrained_cfg"], "gradcam", fine=False)
     try:

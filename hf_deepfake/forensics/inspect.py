@@ -1,4 +1,4 @@
-"""What a picture's file says of its past, and views of its pixels: they inform, and never change a score."""
+"""What an image's file says of its past, and views of its pixels: they inform, and never change a score."""
 
 import io
 import json
@@ -14,16 +14,16 @@ from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from hf_deepfake.audit.facts import jpeg_quality
 from hf_deepfake.forensics.views import error_level, noise_residual, spectrum, window
-from hf_deepfake.images.open import open_header, open_picture
+from hf_deepfake.images.open import open_header, open_image
 from hf_deepfake.images.source import read_bytes
 
 MEANINGS = {
     "Content Credentials": (
-        "A signed record of how a picture was made. It binds whoever signed it, which is worth as much as the signer; "
-        "most pictures have none and anyone can remove it, so that its absence says nothing."
+        "A signed record of how an image was made. It binds whoever signed it, which is worth as much as the signer; "
+        "most images have none and anyone can remove it, so that its absence says nothing."
     ),
-    "File": "How the picture was last saved. Every program and messenger that saves it again overwrites this.",
-    "EXIF": "What a device or program wrote into the file. It is easily forged, and messengers remove it.",
+    "File": "How the image was last saved. Every program and messaging app that saves it again overwrites this.",
+    "EXIF": "What a device or program wrote into the file. It is easily forged, and messaging apps remove it.",
     "Error level": (
         "How much each place changes when saved once more as JPEG. A part of another origin can stand out; edges and "
         "texture always do, and after one more re-save of the whole nothing is left to see."
@@ -68,17 +68,17 @@ _TURNS = {
     7: "turned by 90 degrees and mirrored",
     8: "turned by 90 degrees to the right",
 }
-"""How the stored pixels lie, by EXIF orientation; they are shown and judged upright."""
+"""How the stored pixels lie, by EXIF orientation; they are shown and evaluated upright."""
 
 _NO_READER = "not read: pip install 'hf-deepfake[c2pa]' brings the reader"
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was seen of one picture.
+    """What was seen of one image.
 
     Attributes:
-        picture: RGB, the part of the picture that the views show.
+        picture: RGB, the part of the image that the views show.
         facts: by part of `MEANINGS`, lines of text about the file.
         views: by part of `MEANINGS`, RGB views of that part.
     """
@@ -100,8 +100,8 @@ class Inspection:
         )
 
 
-def inspect_picture(source: str | Path | bytes) -> Inspection:
-    """Inspect a picture.
+def inspect_image(source: str | Path | bytes) -> Inspection:
+    """Inspect an image.
 
     Nothing is fetched: credentials that a file only points to are said to be elsewhere.
 
@@ -112,10 +112,10 @@ def inspect_picture(source: str | Path | bytes) -> Inspection:
         The inspection.
 
     Raises:
-        PictureError: it is no picture that `open_picture` opens.
+        ImageError: it is no image that `open_image` opens.
     """
     encoded = source if isinstance(source, bytes) else read_bytes(Path(source))
-    picture = open_picture(encoded)
+    picture = open_image(encoded)
     centre = window(picture)
     return Inspection(
         picture=centre,
@@ -185,7 +185,7 @@ def _exif(block: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _credentials(encoded: bytes) -> list[str]:
-    """Who signed the picture's Content Credentials, and what they say was done."""
+    """Who signed the image's Content Credentials, and what they say was done."""
     try:
         import c2pa
     except ImportError:

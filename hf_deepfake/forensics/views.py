@@ -1,4 +1,4 @@
-"""Views of a picture for an analyst: what it looks like to methods older than any net. They judge nothing."""
+"""Views of an image for an analyst: what it looks like to methods older than any model. They evaluate nothing."""
 
 import io
 from collections.abc import Mapping
@@ -10,19 +10,19 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from hf_deepfake.explain.overlay import COLOURS, GROUND, INK, caption_font
 
 SIDE = 1024
-"""Side of the central window that is looked at, px at the picture's own resolution: rescaling would change it all."""
+"""Side of the central window that is looked at, px at the image's own resolution: rescaling would change it all."""
 
 QUALITY = 90
-"""Of the JPEG that error levels are held against (Krawetz, "A Picture's Worth", Black Hat 2007, uses 95)."""
+"""Of the JPEG that error levels are held against (Krawetz, "An Image's Worth", Black Hat 2007, uses 95)."""
 
 ERROR_FULL, NOISE_FULL = 24, 12
-"""Differences, of 255, that are drawn as the brightest colour: the same for every picture, so that views compare."""
+"""Differences, of 255, that are drawn as the brightest colour: the same for every image, so that views compare."""
 
 _TILE, _GAP, _TITLE = 420, 16, 30
 
 
 def window(picture: Image.Image) -> Image.Image:
-    """Cut the part of a picture that is looked at.
+    """Cut the part of an image that is looked at.
 
     Args:
         picture: RGB.
@@ -37,7 +37,7 @@ def window(picture: Image.Image) -> Image.Image:
 
 
 def error_level(picture: Image.Image) -> Image.Image:
-    """Show how much each place changes when the picture is saved once more as JPEG.
+    """Show how much each place changes when the image is saved once more as JPEG.
 
     Args:
         picture: RGB.
@@ -53,7 +53,7 @@ def error_level(picture: Image.Image) -> Image.Image:
 
 
 def noise_residual(picture: Image.Image) -> Image.Image:
-    """Show what a median filter of 3 x 3 px removes from a picture: its noise and its finest texture.
+    """Show what a median filter of 3 x 3 px removes from an image: its noise and its finest texture.
 
     Args:
         picture: RGB.
@@ -67,7 +67,7 @@ def noise_residual(picture: Image.Image) -> Image.Image:
 
 
 def spectrum(picture: Image.Image) -> Image.Image:
-    """Show how strong each spatial frequency is in a picture.
+    """Show how strong each spatial frequency is in an image.
 
     Args:
         picture: RGB.

@@ -1,4 +1,4 @@
-"""The crop around a face, as the training pictures have it."""
+"""The crop around a face, as the training images have it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from PIL import Image
 from hf_deepfake.images.faces import Face, find_faces
 
 MIN_FACE = 32
-"""Shortest side of a face's box, px; what is smaller is too small to judge. Its crop would be enlarged four to
-six times for a net of 224 px, and the detector misses more and more (8 of 100 faces 32 px high, 20 at 24 px)."""
+"""Shortest side of a face's box, px; what is smaller is too small to evaluate. Its crop would be enlarged four to
+six times for a model of 224 px, and the detector misses more and more (8 of 100 faces 32 px high, 20 at 24 px)."""
 
 ASPECT = 0.78
-"""Width of a whole face's box over its height: median of 1,434 in pictures that leave room around it."""
+"""Width of a whole face's box over its height: median of 1,434 in images that leave room around it."""
 
 CROP_SHARE = 0.6
-"""Share of a picture that the region around its face must cover for the picture to be a crop already. Of the crops of
+"""Share of an image that the region around its face must cover for the image to be a crop already. Of the crops of
 four data sets 97 to 100 in 100 pass by their own set's margin."""
 
 _DOMINANT = 0.5  # of the largest face's width: what is narrower is somebody in the background
@@ -40,13 +40,13 @@ class Margin:
 
 
 def measure_margin(pictures: Iterable[Image.Image]) -> Margin | None:
-    """Measure how pictures were cropped around the face.
+    """Measure how images were cropped around the face.
 
     Args:
         pictures: RGB; those without a face or with several say nothing.
 
     Returns:
-        Medians over the pictures with exactly one face; None if these are fewer than half of the pictures, which
+        Medians over the images with exactly one face; None if these are fewer than half of the images, which
         then are no face crops.
     """
     count, shares = 0, []
@@ -65,18 +65,18 @@ def crop_region(face: Face, margin: Margin, size: tuple[int, int]) -> tuple[int,
 
     Its scale follows the whole face, not the box: the box of a face turned aside is narrow, and a tight crop cuts it,
     while what is cropped around such faces is neither. So the region has the shape of the training crops, usually a
-    square, whatever the shape of the box, and a net that squashes both to its input sees both undistorted alike.
+    square, whatever the shape of the box, and a model that squashes both to its input sees both undistorted alike.
     Training crops that were squashed before they were saved look no different to the detector: faces are then shown
-    to the net as they are.
+    to the model as they are.
 
     Args:
-        face: in a picture.
+        face: in an image.
         margin: of the training crops.
-        size: width and height of the picture, px.
+        size: width and height of the image, px.
 
     Returns:
-        Left, top, right, bottom, px. A region that reaches over the picture's border is moved inside, and cut where
-        it is larger than the picture.
+        Left, top, right, bottom, px. A region that reaches over the image's border is moved inside, and cut where
+        it is larger than the image.
     """
     left, top, right, bottom = face.box
     width, height = _whole(face)
@@ -86,15 +86,15 @@ def crop_region(face: Face, margin: Margin, size: tuple[int, int]) -> tuple[int,
 
 
 def is_crop(faces: list[Face], margin: Margin, size: tuple[int, int]) -> bool:
-    """Tell whether a picture is a face crop already.
+    """Tell whether an image is a face crop already.
 
     Args:
-        faces: all faces of the picture, largest first.
+        faces: all faces of the image, largest first.
         margin: of the training crops.
-        size: width and height of the picture, px.
+        size: width and height of the image, px.
 
     Returns:
-        Whether the region around the largest face covers at least `CROP_SHARE` of the picture and every other face
+        Whether the region around the largest face covers at least `CROP_SHARE` of the image and every other face
         is less than half as wide.
     """
     if not faces:
@@ -106,7 +106,7 @@ def is_crop(faces: list[Face], margin: Margin, size: tuple[int, int]) -> bool:
 
 
 def _whole(face: Face) -> tuple[float, float]:
-    """Width and height, px, that a face's box would have from the front and uncut by the picture's border."""
+    """Width and height, px, that a face's box would have from the front and uncut by the image's border."""
     left, top, right, bottom = face.box
     width = max(right - left, ASPECT * (bottom - top))
     return width, width / ASPECT

@@ -1,7 +1,7 @@
-"""What happens to pictures on their way: colour, blur, noise, compression, resolution, weather, screenshots.
+"""What happens to images on their way: colour, blur, noise, compression, resolution, weather, screenshots.
 
-Each is a function of an RGB picture, a strength and a random generator; the picture keeps its size. Lengths are in
-pixels of a picture whose shorter side is `REFERENCE`, and grow with the picture.
+Each is a function of an RGB image, a strength and a random generator; the image keeps its size. Lengths are in
+pixels of an image whose shorter side is `REFERENCE`, and grow with the image.
 """
 
 import io
@@ -15,16 +15,16 @@ from PIL.Image import Resampling, Transform
 from torch.nn import functional
 
 Apply = Callable[[Image.Image, float, np.random.Generator], Image.Image]
-"""From an RGB picture, a strength and a generator to an RGB picture of the same size."""
+"""From an RGB image, a strength and a generator to an RGB image of the same size."""
 
 REFERENCE = 224
-"""Shorter side, px, of the pictures for which lengths are given."""
+"""Shorter side, px, of the images for which lengths are given."""
 
 _KERNELS = (Resampling.NEAREST, Resampling.BOX, Resampling.BILINEAR, Resampling.BICUBIC, Resampling.LANCZOS)
 
 
 def scaled(image: Image.Image, length: float) -> float:
-    """A length at the reference size, in pixels of this picture."""
+    """A length at the reference size, in pixels of this image."""
     return length * min(image.size) / REFERENCE
 
 
@@ -39,7 +39,7 @@ def unit(image: Image.Image) -> NDArray[np.float32]:
 
 
 def to_image(values: NDArray) -> Image.Image:
-    """A picture of values in [0, 1], clipped."""
+    """An image of values in [0, 1], clipped."""
     return Image.fromarray((np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
@@ -186,7 +186,7 @@ def webp(image: Image.Image, strength: float, rng: np.random.Generator) -> Image
 
 
 def double_jpeg(image: Image.Image, strength: float, rng: np.random.Generator) -> Image.Image:
-    """Save as JPEG, move the picture against the grid of blocks, and save again."""
+    """Save as JPEG, move the image against the grid of blocks, and save again."""
     first = _saved(image, "JPEG", rng.uniform(strength, 100))
     x, y = rng.integers(1, 8, 2).tolist()
     return _rolled(_saved(_rolled(first, x, y), "JPEG", strength), -x, -y)
@@ -228,12 +228,12 @@ def _smaller(image: Image.Image, times: float, kernel: Resampling) -> Image.Imag
 
 
 def _kernel(rng: np.random.Generator) -> Resampling:
-    """Any of the kernels with which pictures are resized."""
+    """Any of the kernels with which images are resized."""
     return _KERNELS[rng.integers(len(_KERNELS))]
 
 
 def screenshot(image: Image.Image, strength: float, rng: np.random.Generator) -> Image.Image:
-    """Show in another size on a page, take a picture of the screen, save, and crop roughly.
+    """Show in another size on a page, take an image of the screen, save, and crop roughly.
 
     The strength from 0 to 1 sets how far size and quality go, and how much of the page is left.
     """
@@ -250,7 +250,7 @@ def _times(image: Image.Image, factor: float) -> tuple[int, int]:
 
 
 def dropout(image: Image.Image, strength: float, rng: np.random.Generator) -> Image.Image:
-    """Cover a share of the picture by rectangles of one colour each."""
+    """Cover a share of the image by rectangles of one colour each."""
     pixels = np.array(image)
     height, width = pixels.shape[:2]
     count = int(rng.integers(2, 9))

@@ -23,7 +23,7 @@ class Family:
     Attributes:
         apply: what it does.
         strengths: its strengths at severities 1 to 5.
-        unit: what a strength is; lengths are in px of a picture whose shorter side is 224 px.
+        unit: what a strength is; lengths are in px of an image whose shorter side is 224 px.
     """
 
     apply: Apply
@@ -76,22 +76,22 @@ MILD = {
     "resize": (1, 2, 3),
     "gaussian_noise": (1, 2, 3),
 }
-"""What a picture meets on any messenger, by family and severities: JPEG of quality 40 and more, H.264 of CRF 23, blur
+"""What an image meets on any platform, by family and severities: JPEG of quality 40 and more, H.264 of CRF 23, blur
 of a sigma up to 1.5 px, a shorter side of 112 px and more, noise up to .05. The worst of these is what a detector has
 to be good for."""
 
 MOST = 3
-"""Degradations of one training picture at most."""
+"""Degradations of one training image at most."""
 
 
 def degrade(image: Image.Image, family: str, severity: int, seed: int | tuple[int, ...]) -> Image.Image:
-    """Degrade a picture in a stated way.
+    """Degrade an image in a stated way.
 
     Args:
         image: RGB.
         family: of `FAMILIES`.
         severity: 1 to 5.
-        seed: of what is left to chance; the same seed gives the same picture.
+        seed: of what is left to chance; the same seed gives the same image.
 
     Returns:
         RGB, of the same size.
@@ -108,7 +108,7 @@ def degrade(image: Image.Image, family: str, severity: int, seed: int | tuple[in
 
 
 def degrade_at_random(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Degrade a training picture: one to three different families in any order, each of any severity.
+    """Degrade a training image: one to three different families in any order, each of any severity.
 
     Args:
         image: RGB.
@@ -126,13 +126,13 @@ def degrade_at_random(image: Image.Image, rng: np.random.Generator) -> Image.Ima
 
 @dataclass(frozen=True)
 class Degrade:
-    """Degrades the pictures of a training run, or all pictures in one stated way; for `data.batch.Pictures`.
+    """Degrades the images of a training run, or all images in one stated way; for `data.batch.Images`.
 
     Attributes:
-        seed: of the run; with a picture's index it seeds all that is drawn, so that neither the class of a picture
-            nor the order of pictures has a say.
-        condition: a family and a severity; None draws for each picture.
-        share: of pictures that are degraded, 0 to 1.
+        seed: of the run; with an image's index it seeds all that is drawn, so that neither the class of an image
+            nor the order of images has a say.
+        condition: a family and a severity; None draws for each image.
+        share: of images that are degraded, 0 to 1.
     """
 
     seed: int
@@ -140,7 +140,7 @@ class Degrade:
     share: float = 1.0
 
     def __call__(self, image: Image.Image, index: int) -> Image.Image:
-        """Degrade a picture by its index."""
+        """Degrade an image by its index."""
         if self.condition is None:
             rng = np.random.default_rng((self.seed, index))
             return degrade_at_random(image, rng) if rng.random() < self.share else image

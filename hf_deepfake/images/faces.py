@@ -1,4 +1,4 @@
-"""Where the faces of a picture are.
+"""Where the faces of an image are.
 
 The detector is CenterFace (Xu, Yan, Sun, Yang and Luo, "CenterFace: Joint Face Detection and Alignment Using Face as
 Point", arXiv:1911.03599), whose weights lie beside this file; centerface.LICENSE says where they come from.
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
 Array = NDArray[np.floating]
 
 THRESHOLD = 0.4
-"""Lowest score of a face. Lower finds more faces that fill the picture, and more that are none."""
+"""Lowest score of a face. Lower finds more faces that fill the image, and more that are none."""
 
 FINE, COARSE = 1024, 256
-"""Longest side, px, to which a picture is scaled down for the search for small faces and for that for all others. The
-net's field of view is limited: of a face of more than about 256 px it often sees a part only."""
+"""Longest side, px, to which an image is scaled down for the search for small faces and for that for all others. The
+model's field of view is limited: of a face of more than about 256 px it often sees a part only."""
 
 SAME_FACE = 0.3
 """Two finds are one face if they share more than this of the smaller box, since a large face is found in parts too."""
 
-_STRIDE = 4  # px per cell of the net's maps
-_MULTIPLE = 32  # px by which the net can divide the sides
+_STRIDE = 4  # px per cell of the model's maps
+_MULTIPLE = 32  # px by which the model can divide the sides
 _GREY = (128, 128, 128)
 
 
 @dataclass(frozen=True)
 class Face:
-    """A face in a picture.
+    """A face in an image.
 
     Attributes:
-        box: left, top, right, bottom in px of the picture, clipped to it; without ears and hair.
+        box: left, top, right, bottom in px of the image, clipped to it; without ears and hair.
         score: the detector's, in [0, 1].
         landmarks: x and y, px, of the left eye, right eye, nose, left and right corner of the mouth, where left is
-            the left of the picture when the face is upright.
+            the left of the image when the face is upright.
     """
 
     box: tuple[float, float, float, float]
@@ -57,7 +57,7 @@ class Face:
 
 
 class Finds(NamedTuple):
-    """N finds in px of a picture: boxes (N, 4) left, top, right, bottom, scores (N,), landmarks (N, 5, 2)."""
+    """N finds in px of an image: boxes (N, 4) left, top, right, bottom, scores (N,), landmarks (N, 5, 2)."""
 
     boxes: Array
     scores: Array
@@ -65,7 +65,7 @@ class Finds(NamedTuple):
 
 
 def find_faces(picture: Image.Image) -> list[Face]:
-    """Find the faces of a picture; several threads may do so at once.
+    """Find the faces of an image; several threads may do so at once.
 
     Args:
         picture: RGB, upright, of any size.
@@ -86,7 +86,7 @@ def find_faces(picture: Image.Image) -> list[Face]:
 
 
 def decode(maps: Array) -> Finds:
-    """Read the net's maps, in which every cell may hold a face (section 3 of the paper).
+    """Read the model's maps, in which every cell may hold a face (section 3 of the paper).
 
     Args:
         maps: (15, R, C). One map of scores; the logarithm of the box's height and width in cells; by how much of a
@@ -94,7 +94,7 @@ def decode(maps: Array) -> Finds:
             of the box's corner a landmark lies, as a share of the box.
 
     Returns:
-        The finds with at least the score `THRESHOLD`, several for a face, in px of the net's input.
+        The finds with at least the score `THRESHOLD`, several for a face, in px of the model's input.
     """
     cells = np.nonzero(maps[0] >= THRESHOLD)
     scores, size, offset, landmarks = np.split(maps[:, *cells], [1, 3, 5])
@@ -129,10 +129,10 @@ def distinct(finds: Finds) -> Finds:
 
 
 def _search(picture: Image.Image, longest: int) -> Finds:
-    """Finds in a picture scaled down to a longest side, in px of the picture itself."""
+    """Finds in an image scaled down to a longest side, in px of the image itself."""
     scale = longest / max(picture.size)
     width, height = (max(1, round(side * scale)) for side in picture.size)
-    # The net takes RGB from 0 to 255 with sides that are multiples of 32; what is added lies right and below.
+    # The model takes RGB from 0 to 255 with sides that are multiples of 32; what is added lies right and below.
     padded = Image.new("RGB", (_padded(width), _padded(height)), _GREY)
     padded.paste(picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0))
     pixels = np.asarray(padded, np.float32).transpose(2, 0, 1)[None]
@@ -147,14 +147,14 @@ _making = threading.Lock()
 
 
 def _session() -> "InferenceSession":
-    """The net, read once."""
+    """The model, read once."""
     with _making:
         return _read_net()
 
 
 @cache
 def _read_net() -> "InferenceSession":
-    """The net, run by the calling thread alone: callers bring their own threads or processes, even forked ones."""
+    """The model, run by the calling thread alone: callers bring their own threads or processes, even forked ones."""
     import onnxruntime  # a face crop needs none of it
 
     options = onnxruntime.SessionOptions()
@@ -164,7 +164,7 @@ def _read_net() -> "InferenceSession":
 
 
 def _padded(side: int) -> int:
-    """The side that the net can take, px."""
+    """The side that the model can take, px."""
     return -(-side // _MULTIPLE) * _MULTIPLE
 
 

@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from hf_deepfake.errors import PictureError
+from hf_deepfake.errors import ImageError
 
 try:
     from pillow_heif import HeifImageFile, libheif_version, register_heif_opener
@@ -23,7 +23,7 @@ except ImportError:  # an extra
     HeifImageFile, _HEIF = None, None
 else:
     _HEIF = libheif_version()
-    register_heif_opener()  # for whoever decodes a data set's pictures, and reads headers, by Pillow itself
+    register_heif_opener()  # for whoever decodes a data set's images, and reads headers, by Pillow itself
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", *(() if HeifImageFile is None else ("HEIF",)))
 """Formats that photographs come in; every further decoder would only be a further way to attack."""
@@ -66,7 +66,7 @@ _TIFF_BYTES = (1, 2, 7)
 """Types that readers take for one value, however long."""
 
 
-def begins_picture(head: bytes) -> bool:
+def begins_image(head: bytes) -> bool:
     """Whether a file that begins so is in a format that photographs come in.
 
     Args:
@@ -80,7 +80,7 @@ def begins_picture(head: bytes) -> bool:
 
 @cache
 def decoders() -> str:
-    """Name everything that decides on the pixels of an opened picture, with its version: this package and each decoder.
+    """Name everything that decides on the pixels of an opened image, with its version: this package and each decoder.
 
     Returns:
         One line. Where it is another, the same file may have other pixels, by a rounding or more.
@@ -91,7 +91,7 @@ def decoders() -> str:
 
 
 def _jpeg(data: bytes) -> tuple[Image.Image, bool]:
-    """A JPEG without what Pillow would parse besides the picture: EXIF, profile, multi-picture index, comments."""
+    """A JPEG without what Pillow would parse besides the image: EXIF, profile, multi-image index, comments."""
     kept, exif, scans, position = [b"\xff\xd8"], b"", 0, 2
     for _ in range(_MAX_PARTS):
         marker = _JPEG_MARKER.search(data, position)
@@ -154,7 +154,7 @@ def _gif(data: bytes) -> tuple[Image.Image, bool]:
         start = part.start()
         if part[0] == b",":
             left, top, width, height, flags = struct.unpack_from("<4HB", data, start + 1)
-            if (left + width) * (top + height) > MAX_PIXELS:  # Pillow would enlarge the picture to hold it
+            if (left + width) * (top + height) > MAX_PIXELS:  # Pillow would enlarge the image to hold it
                 raise ValueError(f"a frame of more than {MAX_PIXELS // 1_000_000} megapixels")
             position = after_blocks(after_colours(start + 10, flags) + 1)
             frame = data[start:position]
@@ -180,7 +180,7 @@ def _avif(data: bytes) -> tuple[Image.Image, bool]:
 def _heif(data: bytes) -> tuple[Image.Image, bool]:
     """A HEIC without its EXIF: its orientation is said by other means, which the decoder heeds."""
     if HeifImageFile is None:
-        raise PictureError(NEEDS_HEIF)
+        raise ImageError(NEEDS_HEIF)
     image = HeifImageFile(io.BytesIO(data))
     image.info.pop("exif", None)
     return image, image.is_animated
@@ -195,7 +195,7 @@ def _bmp(data: bytes) -> tuple[Image.Image, bool]:
 
 
 def _tiff(data: bytes) -> tuple[Image.Image, bool]:
-    """The first picture of a TIFF with only those tags that make it up, none of absurd size."""
+    """The first image of a TIFF with only those tags that make it up, none of absurd size."""
     order = "<" if data.startswith(b"II") else ">"
     (start,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, start)

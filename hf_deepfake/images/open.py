@@ -1,4 +1,4 @@
-"""The one way in which this package opens a picture, for files, uploads, data sets and arrays alike.
+"""The one way in which this package opens an image, for files, uploads, data sets and arrays alike.
 
 Pillow decodes; what reaches it from encoded bytes is no more than the pixels need. Its readers of metadata are the
 part that a small hostile file can make run for minutes or take all memory, and the part that warns: `warnings` cannot
@@ -13,12 +13,12 @@ from PIL import Image
 from PIL.Image import Transpose
 from PIL.JpegImagePlugin import JpegImageFile
 
-from hf_deepfake.errors import PictureError
+from hf_deepfake.errors import ImageError
 from hf_deepfake.images.formats import FORMATS, MAX_PIXELS, READERS
 from hf_deepfake.images.source import MAX_BYTES, Picture, read_source
 
 MIN_SIDE = 32
-"""Shortest side, px: below it a face has no texture left to judge."""
+"""Shortest side, px: below it a face has no texture left to evaluate."""
 
 GREY = (128, 128, 128)
 """What stands behind transparent pixels: as far from black as from white."""
@@ -35,8 +35,8 @@ _UPRIGHT = {
 """EXIF orientation to the operation that undoes it; 1 is upright and other values mean nothing."""
 
 
-def open_picture(source: Picture, *, draft: int | None = None) -> Image.Image:
-    """Open a picture of any origin as RGB.
+def open_image(source: Picture, *, draft: int | None = None) -> Image.Image:
+    """Open an image of any origin as RGB.
 
     The format is told from the content, never from the name. EXIF orientation is applied, transparency laid on mid
     grey, 16 bits scaled to 8, CMYK and palettes converted. Of several frames the first is taken, and then
@@ -53,10 +53,10 @@ def open_picture(source: Picture, *, draft: int | None = None) -> Image.Image:
         A new RGB image.
 
     Raises:
-        PictureError: it is nothing of these, there is no such file, it is in no supported format, truncated, broken,
+        ImageError: it is nothing of these, there is no such file, it is in no supported format, truncated, broken,
             or outside the limits `MAX_BYTES`, `MAX_PIXELS` and `MIN_SIDE`.
     """
-    name = "the picture"
+    name = "the image"
     try:
         found, name = read_source(source)
         if isinstance(found, bytes):
@@ -66,33 +66,33 @@ def open_picture(source: Picture, *, draft: int | None = None) -> Image.Image:
             return _decode(Image.fromarray(found), False, name, None)
         # Drafting changes the image itself, and the caller's is not ours to change.
         return _decode(found, _has_frames(found), name, None)
-    except PictureError:
+    except ImageError:
         raise
     except Exception as error:  # decoders raise nearly anything on broken input, from struct.error to MemoryError
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise PictureError(f"{name} is truncated or broken ({reason}); use an intact copy") from error
+        raise ImageError(f"{name} is truncated or broken ({reason}); use an intact copy") from error
 
 
 def open_header(data: bytes) -> Image.Image:
     """Read what a file's header says, without what only metadata say; of a JPEG, the quantisation tables are there.
 
     Args:
-        data: encoded bytes that `open_picture` opens.
+        data: encoded bytes that `open_image` opens.
 
     Returns:
         A lazy image.
     """
-    return _lazy(data, "the picture")[0]
+    return _lazy(data, "the image")[0]
 
 
 def _lazy(data: bytes, name: str) -> tuple[Image.Image, bool]:
     """Encoded bytes as an image of which only the header has been read, and whether further frames follow."""
     if len(data) > MAX_BYTES:
-        raise PictureError(f"{name} has more than {MAX_BYTES // 1_000_000} MB; save it smaller")
+        raise ImageError(f"{name} has more than {MAX_BYTES // 1_000_000} MB; save it smaller")
     for signature, reader in READERS.items():
         if re.match(signature, data, re.DOTALL):
             return reader(data)
-    raise PictureError(f"{name} is not a picture in any of {', '.join(FORMATS)}; convert it first")
+    raise ImageError(f"{name} is not an image in any of {', '.join(FORMATS)}; convert it first")
 
 
 def _has_frames(image: Image.Image) -> bool:
@@ -116,9 +116,9 @@ def _decode(image: Image.Image, animated: bool, name: str, draft: int | None) ->
 def _check_size(width: int, height: int, name: str) -> None:
     """Hold a claimed size against the limits."""
     if width * height > MAX_PIXELS:
-        raise PictureError(f"{name} has more than {MAX_PIXELS // 1_000_000} megapixels; scale it down")
+        raise ImageError(f"{name} has more than {MAX_PIXELS // 1_000_000} megapixels; scale it down")
     if min(width, height) < MIN_SIDE:
-        raise PictureError(f"{name} has {width} x {height} px; the shortest side must have at least {MIN_SIDE} px")
+        raise ImageError(f"{name} has {width} x {height} px; the shortest side must have at least {MIN_SIDE} px")
 
 
 def _orientation(exif: bytes) -> int:
@@ -140,7 +140,7 @@ def _orientation(exif: bytes) -> int:
 def _to_rgb(image: Image.Image, name: str) -> Image.Image:
     """A new RGB image from any mode."""
     if image.mode in ("I", "F"):
-        raise PictureError(f"{name} has 32 bits a channel, of which none is agreed to be white; save it with 8 or 16")
+        raise ImageError(f"{name} has 32 bits a channel, of which none is agreed to be white; save it with 8 or 16")
     if image.mode.startswith("I;16"):
         # Pillow's own conversion clips at 255; 65535 is 257 times that.
         return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8)).convert("RGB")

@@ -1,4 +1,4 @@
-"""Fakes made of real pictures alone: a face blended into itself.
+"""Fakes made of real images alone: a face blended into itself.
 
 After Shiohara and Yamasaki 2022, "Detecting Deepfakes with Self-Blended Images", arXiv:2204.08376, section 3. What such
 a fake shows is the border and the statistics of a blend and nothing of any generator, so that a detector cannot learn
@@ -32,7 +32,7 @@ HULLS = (
 
 
 def self_blend(image: Image.Image, rng: np.random.Generator) -> tuple[Image.Image, NDArray[np.float32]]:
-    """Make a fake of a real picture.
+    """Make a fake of a real image.
 
     Of two copies one is changed a little in colour and sharpness; one is shifted and scaled a little and laid over the
     other through a soft, bent mask. The mask follows the landmarks of the largest face, or lies in the middle.
@@ -77,7 +77,7 @@ def _outline(image: Image.Image, face: Face | None, rng: np.random.Generator) ->
 
 
 def _varied(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Another rendering of the same picture: colours a little off, softer or sharper."""
+    """Another rendering of the same image: colours a little off, softer or sharper."""
     offsets = rng.integers(-20, 21, 3)
     image = Image.merge("RGB", [_offset(band, int(by)) for band, by in zip(image.split(), offsets, strict=True)])
     image = changes.hue(image, rng.uniform(0, 10), rng)
@@ -96,7 +96,7 @@ def _offset(band: Image.Image, by: int) -> Image.Image:
 
 
 def _moved(image: Image.Image, mask: Image.Image, rng: np.random.Generator) -> tuple[Image.Image, Image.Image]:
-    """Picture and mask shifted and scaled alike; nothing is laid over where the picture does not reach."""
+    """Image and mask shifted and scaled alike; nothing is laid over where the image does not reach."""
     scale = rng.uniform(1 - _SCALE, 1 / (1 - _SCALE), 2)
     shift = rng.uniform(-1, 1, 2) * _SHIFT * image.size + (1 - scale) * np.array(image.size) / 2
     matrix = (float(scale[0]), 0.0, float(shift[0]), 0.0, float(scale[1]), float(shift[1]))

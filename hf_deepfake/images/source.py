@@ -1,4 +1,4 @@
-"""What a program may hand over as a picture, brought to encoded bytes, an array or a PIL image."""
+"""What a program may hand over as an image, brought to encoded bytes, an array or a PIL image."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor
 
-from hf_deepfake.errors import PictureError
+from hf_deepfake.errors import ImageError
 from hf_deepfake.files import local_path
 
 MAX_BYTES = 20_000_000
@@ -29,7 +29,7 @@ Picture = (
     | np.ndarray
     | Tensor
 )
-"""What `open_picture` takes."""
+"""What `open_image` takes."""
 
 TAKEN = (
     "a path, encoded bytes, an open binary file, a dict of bytes and path as datasets has it, a PIL image, "
@@ -44,13 +44,13 @@ _LONGEST_NAME = 200
 
 
 def is_several(pictures: object) -> TypeGuard[Iterable[Picture]]:
-    """Whether something iterable is several pictures, and not one that has parts of its own, as bytes have.
+    """Whether something iterable is several images, and not one that has parts of its own, as bytes have.
 
     Args:
         pictures: anything.
 
     Returns:
-        True for lists, generators and the like; False for one picture, and for what is none.
+        True for lists, generators and the like; False for one image, and for what is none.
     """
     if isinstance(pictures, (str, os.PathLike, Mapping, Image, np.ndarray, Tensor)) or hasattr(pictures, "read"):
         return False
@@ -58,7 +58,7 @@ def is_several(pictures: object) -> TypeGuard[Iterable[Picture]]:
 
 
 def read_source(source: object) -> tuple[bytes | NDArray[np.uint8] | Image, str]:
-    """Read what holds a picture.
+    """Read what holds an image.
 
     Args:
         source: see `TAKEN`.
@@ -68,15 +68,15 @@ def read_source(source: object) -> tuple[bytes | NDArray[np.uint8] | Image, str]
         PIL image itself. And what to call it in an error.
 
     Raises:
-        PictureError: it is something else, or a file that is not there.
+        ImageError: it is something else, or a file that is not there.
     """
-    name = "the picture"
+    name = "the image"
     if isinstance(source, Mapping):  # either may be None, and a row of a data set has both
         data, path = source.get("bytes"), source.get("path")
         source = path if data is None else data
         name = str(path)[:_LONGEST_NAME] if isinstance(path, (str, os.PathLike)) else name
         if isinstance(source, Mapping) or source is None:
-            raise PictureError(f"a dict with neither bytes nor path is no picture; give {TAKEN}")
+            raise ImageError(f"a dict with neither bytes nor path is no image; give {TAKEN}")
     if isinstance(source, (str, os.PathLike)):
         path = os.fsdecode(source)
         return read_bytes(Path(path)), path[:_LONGEST_NAME]
@@ -90,11 +90,11 @@ def read_source(source: object) -> tuple[bytes | NDArray[np.uint8] | Image, str]
         return read_file(source), name
     if _has_buffer(source):
         return source if isinstance(source, bytes) else memoryview(source).tobytes(), name  # ty: ignore[invalid-argument-type]
-    raise PictureError(f"{_kind(source)} is no picture; give {TAKEN}")
+    raise ImageError(f"{_kind(source)} is no image; give {TAKEN}")
 
 
 def read_bytes(path: Path) -> bytes:
-    """The file's bytes, one more than allowed at most; PictureError where there is no such file."""
+    """The file's bytes, one more than allowed at most; ImageError where there is no such file."""
     path = local_path(path)
     try:
         there = path.exists()
@@ -103,10 +103,10 @@ def read_bytes(path: Path) -> bytes:
     if not there:
         name = str(path)
         if _URL.match(name):
-            raise PictureError(f"{name[:_LONGEST_NAME]} is a URL, and nothing is fetched; download it, or give {TAKEN}")
-        raise PictureError(f"no such file {name[:_LONGEST_NAME]}; check the path")
+            raise ImageError(f"{name[:_LONGEST_NAME]} is a URL, and nothing is fetched; download it, or give {TAKEN}")
+        raise ImageError(f"no such file {name[:_LONGEST_NAME]}; check the path")
     if not path.is_file():
-        raise PictureError(f"{path} is not a file; give the path of a picture")
+        raise ImageError(f"{path} is not a file; give the path of an image")
     with path.open("rb") as file:
         return file.read(MAX_BYTES + 1)
 
@@ -121,7 +121,7 @@ def read_file(file: Any) -> bytes:
         Its bytes, one more than allowed at most.
 
     Raises:
-        PictureError: it is closed, was opened as text, or is no file.
+        ImageError: it is closed, was opened as text, or is no file.
     """
     parts: list[bytes] = []
     left = MAX_BYTES + 1
@@ -130,28 +130,28 @@ def read_file(file: Any) -> bytes:
             file.seek(0)
         while left > 0 and (part := file.read(left)):  # a socket gives less than asked
             if not isinstance(part, (bytes, bytearray, memoryview)):
-                raise PictureError(f"{_kind(file)} gives {_kind(part)}, not bytes; open the file in mode rb")
+                raise ImageError(f"{_kind(file)} gives {_kind(part)}, not bytes; open the file in mode rb")
             parts.append(bytes(part))
             left -= len(part)
     except (OSError, TypeError, ValueError) as error:  # a closed file raises ValueError, a text file UnicodeDecodeError
-        if isinstance(error, PictureError):
+        if isinstance(error, ImageError):
             raise
-        raise PictureError(f"{_kind(file)} cannot be read ({error}); give a file that is open in mode rb") from error
+        raise ImageError(f"{_kind(file)} cannot be read ({error}); give a file that is open in mode rb") from error
     return b"".join(parts)
 
 
 def _from_tensor(tensor: Tensor) -> NDArray[np.uint8]:
     """A tensor of any device as an array (H, W, C)."""
     if str(tensor.dtype) != "torch.uint8" or tensor.ndim != 3 or tensor.shape[0] not in (1, 3, 4):
-        raise PictureError(f"a tensor of {tensor.dtype} {tuple(tensor.shape)} is no picture; give {TAKEN}")
+        raise ImageError(f"a tensor of {tensor.dtype} {tuple(tensor.shape)} is no image; give {TAKEN}")
     return _from_array(tensor.detach().cpu().permute(1, 2, 0).numpy())
 
 
 def _from_array(array: np.ndarray) -> NDArray[np.uint8]:
-    """An array with the one channel of a grey picture dropped."""
+    """An array with the one channel of a grey image dropped."""
     grey = array.ndim == 3 and array.shape[2] == 1
     if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))):
-        raise PictureError(f"an array of {array.dtype} {array.shape} is no picture; give {TAKEN}")
+        raise ImageError(f"an array of {array.dtype} {array.shape} is no image; give {TAKEN}")
     return array[:, :, 0] if grey else array
 
 
@@ -166,5 +166,5 @@ def _has_buffer(source: object) -> bool:
 
 
 def _kind(thing: object) -> str:
-    """What to call a thing that is no picture."""
+    """What to call a thing that is no image."""
     return "None" if thing is None else f"something of type {type(thing).__name__}"

@@ -1,7 +1,7 @@
-"""What a video does to a picture: H.264 of a constant rate factor (CRF), as a still and as a frame of a clip.
+"""What a video does to an image: H.264 of a constant rate factor (CRF), as a still and as a frame of a clip.
 
 FaceForensics++ (arXiv:1901.08971, section 3) keeps its videos this way, "c23" and "c40" by their CRF, and so does every
-platform for videos. Functions of a picture, a strength and a random generator, like those of `degradations`. All stays
+platform for videos. Functions of an image, a strength and a random generator, like those of `degradations`. All stays
 in memory and in one thread; the encoder is libx264, which the wheels of `av` (FFmpeg for Python) bring along.
 """
 
@@ -62,16 +62,14 @@ def _chroma(rng: np.random.Generator) -> str:
 def _compressed(
     image: Image.Image, crf: float, chroma: str, times: tuple[int, ...], motion: tuple[float, float, float]
 ) -> Image.Image:
-    """The frame at time 0, which is the picture itself, of a clip of frames at these times.
+    """The frame at time 0, which is the image itself, of a clip of frames at these times.
 
     Motion is a shift along x and y, px, and a zoom, share of the size, from frame to frame. Borders go on outwards,
     for whole macroblocks and for what moves in.
     """
     width, height = (-(-side // _BLOCK) * _BLOCK for side in image.size)
     if max(width, height) > _LARGEST:
-        raise InputError(
-            f"a picture of {image.width} x {image.height} px is too large for H.264; {_LARGEST} px will do"
-        )
+        raise InputError(f"an image of {image.width} x {image.height} px is too large for H.264; {_LARGEST} px will do")
     reach = int(max(map(abs, times)) * (max(map(abs, motion[:2])) + abs(motion[2]) * max(width, height) / 2)) + 1
     margins = (reach, reach + height - image.height), (reach, reach + width - image.width), (0, 0)
     wide = Image.fromarray(np.pad(np.asarray(image), margins, mode="edge"))

@@ -1,6 +1,6 @@
-"""Weather over a picture: fog, snow, rain, and drops on the lens.
+"""Weather over an image: fog, snow, rain, and drops on the lens.
 
-Functions of a picture, a strength and a random generator, like those of `degradations`.
+Functions of an image, a strength and a random generator, like those of `degradations`.
 """
 
 import numpy as np
@@ -19,19 +19,19 @@ def fog(image: Image.Image, strength: float, rng: np.random.Generator) -> Image.
 
 
 def snow(image: Image.Image, strength: float, rng: np.random.Generator) -> Image.Image:
-    """Lighten, and let white flakes fall on this share of the picture."""
+    """Lighten, and let white flakes fall on this share of the image."""
     flakes = _falling(image, strength, rng, length=4, size=2.0, slant=0.6)
     return to_image(np.maximum(unit(image) * (1 - strength) + strength, flakes))
 
 
 def rain(image: Image.Image, strength: float, rng: np.random.Generator) -> Image.Image:
-    """Darken, and let thin streaks fall on this share of the picture."""
+    """Darken, and let thin streaks fall on this share of the image."""
     streaks = _falling(image, strength, rng, length=20, size=0.7, slant=0.25)
     return to_image(unit(image) * (1 - 0.5 * strength) * (1 - 0.6 * streaks) + 0.5 * streaks)
 
 
 def spatter(image: Image.Image, strength: float, rng: np.random.Generator) -> Image.Image:
-    """Cover this share of the picture by drops of water or mud."""
+    """Cover this share of the image by drops of water or mud."""
     clouds = _clouds(image, rng, octaves=(4, 5, 6))
     edge = np.quantile(clouds, 1 - strength)
     drops = np.clip((clouds - edge) * 12, 0, 1)[..., None]
@@ -40,7 +40,7 @@ def spatter(image: Image.Image, strength: float, rng: np.random.Generator) -> Im
 
 
 def _clouds(image: Image.Image, rng: np.random.Generator, octaves: tuple[int, ...]) -> NDArray[np.float32]:
-    """Smooth noise in [0, 1] of the picture's size (H, W), each octave half as strong as the coarser one."""
+    """Smooth noise in [0, 1] of the image's size (H, W), each octave half as strong as the coarser one."""
     clouds = np.zeros(image.size[::-1], np.float32)
     for octave in octaves:
         noise = Image.fromarray(rng.random((2**octave + 1, 2**octave + 1), np.float32))

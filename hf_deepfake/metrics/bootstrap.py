@@ -1,4 +1,4 @@
-"""Intervals by the bootstrap, drawing groups of pictures that belong together rather than single pictures."""
+"""Intervals by the bootstrap, drawing groups of images that belong together rather than single images."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -34,10 +34,10 @@ def intervals(
 ) -> dict[str, tuple[float, float] | None]:
     """Bootstrap intervals of all metrics; each holds the metric's own value.
 
-    Pictures of one group (a person, a video, a scene) are not independent, so whole groups are drawn, with
+    Images of one group (a person, a video, a scene) are not independent, so whole groups are drawn, with
     replacement, as many as there are (Davison and Hinkley 1997, §3.8). The width that this gives holds for new groups
     of the same kind, not for another data set. With few groups (below about 30) intervals are too narrow; so are
-    those of `fpr_at_recall_99` and `recall_at_fpr_1` with fewer than some hundred pictures of a class, which rest on
+    those of `fpr_at_recall_99` and `recall_at_fpr_1` with fewer than some hundred images of a class, which rest on
     the one or two most extreme of them. A metric at its bound, such as an AUC of 1, gets an interval without width.
 
     Intervals are percentiles of the resamples (Efron and Tibshirani 1993, §13.3), widened to the value where it lies
@@ -49,8 +49,8 @@ def intervals(
     Args:
         scores: (N,) P(fake), in [0, 1].
         labels: (N,) integers, 0 real and 1 fake.
-        groups: N group names; a missing one (None, NaN) stands for a group of its own. Default: each picture is one.
-        threshold: a picture counts as fake from this score on.
+        groups: N group names; a missing one (None, NaN) stands for a group of its own. Default: each image is one.
+        threshold: an image counts as fake from this score on.
         resamples: number of resamples.
         seed: seed of the draws; the same seed gives the same intervals.
         level: probability that the interval should cover, in (0, 1).
@@ -116,12 +116,12 @@ def interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[Floats, Floats]:
-    """Percentile bootstrap interval of any statistic of weighted pictures, widened to its value; see `intervals`.
+    """Percentile bootstrap interval of any statistic of weighted images, widened to its value; see `intervals`.
 
     Args:
-        statistic: from how often each picture was drawn, int64 (N,), to K numbers; NaN where one is undefined.
+        statistic: from how often each image was drawn, int64 (N,), to K numbers; NaN where one is undefined.
         groups: N group names, as in `intervals`.
-        size: number of pictures N.
+        size: number of images N.
         resamples: number of resamples.
         seed: seed of the draws.
 
@@ -146,12 +146,12 @@ def why_no_interval(groups: Sequence[Any] | None, size: int) -> str:
 
     Args:
         groups: N group names, as in `intervals`.
-        size: number of pictures N.
+        size: number of images N.
 
     Returns:
         The reason in a few words.
     """
-    return "one group" if index_groups(groups, size).max() == 0 else "too few pictures of one kind"
+    return "one group" if index_groups(groups, size).max() == 0 else "too few images of one kind"
 
 
 def sign_test(differences: ArrayLike, groups: Counts, *, resamples: int = RESAMPLES, seed: int = 0) -> float:
@@ -163,7 +163,7 @@ def sign_test(differences: ArrayLike, groups: Counts, *, resamples: int = RESAMP
     each pair is a group and differences are -1, 0 and 1, it is McNemar's exact test.
 
     Args:
-        differences: (N,), one a picture.
+        differences: (N,), one an image.
         groups: (N,) of `index_groups`.
         resamples: number of draws.
         seed: seed of the draws.
@@ -206,11 +206,11 @@ def roc_band(
         positive rate at each; with one group, which tells no width, both are the curve.
 
     Raises:
-        InputError: the pictures are all of one class.
+        InputError: the images are all of one class.
     """
     ranking = Ranking(scores, labels)
     if ranking.fake.min() == ranking.fake.max():
-        raise InputError("an ROC curve needs both classes; add pictures of the class that is missing")
+        raise InputError("an ROC curve needs both classes; add images of the class that is missing")
     rates = np.linspace(0, 1, 201)
     curves = []
     for weights in draw(index_groups(groups, len(ranking.order)), resamples, seed):
@@ -227,11 +227,11 @@ def index_groups(groups: Sequence[Any] | None, size: int) -> Counts:
     """Number the groups.
 
     Args:
-        groups: group names; a missing one stands for a group of its own. None: each picture is a group.
-        size: number of pictures.
+        groups: group names; a missing one stands for a group of its own. None: each image is a group.
+        size: number of images.
 
     Returns:
-        (size,) int64, each picture's group, from 0 without gaps.
+        (size,) int64, each image's group, from 0 without gaps.
 
     Raises:
         InputError: there are not `size` group names.
@@ -239,7 +239,7 @@ def index_groups(groups: Sequence[Any] | None, size: int) -> Counts:
     if groups is None:
         return np.arange(size)
     if len(groups) != size:
-        raise InputError(f"{len(groups)} groups for {size} pictures; give each picture one group, or None")
+        raise InputError(f"{len(groups)} groups for {size} images; give each image one group, or None")
     index, names = pd.factorize(np.array(groups, dtype=object))
     missing = index < 0
     index[missing] = len(names) + np.arange(missing.sum())
@@ -255,7 +255,7 @@ def draw(group_index: Counts, resamples: int, seed: int) -> Iterator[Counts]:
         seed: seed of the draws.
 
     Yields:
-        (N,) int64, how often each picture was drawn.
+        (N,) int64, how often each image was drawn.
     """
     generator = np.random.default_rng(seed)
     count = int(group_index.max()) + 1

@@ -16,8 +16,8 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
 
     Minimises the mean negative log likelihood, which has one minimum in log T, by a bounded search over
     T in [1/20, 20]. Logits that say less than chance give 20. Where all labels are the same or every
-    picture is on its right side, ever smaller temperatures look ever better and the labels do not determine
-    one: the result is then 1, the net as trained.
+    image is on its right side, ever smaller temperatures look ever better and the labels do not determine
+    one: the result is then 1, the model as trained.
 
     Args:
         logits: (N, 2) real and fake logit, finite.
@@ -46,8 +46,8 @@ def fake_probability(logits: ArrayLike, temperature: float = 1.0, folded_point: 
     Args:
         logits: (N, 2) real and fake logit.
         temperature: what logits are divided by, > 0.
-        folded_point: operating point that is folded into the net and taken out again here, in (0, 1): what a folded
-            net calls .5 then has this probability.
+        folded_point: operating point that is folded into the model and taken out again here, in (0, 1): what a folded
+            model calls .5 then has this probability.
 
     Returns:
         (N,) float64 in [0, 1].

@@ -1,7 +1,7 @@
 """Every metric of a detector, from the scores P(fake) and the labels; "fake" (1) is the positive class.
 
-`Ranking` sorts the scores once and then measures any weighting of the pictures in a few passes. The plain
-metrics are those of weights all 1; a bootstrap resample is a vector of how often each picture was drawn.
+`Ranking` sorts the scores once and then measures any weighting of the images in a few passes. The plain
+metrics are those of weights all 1; a bootstrap resample is a vector of how often each image was drawn.
 """
 
 from typing import NamedTuple
@@ -46,11 +46,11 @@ Floats = NDArray[np.float64]
 
 
 class Bins(NamedTuple):
-    """Equal-mass bins of the scores, from the highest scores down, those that hold pictures.
+    """Equal-mass bins of the scores, from the highest scores down, those that hold images.
 
     Attributes:
-        weight: (B,) int64, pictures.
-        fake: (B,) int64, fake pictures among them.
+        weight: (B,) int64, images.
+        fake: (B,) int64, fake images among them.
         score: (B,) float64, mean score.
     """
 
@@ -60,28 +60,28 @@ class Bins(NamedTuple):
 
 
 class Ranking:
-    """Pictures sorted by score, to be measured under any integer weights.
+    """Images sorted by score, to be measured under any integer weights.
 
     Args:
         scores: (N,) P(fake), in [0, 1].
         labels: (N,) integers, 0 real and 1 fake.
-        threshold: a picture counts as fake from this score on.
+        threshold: an image counts as fake from this score on.
 
     Raises:
-        InputError: no pictures, lengths that differ, a score that is not in [0, 1], or another label.
+        InputError: no images, lengths that differ, a score that is not in [0, 1], or another label.
     """
 
     def __init__(self, scores: ArrayLike, labels: ArrayLike, threshold: float = 0.5):
         score, label = np.asarray(scores, np.float64), np.asarray(labels)
         if score.ndim != 1 or score.shape != label.shape or not score.size:
             raise InputError(
-                f"scores of shape {score.shape} and labels of shape {label.shape} cannot be judged; "
-                "give one score and one label for each picture"
+                f"scores of shape {score.shape} and labels of shape {label.shape} cannot be evaluated; "
+                "give one score and one label for each image"
             )
         if not ((score >= 0) & (score <= 1)).all():
-            raise InputError("a score is not a number in [0, 1]; give P(fake) of each picture, not logits")
+            raise InputError("a score is not a number in [0, 1]; give P(fake) of each image, not logits")
         if not np.isin(label, (0, 1)).all():
-            raise InputError("a label is neither 0 (real) nor 1 (fake); give one of these for each picture")
+            raise InputError("a label is neither 0 (real) nor 1 (fake); give one of these for each image")
         self.order = np.argsort(-score, kind="stable")
         self.scores = score[self.order]
         self.fake = label[self.order].astype(np.int64)
@@ -104,7 +104,7 @@ class Ranking:
         """Count what is called fake at every threshold, from above all scores down to the lowest.
 
         Args:
-            weights: (N,) int64, how often each picture counts, in the order of the scores given.
+            weights: (N,) int64, how often each image counts, in the order of the scores given.
 
         Returns:
             False positives and true positives, each (U + 1,) int64 for U distinct scores, rising from 0.
@@ -115,7 +115,7 @@ class Ranking:
         return called - true, true
 
     def bins(self, weights: Counts) -> Bins:
-        """Cut the pictures into 15 bins of equal mass; equal scores share the bin of their middle.
+        """Cut the images into 15 bins of equal mass; equal scores share the bin of their middle.
 
         Args:
             weights: (N,) int64, as in `curve`.
@@ -126,20 +126,20 @@ class Ranking:
         return self._bins(weights[self.order], *self.curve(weights))
 
     def gaps(self, weights: Counts) -> Floats:
-        """Gaps between fakes and what the scores promise, in the bins that unweighted pictures have.
+        """Gaps between fakes and what the scores promise, in the bins that unweighted images have.
 
         Args:
             weights: (N,) int64, as in `curve`, with a positive sum.
 
         Returns:
-            (B,), fakes minus the sum of scores in each bin, over all pictures. With weights all 1, the sum of their
+            (B,), fakes minus the sum of scores in each bin, over all images. With weights all 1, the sum of their
             sizes is `ece`.
         """
         parts = np.diff(_at_ends(weights[self.order] * (self.fake - self.scores), self._last_of_tie)[self._cuts])
         return parts / weights.sum()
 
     def placements(self) -> Floats:
-        """Share of the other class that each picture is on the right side of; ties count half (DeLong et al. 1988).
+        """Share of the other class that each image is on the right side of; ties count half (DeLong et al. 1988).
 
         Returns:
             (N,), in the order of the scores given: of a fake the reals below it, of a real the fakes above it. Its mean
@@ -201,20 +201,20 @@ class Ranking:
 
 
 def compute_metrics(scores: ArrayLike, labels: ArrayLike, threshold: float = 0.5) -> dict[str, float | None]:
-    """Compute every metric of a set of scored pictures.
+    """Compute every metric of a set of scored images.
 
     AUC and average precision are scikit-learn's `roc_auc_score` and `average_precision_score`. `eer` is where
     the false positive and the false negative rate meet on the ROC curve's straight pieces. `fpr_at_recall_90`
     is the lowest false positive rate among thresholds that find at least 90 % of the fakes; `recall_at_fpr_1`
     the highest recall among thresholds that raise at most 1 % false alarms. `mcc` is Matthews' correlation.
     `ece` is the expected calibration error of P(fake) (Naeini et al. 2015) over 15 bins of equal mass (Nguyen
-    and O'Connor 2015): the distance between a bin's mean score and its share of fakes, averaged over pictures.
-    It is biased upwards on few pictures, which its interval allows for (`bootstrap.intervals`). Log loss is in nats.
+    and O'Connor 2015): the distance between a bin's mean score and its share of fakes, averaged over images.
+    It is biased upwards on few images, which its interval allows for (`bootstrap.intervals`). Log loss is in nats.
 
     Args:
         scores: (N,) P(fake), in [0, 1].
         labels: (N,) integers, 0 real and 1 fake.
-        threshold: a picture counts as fake from this score on.
+        threshold: an image counts as fake from this score on.
 
     Returns:
         The values of `METRICS` and the four counts of `CONFUSION` by name; None where a metric is undefined, for
@@ -247,21 +247,21 @@ def undefined(metrics: dict[str, float | None]) -> dict[str, str]:
     """
     counts = {name: metrics[name] or 0 for name in CONFUSION}
     empty = {
-        "no fake pictures": counts["tp"] + counts["fn"] == 0,
-        "no real pictures": counts["tn"] + counts["fp"] == 0,
-        "no picture was called fake": counts["tp"] + counts["fp"] == 0,
-        "no picture was called real": counts["tn"] + counts["fn"] == 0,
+        "no fake images": counts["tp"] + counts["fn"] == 0,
+        "no real images": counts["tn"] + counts["fp"] == 0,
+        "no image was called fake": counts["tp"] + counts["fp"] == 0,
+        "no image was called real": counts["tn"] + counts["fn"] == 0,
     }
     relevant = {
-        "recall_real": ("no real pictures",),
-        "f1_real": ("no real pictures",),
-        "precision_real": ("no picture was called real",),
-        "recall_fake": ("no fake pictures",),
-        "f1_fake": ("no fake pictures",),
-        "precision_fake": ("no picture was called fake",),
+        "recall_real": ("no real images",),
+        "f1_real": ("no real images",),
+        "precision_real": ("no image was called real",),
+        "recall_fake": ("no fake images",),
+        "f1_fake": ("no fake images",),
+        "precision_fake": ("no image was called fake",),
         "mcc": tuple(empty),
     }
-    both_classes = ("no fake pictures", "no real pictures")
+    both_classes = ("no fake images", "no real images")
     return {
         name: next(reason for reason in relevant.get(name, both_classes) if empty[reason])
         for name, value in metrics.items()
@@ -277,7 +277,7 @@ def _curve_metrics(false: Counts, true: Counts) -> dict[str, float]:
     steps = np.diff(true)
     values = {
         "auc": float((np.diff(false) * (true[1:] + true[:-1])).sum()) / (2 * n_real * n_fake),
-        # A threshold above all drawn pictures calls none fake; its step is 0, so any precision will do.
+        # A threshold above all drawn images calls none fake; its step is 0, so any precision will do.
         "average_precision": float((steps * true[1:] / np.maximum(true[1:] + false[1:], 1)).sum()) / n_fake,
         "eer": _equal_error_rate(false, true),
     }

@@ -19,16 +19,16 @@ CLEAN = "clean"
 
 @dataclass(frozen=True)
 class ConditionResult:
-    """What was measured on pictures that were all degraded in one way.
+    """What was measured on images that were all degraded in one way.
 
     Attributes:
         family: of `images.degrade.FAMILIES`, or "clean".
-        severity: 1 to 5; 0 of clean pictures.
-        strength: what the severity means, in the family's unit; 0 of clean pictures.
+        severity: 1 to 5; 0 of clean images.
+        strength: what the severity means, in the family's unit; 0 of clean images.
         auc: area under the ROC curve.
         accuracy: at the shipped operating point.
-        false_alarms: share of real pictures called fake there.
-        flips: share of pictures whose verdict is not that of the clean picture.
+        false_alarms: share of real images called fake there.
+        flips: share of images whose verdict is not that of the clean image.
     """
 
     family: str
@@ -45,7 +45,7 @@ class ConditionResult:
         return self.severity in MILD.get(self.family, ())
 
 
-def judge_condition(
+def evaluate_condition(
     family: str,
     severity: int,
     scores: ArrayLike,
@@ -59,11 +59,11 @@ def judge_condition(
     Args:
         family: name of the degradation, or "clean".
         severity: 1 to 5, or 0.
-        scores: (N,) P(fake) of the degraded pictures.
-        clean: (N,) P(fake) of the same pictures as they are.
+        scores: (N,) P(fake) of the degraded images.
+        clean: (N,) P(fake) of the same images as they are.
         labels: (N,) integers, 0 real and 1 fake.
         groups: N group names.
-        threshold: a picture counts as fake from this score on.
+        threshold: an image counts as fake from this score on.
 
     Returns:
         The result, with intervals of 500 resamples.

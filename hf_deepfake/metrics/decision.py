@@ -19,10 +19,10 @@ from hf_deepfake.metrics.classification import Floats, Ranking
 from hf_deepfake.metrics.one_sided import one_sided
 
 RARE = 0.4
-"""Share of validation pictures below which a class is rare: from there to a half, accuracy and balanced accuracy choose
+"""Share of validation images below which a class is rare: from there to a half, accuracy and balanced accuracy choose
 nearly alike (their points are at most log 1.5 apart in log odds, if scores are calibrated)."""
 
-_EDGE = 1e-6  # an operating point of exactly 0 or 1 could not be folded into a net
+_EDGE = 1e-6  # an operating point of exactly 0 or 1 could not be folded into a model
 
 
 logger = logging.getLogger(__name__)
@@ -35,16 +35,16 @@ class Decision:
     Attributes:
         temperature: T > 0, by which logits are divided.
         operating_point: P(fake) after temperature, in (0, 1), from which the verdict is fake.
-        unsure_band: lowest and highest P(fake) after temperature on which the verdict is unsure.
+        abstention_band: lowest and highest P(fake) after temperature on which the verdict is unsure.
         criterion: what the operating point was chosen by, never "auto".
-        unsure_error: largest share of each class that may surely be called wrong.
+        confident_error: largest share of each class that may be confidently misclassified.
     """
 
     temperature: float
     operating_point: float
-    unsure_band: tuple[float, float]
+    abstention_band: tuple[float, float]
     criterion: str
-    unsure_error: float
+    confident_error: float
 
 
 def decide(
@@ -54,17 +54,17 @@ def decide(
     criterion: str = "auto",
     miss_cost: float = 1.0,
     prior: float = 0.5,
-    unsure_error: float = 0.05,
+    confident_error: float = 0.05,
 ) -> Decision:
-    """Choose temperature, operating point and unsure band, in this order, on the same validation pictures.
+    """Choose temperature, operating point and abstention band, in this order, on the same validation images.
 
     Args:
-        logits: (N, 2) real and fake logit of validation pictures.
+        logits: (N, 2) real and fake logit of validation images.
         labels: (N,) integers, 0 real and 1 fake; both classes.
         criterion: see `choose_operating_point`.
         miss_cost: see there.
         prior: see there.
-        unsure_error: see `unsure_band`.
+        confident_error: see `abstention_band`.
 
     Returns:
         The decision. What the two functions refuse is an `InputError`.
@@ -73,7 +73,9 @@ def decide(
     temperature = fit_temperature(logits, labels)
     scores = fake_probability(logits, temperature)
     point = choose_operating_point(scores, labels, criterion, miss_cost=miss_cost, prior=prior)
-    return Decision(temperature, point, unsure_band(scores, labels, point, unsure_error), criterion, unsure_error)
+    return Decision(
+        temperature, point, abstention_band(scores, labels, point, confident_error), criterion, confident_error
+    )
 
 
 def decide_by(config: DecisionConfig, logits: ArrayLike, labels: ArrayLike) -> Decision:
@@ -93,12 +95,12 @@ def decide_by(config: DecisionConfig, logits: ArrayLike, labels: ArrayLike) -> D
         criterion=config.criterion,
         miss_cost=config.miss_cost,
         prior=config.prior,
-        unsure_error=config.unsure_error,
+        confident_error=config.confident_error,
     )
     real, fake = np.bincount(np.asarray(labels), minlength=2)
     if config.criterion == "auto" and decision.criterion != "accuracy":
         logger.warning(
-            "class imbalance among the pictures that decide (%d real, %d fake): criterion auto is %s accuracy",
+            "class imbalance among the images that decide (%d real, %d fake): criterion auto is %s accuracy",
             real,
             fake,
             decision.criterion,
@@ -111,17 +113,17 @@ def decide_by(config: DecisionConfig, logits: ArrayLike, labels: ArrayLike) -> D
 
 
 def settle_criterion(criterion: str, labels: ArrayLike) -> str:
-    """What "auto" is on these pictures.
+    """What "auto" is on these images.
 
     Which share of them is fake is an accident of how they were collected. Where a class is rare, the most accurate
-    threshold of a weak net calls everything the other one; balanced accuracy is then .5, as it is for any coin.
+    threshold of a weak model calls everything the other one; balanced accuracy is then .5, as it is for any coin.
 
     Args:
         criterion: see `choose_operating_point`.
         labels: (N,) integers, 0 real and 1 fake.
 
     Returns:
-        "accuracy" or, where the rarer class has less than `RARE` of the pictures, "balanced"; others as they are.
+        "accuracy" or, where the rarer class has less than `RARE` of the images, "balanced"; others as they are.
     """
     if criterion.strip() != "auto":
         return criterion
@@ -132,26 +134,26 @@ def settle_criterion(criterion: str, labels: ArrayLike) -> str:
 def choose_operating_point(
     scores: ArrayLike, labels: ArrayLike, criterion: str = "auto", *, miss_cost: float = 1.0, prior: float = 0.5
 ) -> float:
-    """Choose the score from which a picture counts as fake.
+    """Choose the score from which an image counts as fake.
 
     Between two neighbouring scores every threshold gives the same verdicts; the middle of their log odds is taken.
     Where several thresholds are equally good, the one nearest to .5 is, so that chance decides least.
 
     Args:
-        scores: (N,) P(fake) on validation pictures, in [0, 1].
+        scores: (N,) P(fake) on validation images, in [0, 1].
         labels: (N,) integers, 0 real and 1 fake; both classes.
         criterion: "accuracy"; "balanced" (the mean of both classes' recall); "auto", one of these two (see
             `settle_criterion`); "f1" of fake; "eer" (as many misses as false alarms); "cost" (lowest expected cost);
             "fpr<=X" (most fakes found with a false positive rate of at most X); or "recall>=X" (fewest false
             alarms with a recall of at least X); X is a share in [0, 1].
         miss_cost: for "cost": what a missed fake costs, where a false alarm costs 1.
-        prior: for "cost": share of fakes among the pictures that will be judged.
+        prior: for "cost": share of fakes among the images that will be evaluated.
 
     Returns:
         The operating point, in (0, 1).
 
     Raises:
-        InputError: an unknown criterion, a value out of range, or pictures of one class only.
+        InputError: an unknown criterion, a value out of range, or images of one class only.
     """
     if miss_cost <= 0 or not 0 < prior < 1:
         raise InputError(
@@ -171,30 +173,30 @@ def choose_operating_point(
     ranking = Ranking(scores, labels)
     false, true = ranking.curve(np.ones(len(ranking.order), np.int64))
     if not false[-1] or not true[-1]:
-        raise InputError("an operating point needs validation pictures of both classes; add the class that is missing")
+        raise InputError("an operating point needs validation images of both classes; add the class that is missing")
     value = gains[name](false / false[-1], true / true[-1], true[-1] / (true[-1] + false[-1]))
     thresholds = _between(np.unique(ranking.scores)[::-1])
     best = np.flatnonzero(value >= value.max() - 1e-12)
     return float(thresholds[best[np.argmin(np.abs(thresholds[best] - 0.5))]])
 
 
-def unsure_band(scores: ArrayLike, labels: ArrayLike, operating_point: float, error: float) -> tuple[float, float]:
+def abstention_band(scores: ArrayLike, labels: ArrayLike, operating_point: float, error: float) -> tuple[float, float]:
     """Find the scores on which no verdict should be given, by class-conditional conformal prediction.
 
-    A picture is unsure where the conformal sets of both classes hold its score, and where the sets and the operating
+    An image is unsure where the conformal sets of both classes hold its score, and where the sets and the operating
     point contradict each other (Vovk, Gammerman and Shafer 2005, §4.5, "Mondrian"; Sadinle, Lei and Wasserman 2019).
-    Then, of new pictures drawn like the validation pictures, at most a share of `error` of all fakes is surely called
-    real, and at most a share of `error` of all reals surely fake, on average over validation sets. Pictures of one
-    group are not drawn independently, and other data not alike: there nothing is promised.
+    Then, of new images drawn like the validation images, at most a share of `error` of all fakes is confidently called
+    real, and at most a share of `error` of all reals confidently called fake, on average over validation sets. Images
+    of one group are not drawn independently, and other data not alike: there nothing is promised.
 
     Args:
-        scores: (N,) P(fake) on validation pictures, in [0, 1].
+        scores: (N,) P(fake) on validation images, in [0, 1].
         labels: (N,) integers, 0 real and 1 fake.
-        operating_point: score from which a picture counts as fake.
-        error: largest share of each class that may surely be called wrong, in (0, 1).
+        operating_point: score from which an image counts as fake.
+        error: largest share of each class that may be confidently misclassified, in (0, 1).
 
     Returns:
-        Lowest and highest score that is unsure. With fewer than 1 / error - 1 pictures of a class nothing can be
+        Lowest and highest score that is unsure. With fewer than 1 / error - 1 images of a class nothing can be
         promised for it, and the band reaches to that class's end of the scores.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Where a detector errs: wrong verdicts by what is known and what was measured of the pictures."""
+"""Where a detector errs: wrong verdicts by what is known and what was measured of the images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +10,11 @@ from hf_deepfake.metrics.classification import Counts, Floats
 from hf_deepfake.metrics.result import Metric, bootstrapped
 from hf_deepfake.metrics.score_table import groups_of
 
-UNTOUCHED = "train on more real pictures like those"
-"""The hint where the pictures of a manipulation are all real."""
+UNTOUCHED = "train on more real images like those"
+"""The hint where the images of a manipulation are all real."""
 
 SMALLEST = 10
-"""Pictures below which a group is left out: its interval would span nearly everything."""
+"""Images below which a group is left out: its interval would span nearly everything."""
 
 NAMED = 5
 """Groups that are named as the worst, at most."""
@@ -22,7 +22,7 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class Attribute:
-    """A property of pictures by which errors are grouped.
+    """A property of images by which errors are grouped.
 
     Attributes:
         title: what a report calls it.
@@ -36,22 +36,20 @@ class Attribute:
 
 
 ATTRIBUTES = {
-    "source": Attribute("Source", "train on more pictures like those of {}"),
+    "source": Attribute("Source", "train on more images like those of {}"),
     "manipulation": Attribute("Manipulation", "train on more fakes made by {}"),
     "format": Attribute("File format", "train on more {} files, in both classes"),
-    "side": Attribute(
-        "Shorter side, px", "train on smaller pictures, or with --degrade", "train at a larger image_size"
-    ),
+    "side": Attribute("Shorter side, px", "train on smaller images, or with --degrade", "train at a larger image_size"),
     "brightness": Attribute(
-        "Brightness, of 255", "train on darker pictures, or with --degrade", "train on brighter pictures"
+        "Brightness, of 255", "train on darker images, or with --degrade", "train on brighter images"
     ),
-    "contrast": Attribute("Contrast, of 255", "train on paler pictures, or with --degrade", "train on harsh light"),
-    "saturation": Attribute("Saturation, of 1", "train on greyish pictures", "train on pictures of strong colours"),
+    "contrast": Attribute("Contrast, of 255", "train on paler images, or with --degrade", "train on harsh light"),
+    "saturation": Attribute("Saturation, of 1", "train on greyish images", "train on images of strong colours"),
     "sharpness": Attribute(
-        "Sharpness, log variance", "train on blurred pictures, or with --degrade", "train on sharper pictures"
+        "Sharpness, log variance", "train on blurred images, or with --degrade", "train on sharper images"
     ),
     "noise": Attribute(
-        "Noise, of 255", "train on pictures that a phone has denoised", "train on noisy pictures, or with --degrade"
+        "Noise, of 255", "train on images that a phone has denoised", "train on noisy images, or with --degrade"
     ),
     "quality": Attribute("JPEG quality", "train on stronger compression, or with --degrade", "train on finer JPEGs"),
     "face": Attribute("Shorter side of the face, px", "train on smaller faces", "train on larger faces"),
@@ -65,17 +63,17 @@ ATTRIBUTES = {
 
 @dataclass(frozen=True)
 class ErrorGroup:
-    """Errors on the pictures that are alike in one attribute.
+    """Errors on the images that are alike in one attribute.
 
     Attributes:
         attribute: of `ATTRIBUTES`.
-        value: what the pictures have in common: a kind, or a quarter of the values.
-        n_real: real pictures of the group.
+        value: what the images have in common: a kind, or a quarter of the values.
+        n_real: real images of the group.
         n_fake: fake ones.
         wrong: share of verdicts that are wrong.
-        false_alarms: share of its real pictures called fake.
+        false_alarms: share of its real images called fake.
         misses: share of its fakes called real.
-        excess: share wrong here minus share wrong among all other pictures of the same class, mean of the classes that
+        excess: share wrong here minus share wrong among all other images of the same class, mean of the classes that
             the group has; so a group is not blamed for its mixture of classes.
         hint: what data would help; empty unless the group is among the worst.
     """
@@ -100,10 +98,10 @@ def group_errors(table: pd.DataFrame, attributes: pd.DataFrame, threshold: float
     Args:
         table: of one split, with the columns of `scores.COLUMNS`.
         attributes: as many rows in the same order, with numbers of `ATTRIBUTES`; NaN where there is none.
-        threshold: a picture counts as fake from this score on.
+        threshold: an image counts as fake from this score on.
 
     Returns:
-        The groups of at least 10 pictures, largest `excess` first; without attributes in which all are alike.
+        The groups of at least 10 images, largest `excess` first; without attributes in which all are alike.
     """
     known = pd.concat([table.reset_index(drop=True), attributes.reset_index(drop=True)], axis=1)
     named = [
@@ -128,7 +126,7 @@ def group_errors(table: pd.DataFrame, attributes: pd.DataFrame, threshold: float
             false_alarms=values[1],
             misses=values[2],
             excess=values[3],
-            # Data may name what was not done to real pictures, too.
+            # Data may name what was not done to real images, too.
             hint=UNTOUCHED if name == "manipulation" and not (members & fake).any() else hint,
         )
         for (name, value, hint, members), values in zip(named, metrics, strict=True)
@@ -145,14 +143,14 @@ def worst_groups(groups: Sequence[ErrorGroup]) -> list[ErrorGroup]:
         groups: of `group_errors`.
 
     Returns:
-        At most five, those whose `excess` is most surely above 0 first.
+        At most five, those whose `excess` is most certainly above 0 first.
     """
     sure = [group for group in groups if (group.excess.low or 0) > 0]
     return sorted(sure, key=lambda group: -(group.excess.low or 0))[:NAMED]
 
 
 def _divide(name: str, values: pd.Series) -> list[tuple[str, str, np.ndarray]]:
-    """An attribute's values, the hint for each and the pictures that have it; nothing where all are alike."""
+    """An attribute's values, the hint for each and the images that have it; nothing where all are alike."""
     there, attribute = values.notna().to_numpy(), ATTRIBUTES[name]
     is_number = bool(attribute.high)
     parts: list[tuple[str, np.ndarray]]
@@ -196,6 +194,6 @@ def _measure(
             excess = np.where(there, gap, 0).sum(axis=0) / there.sum(axis=0)
             return np.concatenate([errors.sum(axis=0) / n.sum(axis=0), *rate, excess])
 
-    reasons = np.repeat(["no such pictures", "no real pictures", "no fakes", "nothing to compare with"], len(members))
+    reasons = np.repeat(["no such images", "no real images", "no fakes", "nothing to compare with"], len(members))
     found = bootstrapped(rates, groups, len(fake), reasons.tolist())
     return [found[place :: len(members)] for place in range(len(members))]

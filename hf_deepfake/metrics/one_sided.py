@@ -1,4 +1,4 @@
-"""A threshold that recognises no picture of a class: its accuracy may look good, and it decides nothing."""
+"""A threshold that recognises no image of a class: its accuracy may look good, and it decides nothing."""
 
 from collections.abc import Mapping
 
@@ -24,10 +24,10 @@ def one_sided_splits(splits: Mapping[str, SplitResult], criterion: str) -> list[
 
 
 def one_sided(counts: tuple[int, int], right: tuple[int, int], name: str, criterion: str) -> str:
-    """Say that a threshold recognises no picture of a class, as the most accurate one does where that class is rare.
+    """Say that a threshold recognises no image of a class, as the most accurate one does where that class is rare.
 
     Args:
-        counts: real and fake pictures.
+        counts: real and fake images.
         right: how many of each get the right verdict.
         name: of the split, such as "validation".
         criterion: what the threshold was chosen by; empty where that is not known.
@@ -40,13 +40,13 @@ def one_sided(counts: tuple[int, int], right: tuple[int, int], name: str, criter
     real, fake = counts
     accuracy = sum(right) / sum(counts)
     if right in ((real, 0), (0, fake)):
-        what = f"every picture of {name} is called {'real' if right[0] else 'fake'} ({real} real, {fake} fake)"
+        what = f"every image of {name} is called {'real' if right[0] else 'fake'} ({real} real, {fake} fake)"
     else:
         lost = 0 if not right[0] else 1
-        what = f"not one of the {counts[lost]} {LABELS[lost]} pictures of {name} is called {LABELS[lost]}"
+        what = f"not one of the {counts[lost]} {LABELS[lost]} images of {name} is called {LABELS[lost]}"
     chosen = f" by the criterion {criterion}" if criterion else ""
     way_out = (
-        "train longer, or on more pictures"
+        "train longer, or on more images"
         if criterion == "balanced"
         else "take --criterion balanced (for a checkpoint that is there, hf-deepfake recalibrate)"
     )

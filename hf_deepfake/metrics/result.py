@@ -1,4 +1,4 @@
-"""What is measured on one set of scored pictures: every metric with its interval."""
+"""What is measured on one set of scored images: every metric with its interval."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,15 +11,16 @@ from hf_deepfake.metrics.bootstrap import RESAMPLES, index_groups, interval, int
 from hf_deepfake.metrics.classification import CONFUSION, METRICS, Counts, Floats, compute_metrics, undefined
 
 UNSURE_METRICS = {
-    "coverage": "Pictures that get a verdict",
-    "error": "Wrong among these",
-    "missed": "Fakes surely called real",
-    "false_alarms": "Reals surely called fake",
+    "coverage": "Coverage",
+    "error": "Selective risk",
+    "missed": "Fakes confidently called real",
+    "false_alarms": "Reals confidently called fake",
 }
-"""What is measured of an unsure band; the last two are shares of all fakes and of all reals, as the band promises."""
+"""What is measured of an abstention band; the last two are shares of all fakes and of all reals, as the band
+promises."""
 
 PRIORS = (0.5, 0.1, 0.01, 0.001)
-"""Shares of fakes among the pictures judged, from a test set's to a news feed's, for which precision is shown."""
+"""Shares of fakes among the images evaluated, from a test set's to a news feed's, for which precision is shown."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Metric:
     """A metric with its 95 % interval, which holds it; `reason` says why the interval, or both, are None.
 
     Attributes:
-        value: the metric on all pictures of the split, None where it is undefined.
+        value: the metric on all images of the split, None where it is undefined.
         low: lower end of the interval, None where there is none.
         high: upper end of the interval.
         reason: why `value`, or the interval alone, is None; None where neither is.
@@ -55,13 +56,13 @@ class SplitResult:
     """What was measured on one split.
 
     Attributes:
-        n: pictures; `n_real` and `n_fake` of each class.
-        n_groups: groups that were resampled, None where pictures were.
-        threshold: score P(fake) from which a picture counts as fake.
+        n: images; `n_real` and `n_fake` of each class.
+        n_groups: groups that were resampled, None where images were.
+        threshold: score P(fake) from which an image counts as fake.
         metrics: by the names of `metrics.METRICS`.
         confusion: counts tn, fp, fn, tp, where p(ositive) is fake.
-        unsure: what the unsure band does, by the names of `UNSURE_METRICS`; empty where there is no band.
-        precision_at: share of true verdicts among verdicts of fake, by the share of fakes among the pictures judged.
+        unsure: what the abstention band does, by the names of `UNSURE_METRICS`; empty where there is no band.
+        precision_at: share of true verdicts among verdicts of fake, by the share of fakes among the images evaluated.
         test_looks: how often this run has looked at the split, this time included; None where looking is free.
     """
 
@@ -83,7 +84,7 @@ def evaluate_scores(
     groups: Sequence[Any] | None = None,
     threshold: float = 0.5,
     *,
-    unsure_band: tuple[float, float] | None = None,
+    abstention_band: tuple[float, float] | None = None,
     test_looks: int | None = None,
 ) -> SplitResult:
     """Measure one split: all metrics with their 95 % intervals.
@@ -92,8 +93,8 @@ def evaluate_scores(
         scores: (N,) P(fake), in [0, 1], before the operating point is folded in.
         labels: (N,) integers, 0 real and 1 fake.
         groups: N group names, to be resampled whole; None where they are not known.
-        threshold: a picture counts as fake from this score on.
-        unsure_band: lowest and highest score that is unsure.
+        threshold: an image counts as fake from this score on.
+        abstention_band: lowest and highest score that is unsure.
         test_looks: how often this run has looked at the split, this time included.
 
     Returns:
@@ -120,22 +121,22 @@ def evaluate_scores(
         threshold=threshold,
         metrics=metrics,
         confusion=confusion,
-        unsure={} if unsure_band is None else judge_band(score, label, groups, threshold, unsure_band),
+        unsure={} if abstention_band is None else evaluate_band(score, label, groups, threshold, abstention_band),
         precision_at=_precision_at(score, label, groups, threshold),
         test_looks=test_looks,
     )
 
 
-def judge_band(
+def evaluate_band(
     scores: ArrayLike, labels: ArrayLike, groups: Sequence[Any] | None, threshold: float, band: tuple[float, float]
 ) -> dict[str, Metric]:
-    """Measure what an unsure band does.
+    """Measure what an abstention band does.
 
     Args:
         scores: (N,) P(fake), in [0, 1].
         labels: (N,) integers, 0 real and 1 fake.
         groups: N group names, to be resampled whole; None where they are not known.
-        threshold: a picture counts as fake from this score on.
+        threshold: an image counts as fake from this score on.
         band: lowest and highest score that is unsure.
 
     Returns:
@@ -146,7 +147,7 @@ def judge_band(
     wrong = sure & ((score >= threshold) != (label == 1))
     parts = np.stack([sure, wrong, wrong & (label == 1), wrong & (label == 0)])
     wholes = np.stack([np.ones_like(sure), sure, label == 1, label == 0])
-    why = ("no pictures", "no picture gets a verdict", "no fake pictures", "no real pictures")
+    why = ("no images", "no image coverage", "no fake images", "no real images")
     return dict(zip(UNSURE_METRICS, _ratios(parts, wholes, groups, why), strict=True))
 
 
@@ -158,12 +159,12 @@ def bootstrapped(
     *,
     resamples: int = RESAMPLES,
 ) -> list[Metric]:
-    """Measure a statistic of weighted pictures, with its intervals; see `bootstrap.interval`.
+    """Measure a statistic of weighted images, with its intervals; see `bootstrap.interval`.
 
     Args:
-        statistic: from how often each picture counts, int64 (N,), to K numbers; NaN where one is undefined.
+        statistic: from how often each image counts, int64 (N,), to K numbers; NaN where one is undefined.
         groups: N group names, to be resampled whole; None where they are not known.
-        size: number of pictures N.
+        size: number of images N.
         why: K reasons, should a number be undefined.
         resamples: number of resamples.
 
@@ -202,7 +203,7 @@ def _precision_at(score: Floats, label: NDArray, groups: Sequence[Any] | None, t
 
 
 def _ratios(parts: NDArray, wholes: NDArray, groups: Sequence[Any] | None, why: Sequence[str]) -> list[Metric]:
-    """Shares of weighted pictures, (K, N) booleans over (K, N) booleans, with their intervals."""
+    """Shares of weighted images, (K, N) booleans over (K, N) booleans, with their intervals."""
     both = np.concatenate([parts, wholes]).astype(np.float64)
 
     def ratios(weights: Counts) -> Floats:

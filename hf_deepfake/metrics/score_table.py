@@ -1,4 +1,4 @@
-"""Scores beside what is known of each picture: all that results, figures and comparisons are made of."""
+"""Scores beside what is known of each image: all that results, figures and comparisons are made of."""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ COLUMNS = {
 }
 """Columns of a table of scores, with their types.
 
-file: path below the folder that all pictures of its source share, or number in its split where it has no path; group
+file: path below the folder that all images of its source share, or number in its split where it has no path; group
 and manipulation: null where not known; format: Pillow's name; side: the shorter one, px; label: 0 real, 1 fake; score:
 P(fake) after temperature, before the operating point is folded in.
 """
@@ -38,14 +38,14 @@ SCORES_FILE = "scores.parquet"
 
 
 def score_table(data: DatasetDict, scores: Mapping[str, ArrayLike]) -> pd.DataFrame:
-    """Put scores beside what is known of the pictures.
+    """Put scores beside what is known of the images.
 
     Args:
         data: splits, as `data.load.prepare` gives them.
-        scores: by name of the split, (N,) P(fake) of its pictures.
+        scores: by name of the split, (N,) P(fake) of its images.
 
     Returns:
-        A row for each scored picture, with `COLUMNS`.
+        A row for each scored image, with `COLUMNS`.
     """
     files = dict(zip(data, picture_names(*data.values()), strict=True))
     parts = []
@@ -55,7 +55,7 @@ def score_table(data: DatasetDict, scores: Mapping[str, ArrayLike]) -> pd.DataFr
             pd.DataFrame(
                 {
                     **{column: list(split[column]) for column in COLUMNS if column in split.column_names},
-                    "file": [file or f"picture {number}" for number, file in enumerate(files[name])],
+                    "file": [file or f"image {number}" for number, file in enumerate(files[name])],
                     "split": name,
                     **_facts(split),
                     "score": np.asarray(values, np.float64),
@@ -72,7 +72,7 @@ def groups_of(table: pd.DataFrame) -> list[str | None] | None:
         table: of `score_table`.
 
     Returns:
-        Group of each picture, None for one without; None where no group is known.
+        Group of each image, None for one without; None where no group is known.
     """
     known = table["group"].notna()
     return table["group"].astype(object).where(known, None).tolist() if known.any() else None
@@ -113,12 +113,12 @@ def load_scores(path: str | Path) -> pd.DataFrame:
 
 
 def _images(split: Dataset) -> Iterator[dict[str, Any]]:
-    """Path and bytes of each picture, one of them None."""
+    """Path and bytes of each image, one of them None."""
     yield from split.select_columns(["image"]).cast_column("image", Image(decode=False))["image"]
 
 
 def _facts(split: Dataset) -> dict[str, list[Any]]:
-    """Format and shorter side of each picture, from its header."""
+    """Format and shorter side of each image, from its header."""
     facts: dict[str, list[Any]] = {"format": [], "side": []}
     for image in _images(split):
         with PIL.Image.open(io.BytesIO(image["bytes"]) if image["bytes"] else image["path"], formats=FORMATS) as opened:

@@ -27,9 +27,9 @@ class OwnThreshold:
     """What a source would gain by a threshold of its own, over the one that the checkpoint ships.
 
     Attributes:
-        threshold: P(fake) that is best on all of the source's pictures, by accuracy.
+        threshold: P(fake) that is best on all of the source's images, by accuracy.
         shipped: accuracy at the checkpoint's threshold.
-        own: accuracy at thresholds of its own, each chosen on four fifths of the groups and judged on the rest.
+        own: accuracy at thresholds of its own, each chosen on four fifths of the groups and evaluated on the rest.
         gain: `own` minus `shipped`, on the same resamples. The intervals hold for the thresholds that were chosen.
     """
 
@@ -40,14 +40,14 @@ class OwnThreshold:
 
 
 def measure_subsets(table: pd.DataFrame, threshold: float) -> dict[str, dict[str, SplitResult]]:
-    """Measure the pictures of one split apart.
+    """Measure the images of one split apart.
 
-    A manipulation's fakes are judged against all real pictures of the sources that they come from. A facet in which
-    all pictures are alike is left out.
+    A manipulation's fakes are evaluated against all real images of the sources that they come from. A facet in which
+    all images are alike is left out.
 
     Args:
         table: of one split, with the columns of `scores.COLUMNS`.
-        threshold: a picture counts as fake from this score on.
+        threshold: an image counts as fake from this score on.
 
     Returns:
         By facet, and by value in it, the result; sizes from small to large, all others by name.
@@ -97,7 +97,7 @@ def _shares_and_gain(right: Floats, part: pd.DataFrame) -> list[Metric]:
         first, second = right @ weights / weights.sum()
         return np.array([first, second, second - first])
 
-    return bootstrapped(shares, groups_of(part), len(part), ["no pictures"] * 3)
+    return bootstrapped(shares, groups_of(part), len(part), ["no images"] * 3)
 
 
 def _by(table: pd.DataFrame, values: pd.Series) -> dict[str, pd.DataFrame]:
@@ -106,7 +106,7 @@ def _by(table: pd.DataFrame, values: pd.Series) -> dict[str, pd.DataFrame]:
 
 
 def _manipulations(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Fakes of each manipulation, with the real pictures of the sources that they come from."""
+    """Fakes of each manipulation, with the real images of the sources that they come from."""
     real, fake = table[table["label"] == 0], table[table["label"] == 1]
     return {
         name: pd.concat([real[real["source"].isin(part["source"])], part])
@@ -122,5 +122,5 @@ def _size_classes(side: pd.Series) -> pd.Series:
 
 
 def _measure(part: pd.DataFrame, threshold: float) -> SplitResult:
-    """The result on these pictures alone."""
+    """The result on these images alone."""
     return evaluate_scores(part["score"], part["label"], groups_of(part), threshold)

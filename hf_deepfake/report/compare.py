@@ -1,4 +1,4 @@
-"""Compare detectors on the same pictures, and say which differences are none."""
+"""Compare detectors on the same images, and say which differences are none."""
 
 import itertools
 from collections.abc import Sequence
@@ -28,12 +28,12 @@ _KEY = ["source", "file", "label"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A detector with its scores on what it was judged by.
+    """A detector with its scores on what it was evaluated by.
 
     Attributes:
         name: folder of its report.
         report: the report.
-        table: scores of the pictures in `report.judged`.
+        table: scores of the images in `report.evaluated`.
     """
 
     name: str
@@ -42,13 +42,13 @@ class Candidate:
 
     @property
     def result(self) -> SplitResult:
-        """What was measured on all these pictures."""
+        """What was measured on all these images."""
         return self.report.splits[self.report.judged]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric of two detectors on the same pictures.
+    """One metric of two detectors on the same images.
 
     Attributes:
         first: name of a detector.
@@ -77,7 +77,7 @@ class Comparison:
     """Several detectors.
 
     Attributes:
-        n: pictures that all were judged by.
+        n: images that all were evaluated by.
         results: of each detector on all of them, by name.
         differences: of all pairs, or of the reference and each other.
         matrix: AUC by detector and source; see `matrix`.
@@ -97,7 +97,7 @@ class Comparison:
         metrics = ("auc", "accuracy")
         rows = [["", *(MAIN_METRICS[metric] for metric in metrics)]]
         rows += [[name, *(str(one.metrics[metric]) for metric in metrics)] for name, one in self.results.items()]
-        lines = [f"{self.n:,} pictures, the same for all", "", *align(rows), ""]
+        lines = [f"{self.n:,} images, the same for all", "", *align(rows), ""]
         rows = [["First", "Second", "Metric", "Difference", "p", "p, corrected", "The first is"]]
         for one in self.differences:
             numbers = (str(one.value), *("" if p is None else f"{p:.3g}" for p in (one.p, one.p_holm)))
@@ -134,7 +134,7 @@ def load_candidates(folders: Sequence[str | Path]) -> list[Candidate]:
 
 
 def compare(candidates: Sequence[Candidate], reference: str | None = None) -> Comparison:
-    """Compare detectors on the same pictures, each with each or all with one.
+    """Compare detectors on the same images, each with each or all with one.
 
     Each difference more makes it harder to show any: from about eight detectors on, 2,000 resamples cannot show a
     difference among all pairs, but can against a reference.
@@ -147,7 +147,7 @@ def compare(candidates: Sequence[Candidate], reference: str | None = None) -> Co
         The comparison.
 
     Raises:
-        InputError: they were not judged by the same pictures, or none has the reference's name.
+        InputError: they were not evaluated by the same images, or none has the reference's name.
     """
     names = [candidate.name for candidate in candidates]
     if reference is not None and reference not in names:
@@ -179,13 +179,13 @@ def compare(candidates: Sequence[Candidate], reference: str | None = None) -> Co
 
 
 def matrix(candidates: Sequence[Candidate]) -> dict[str, dict[str, Metric]]:
-    """Put the AUC of each detector on each source side by side; pictures need not be the same.
+    """Put the AUC of each detector on each source side by side; images need not be the same.
 
     Args:
         candidates: one or more, of `load_candidates`.
 
     Returns:
-        By detector and source; a detector lacks the sources that it was not judged by.
+        By detector and source; a detector lacks the sources that it was not evaluated by.
     """
     found = {}
     for candidate in candidates:
@@ -212,22 +212,22 @@ def matrix_text(cells: dict[str, dict[str, Metric]]) -> str:
 
 
 def _several_sources(cells: dict[str, dict[str, Metric]]) -> bool:
-    """Whether a matrix says more than the results on all pictures."""
+    """Whether a matrix says more than the results on all images."""
     return any(len(row) > 1 for row in cells.values())
 
 
 def _check_same(one: Candidate, first: pd.DataFrame, other: Candidate, second: pd.DataFrame) -> None:
-    """Refuse tables of different pictures."""
+    """Refuse tables of different images."""
     left, right = len(first.index.difference(second.index)), len(second.index.difference(first.index))
     if left or right or len(first) != len(second):
         raise InputError(
-            f"{left} pictures were judged by {one.name} alone and {right} by {other.name} alone; "
+            f"{left} images were evaluated by {one.name} alone and {right} by {other.name} alone; "
             "evaluate both on the same data"
         )
 
 
 def auc_difference(scores: Sequence[Floats], labels: NDArray, groups: Counts) -> tuple[Metric, float | None]:
-    """AUC of the first minus that of the second, on the same pictures.
+    """AUC of the first minus that of the second, on the same images.
 
     Args:
         scores: two of (N,) P(fake).
@@ -250,7 +250,7 @@ def auc_difference(scores: Sequence[Floats], labels: NDArray, groups: Counts) ->
 
 
 def auc_parts(scores: Sequence[Floats], labels: NDArray) -> Floats:
-    """Divide the difference of two AUCs among the pictures, by their placements.
+    """Divide the difference of two AUCs among the images, by their placements.
 
     Args:
         scores: two of (N,) P(fake).
@@ -267,7 +267,7 @@ def auc_parts(scores: Sequence[Floats], labels: NDArray) -> Floats:
 
 
 def _auc(ranking: Ranking, weights: Counts) -> float:
-    """Area under the ROC curve of weighted pictures; NaN without one of the classes."""
+    """Area under the ROC curve of weighted images; NaN without one of the classes."""
     false, true = ranking.curve(weights)
     whole = float(false[-1]) * float(true[-1])
     return float(np.trapezoid(true, false)) / whole if whole else np.nan
@@ -277,7 +277,7 @@ def _accuracy_difference(right: Sequence[NDArray[np.bool_]], groups: Counts) -> 
     """First minus second, and p."""
     gain = right[0].astype(np.float64) - right[1]
     value = bootstrapped(
-        lambda weights: np.array([gain @ weights / weights.sum()]), groups.tolist(), len(gain), ["no pictures"]
+        lambda weights: np.array([gain @ weights / weights.sum()]), groups.tolist(), len(gain), ["no images"]
     )[0]
     return value, None if value.low is None else sign_test(gain, groups)
 

@@ -1,4 +1,4 @@
-"""Figures of a report, from counts, scores and the run record; no pictures needed.
+"""Figures of a report, from counts, scores and the run record; no images needed.
 
 Colours are Okabe and Ito's, which colour-blind readers tell apart; a light ground of its own keeps a figure
 readable on a dark page.
@@ -87,7 +87,7 @@ def roc_figure(
     """
     false, true = Ranking(scores, labels).curve(np.ones(result.n, np.int64))
     rates, low, high = roc_band(scores, labels, groups)
-    figure, axes = _panel((4.8, 5.4), "ROC curve", "False alarms: real pictures called fake", "Fakes found")
+    figure, axes = _panel((4.8, 5.4), "ROC curve", "False alarms: real images called fake", "Fakes found")
     axes.plot([0, 1], [0, 1], color=PALE, linewidth=1, linestyle="--", label="chance")
     axes.fill_between(rates, low, high, color=REAL, alpha=0.2, linewidth=0, label="95 % band")
     axes.plot(
@@ -117,7 +117,7 @@ def roc_figure(
 def reliability_figure(scores: ArrayLike, labels: ArrayLike, result: SplitResult) -> Figure:
     """Draw the share of fakes against the mean score in 15 bins of equal mass.
 
-    Bars are Wilson's 95 % intervals, which take pictures as independent.
+    Bars are Wilson's 95 % intervals, which take images as independent.
 
     Args:
         scores: (N,) P(fake), in [0, 1].
@@ -155,27 +155,27 @@ def reliability_figure(scores: ArrayLike, labels: ArrayLike, result: SplitResult
 
 
 def score_histogram_figure(
-    scores: ArrayLike, labels: ArrayLike, threshold: float = 0.5, unsure_band: tuple[float, float] | None = None
+    scores: ArrayLike, labels: ArrayLike, threshold: float = 0.5, abstention_band: tuple[float, float] | None = None
 ) -> Figure:
     """Draw how the scores of each class are spread.
 
     Args:
         scores: (N,) P(fake), in [0, 1].
         labels: (N,) integers, 0 real and 1 fake.
-        threshold: a picture counts as fake from this score on.
-        unsure_band: lowest and highest score that is unsure.
+        threshold: an image counts as fake from this score on.
+        abstention_band: lowest and highest score that is unsure.
 
     Returns:
         The figure.
     """
     score, label = np.asarray(scores), np.asarray(labels)
-    figure, axes = _panel((6.4, 3.6), "Scores of each class", "Score P(fake)", "Pictures")
+    figure, axes = _panel((6.4, 3.6), "Scores of each class", "Score P(fake)", "Images")
     for index, (name, colour) in enumerate(zip(LABELS, (REAL, FAKE), strict=True)):
         counts, edges = np.histogram(score[label == index], bins=40, range=(0, 1))
         axes.stairs(counts, edges, fill=True, color=colour, alpha=0.25)
         axes.stairs(counts, edges, color=colour, linewidth=1.6, label=f"{name} (n = {counts.sum():,})")
-    if unsure_band is not None:
-        axes.axvspan(*unsure_band, color=PALE, alpha=0.25, linewidth=0, label="unsure", zorder=0)
+    if abstention_band is not None:
+        axes.axvspan(*abstention_band, color=PALE, alpha=0.25, linewidth=0, label="unsure", zorder=0)
     axes.axvline(threshold, color=INK, linewidth=1, linestyle="--", label=f"threshold {threshold:.2f}")
     axes.set_xlim(0, 1)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -265,7 +265,7 @@ def comparison_figure(results: Mapping[str, SplitResult]) -> Figure:
     """Draw AUC and accuracy of several detectors with their intervals, the best AUC at the top.
 
     Args:
-        results: of each detector on the same pictures, by name.
+        results: of each detector on the same images, by name.
 
     Returns:
         The figure.

@@ -60,7 +60,7 @@ def render_page(room: str, **values: Any) -> str:
 
 
 def inline(content: bytes, kind: str) -> str:
-    """A picture as an address that a page can hold.
+    """An image as an address that a page can hold.
 
     Args:
         content: the file.

@@ -1,4 +1,4 @@
-"""From a table of scores to a report and its figures: no pictures and no net are needed any more."""
+"""From a table of scores to a report and its figures: no images and no model are needed any more."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from hf_deepfake.report.report import CheckpointInfo, Report
 
 
 def measure(table: pd.DataFrame, checkpoint: CheckpointInfo, *, test_looks: int | None = None, **known: Any) -> Report:
-    """Measure scored pictures at a checkpoint's operating point.
+    """Measure scored images at a checkpoint's operating point.
 
     Args:
         table: of `scores.score_table`, with one split or more.
@@ -31,7 +31,7 @@ def measure(table: pd.DataFrame, checkpoint: CheckpointInfo, *, test_looks: int 
             part["label"],
             groups_of(part),
             checkpoint.operating_point,
-            unsure_band=checkpoint.unsure_band,
+            abstention_band=checkpoint.abstention_band,
             test_looks=test_looks if name == "test" else None,
         )
         for name, part in table.groupby("split", sort=False)
@@ -63,7 +63,9 @@ def draw_figures(report: Report, table: pd.DataFrame, folder: Path) -> list[str]
         "confusion.png": figures.confusion_figure(result),
         "roc.png": figures.roc_figure(scores, labels, result, groups),
         "reliability.png": figures.reliability_figure(scores, labels, result),
-        "scores.png": figures.score_histogram_figure(scores, labels, result.threshold, report.checkpoint.unsure_band),
+        "scores.png": figures.score_histogram_figure(
+            scores, labels, result.threshold, report.checkpoint.abstention_band
+        ),
     }
     if report.robustness and all(one.auc.value is not None for one in report.robustness):
         drawn["robustness.png"] = figures.robustness_figure(report.robustness)

@@ -1,4 +1,4 @@
-"""Take an evaluation into the report of the checkpoint that it judged, for its card."""
+"""Take an evaluation into the report of the checkpoint that it evaluated, for its card."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from hf_deepfake.report.report import REPORT_FILE, Report
 
 
 def adopt(checkpoint: str | Path, evaluation: Report, table: pd.DataFrame) -> None:
-    """Add an evaluation's results to a checkpoint's report, in place of earlier ones on the same pictures.
+    """Add an evaluation's results to a checkpoint's report, in place of earlier ones on the same images.
 
     On the data that the checkpoint was trained on, what was measured becomes the result on the split test. Of other
     data, each source becomes a row of `cross_data`.
@@ -52,7 +52,7 @@ def adopt(checkpoint: str | Path, evaluation: Report, table: pd.DataFrame) -> No
         )
     elif seen := evaluation.data.get("seen"):
         raise InputError(
-            f"{seen} of the evaluated pictures had a part in making the checkpoint, so that they are no row of unseen "
+            f"{seen} of the evaluated images had a part in making the checkpoint, so that they are no row of unseen "
             "data; leave them out and evaluate again"
         )
     else:

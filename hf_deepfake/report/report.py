@@ -34,7 +34,7 @@ MAIN_METRICS = {
     "recall_fake": "Recall of fake",
     "recall_real": "Recall of real",
     "f1_fake": "F1 of fake",
-    "fpr_at_recall_95": "False alarms at 95 % recall",
+    "fpr_at_recall_95": "FPR@95TPR",
     "brier": "Brier score",
     "ece": "Calibration error (ECE)",
 }
@@ -43,10 +43,10 @@ MAIN_METRICS = {
 
 @dataclass(frozen=True)
 class Mean(Metric):
-    """A mean over pictures.
+    """A mean over images.
 
     Attributes:
-        n: pictures that it is a mean of.
+        n: images that it is a mean of.
     """
 
     n: int = 0
@@ -54,13 +54,13 @@ class Mean(Metric):
 
 @dataclass(frozen=True)
 class ExplanationResult:
-    """What was measured of the maps of one method on one set of pictures.
+    """What was measured of the maps of one method on one set of images.
 
     Attributes:
         method: how the maps were made, such as "gradcam" or "gradcam, fine".
         data: the set.
-        n: pictures.
-        metrics: means over the pictures, by the names that `faithfulness` and `regions` give them.
+        n: images.
+        metrics: means over the images, by the names that `faithfulness` and `regions` give them.
     """
 
     method: str
@@ -75,7 +75,7 @@ class Part:
 
     Attributes:
         name: of its folder or repository.
-        model: name of its net.
+        model: name of its model.
         share: what it counts for; all parts together make 1.
     """
 
@@ -90,7 +90,7 @@ class Combination:
 
     Attributes:
         method: "log_odds" or "weights", whichever was averaged.
-        flip: whether the mirrored picture is judged too.
+        flip: whether the mirrored image is evaluated too.
         parts: the checkpoints.
     """
 
@@ -102,21 +102,21 @@ class Combination:
         """One sentence without a full stop."""
         names = ", ".join(f"{part.name} ({part.model}, {part.share:.3g})" for part in self.parts)
         what = {"log_odds": "mean calibrated log-odds", "weights": "averaged weights"}[self.method]
-        return f"{what} of {names}" + (", each on the picture and its mirror image" if self.flip else "")
+        return f"{what} of {names}" + (", each on the image and its mirror image" if self.flip else "")
 
 
 @dataclass(frozen=True)
 class BackendResult:
-    """How another runtime's scores differ from torch's in float32, on the same pictures.
+    """How another runtime's scores differ from torch's in float32, on the same images.
 
     Attributes:
         runtime: "torch", "openvino" or "onnx".
         precision: "fp32", "bf16" or "int8".
-        n: pictures.
+        n: images.
         largest: largest difference of P(fake).
         mean: mean absolute difference of P(fake).
         auc_difference: its AUC minus torch's.
-        changed: verdicts that differ, of pictures that neither calls unsure.
+        changed: verdicts that differ, of images that neither calls unsure.
         agrees: whether it may stand in for torch.
         images_per_second: from files to verdicts, on `machine`.
         machine: that measured.
@@ -141,15 +141,16 @@ class CheckpointInfo:
     """The checkpoint that was measured.
 
     Attributes:
-        model: timm name of the net.
+        model: timm name of the model.
         image_size: side of the square input, px.
         parameters: number of weights.
         temperature: what logits were divided by (folded into the weights).
         operating_point: P(fake) after temperature from which the verdict is fake (folded into the weights).
         criterion: what the operating point was chosen by; empty where it was not chosen.
-        decided_on: the pictures that decided on temperature, operating point and band; empty where not known.
-        unsure_band: lowest and highest P(fake) after temperature on which the verdict is unsure; None for no such band.
-        unsure_error: largest share of each class that the band lets surely be called wrong.
+        decided_on: the images that decided on temperature, operating point and band; empty where not known.
+        abstention_band: lowest and highest P(fake) after temperature on which the verdict is unsure; None for no such
+            band.
+        confident_error: largest share of each class that the band lets be confidently misclassified.
     """
 
     model: str
@@ -159,8 +160,8 @@ class CheckpointInfo:
     operating_point: float = 0.5
     criterion: str = ""
     decided_on: str = ""
-    unsure_band: tuple[float, float] | None = None
-    unsure_error: float | None = None
+    abstention_band: tuple[float, float] | None = None
+    confident_error: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,17 +171,17 @@ class Report:
     Attributes:
         checkpoint: what was measured.
         splits: results by split name.
-        subsets: results of `judged` apart, by facet and value, as `subsets.measure_subsets` gives them.
+        subsets: results of `evaluated` apart, by facet and value, as `subsets.measure_subsets` gives them.
         own_thresholds: what sources would gain by thresholds of their own.
         cross_data: results on sets of which nothing was trained on, by name.
-        robustness: results on degraded pictures of `judged`, clean ones first; empty where not measured.
-        errors: where errors gather on `judged`, worst groups first; empty where not analysed.
+        robustness: results on degraded images of `evaluated`, clean ones first; empty where not measured.
+        errors: where errors gather on `evaluated`, worst groups first; empty where not analysed.
         data: `DataReport.to_dict()`; empty where it is not known.
         audit: what was found wrong with the data, as `audit.findings.Audit.for_report` gives it; empty for no audit.
         training: the run record (`run.json`); empty where it is not known.
         explanations: what was measured of its maps, one result for each set and method.
-        backends: how exported nets agree with it; empty where none was exported.
-        combination: what it was combined of; None for a net that was trained as it is.
+        backends: how exported models agree with it; empty where none was exported.
+        combination: what it was combined of; None for a model that was trained as it is.
         notes: what its author adds for the card, in Markdown.
         created: UTC, ISO 8601.
         hf_deepfake: version of this package.
@@ -257,7 +258,7 @@ class Report:
         """
         checkpoint, splits = self.checkpoint, self.splits.values()
         rows = [["", *self.splits]]
-        rows.append(["Pictures", *(f"{split.n_real} real, {split.n_fake} fake" for split in splits)])
+        rows.append(["Images", *(f"{split.n_real} real, {split.n_fake} fake" for split in splits)])
         if any(split.n_groups for split in splits):
             rows.append(["Groups", *(str(split.n_groups or "") for split in splits)])
         for name, title in MAIN_METRICS.items():
@@ -276,14 +277,14 @@ class Report:
         }.items():
             if named:
                 metrics = ("auc", "accuracy")
-                head = [title, "Pictures", *(MAIN_METRICS[metric] for metric in metrics)]
+                head = [title, "Images", *(MAIN_METRICS[metric] for metric in metrics)]
                 cells = [
                     [name, f"{one.n_real} real, {one.n_fake} fake", *(str(one.metrics[metric]) for metric in metrics)]
                     for name, one in named.items()
                 ]
                 lines += ["", *align([head, *cells])]
         if seen := self.data.get("seen"):
-            lines += ["", f"{seen:,} of these pictures had a part in making the checkpoint; their share hardly counts"]
+            lines += ["", f"{seen:,} of these images had a part in making the checkpoint; their share hardly counts"]
         if worst := worst_groups(self.errors):
             rows = [["Errors gather in", "Wrong", "More than elsewhere", "What would help"]]
             for one in worst:

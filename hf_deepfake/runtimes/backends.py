@@ -1,4 +1,4 @@
-"""What computes a detector's logits: torch, or an exported net on OpenVINO or ONNX Runtime."""
+"""What computes a detector's logits: torch, or an exported model on OpenVINO or ONNX Runtime."""
 
 import contextlib
 import json
@@ -49,7 +49,7 @@ class Backend(Protocol):
     variant: Variant
 
     def __call__(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Judge pixels.
+        """Evaluate pixels.
 
         Args:
             pixels: float32 (N, 3, S, S), normalised, on the backend's device.
@@ -62,7 +62,7 @@ class Backend(Protocol):
 
 
 class TorchBackend:
-    """The net itself."""
+    """The model itself."""
 
     def __init__(self, model: torch.nn.Module, precision: str = "fp32") -> None:
         self.variant = Variant("torch", precision)
@@ -76,9 +76,9 @@ class TorchBackend:
 
 
 class OpenVinoBackend:
-    """An exported net on OpenVINO's CPU runtime, on all cores that this process may use.
+    """An exported model on OpenVINO's CPU runtime, on all cores that this process may use.
 
-    A compiled net sets a signal stack on the thread that compiles it and resets it on the one that drops it. Several
+    A compiled model sets a signal stack on the thread that compiles it and resets it on the one that drops it. Several
     on the main thread leave it with a stack that is gone, and the next signal, such as Ctrl-C, ends the process. Each
     therefore lives on a thread of its own from the first call to the last.
     """
@@ -105,18 +105,18 @@ class OpenVinoBackend:
         return torch.from_numpy(values[0]), torch.from_numpy(values[1]) if len(values) > 1 else None
 
     def _infer(self, pixels: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Outputs of the net."""
+        """Outputs of the model."""
         return [values.copy() for values in self._requests[0].infer([pixels], share_inputs=True).to_tuple()]
 
 
 def _drop(thread: ThreadPoolExecutor, requests: list[Any]) -> None:
-    """Drop a compiled net on its own thread; nothing where Python is about to end."""
+    """Drop a compiled model on its own thread; nothing where Python is about to end."""
     with contextlib.suppress(RuntimeError):
         thread.submit(requests.clear)
 
 
 class OnnxBackend:
-    """An exported net on ONNX Runtime, on all cores that this process may use."""
+    """An exported model on ONNX Runtime, on all cores that this process may use."""
 
     def __init__(self, file: Path, precision: str) -> None:
         import onnxruntime

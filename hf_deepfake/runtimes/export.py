@@ -1,6 +1,6 @@
-"""Nets for other runtimes: OpenVINO and ONNX files beside a checkpoint, in float32 or int8.
+"""Models for other runtimes: OpenVINO and ONNX files beside a checkpoint, in float32 or int8.
 
-Both take pixels (N, 3, S, S), normalised, and give `logits` (N, 2) and, for nets whose linear classifier follows mean
+Both take pixels (N, 3, S, S), normalised, and give `logits` (N, 2) and, for models whose linear classifier follows mean
 pooling, `maps` (N, 2, h, w): the classifier's rows times the features of each cell. That is Grad-CAM before its
 rectifier, in the unit of `explain.cam.Maps`, for the price of a 1 x 1 convolution.
 """
@@ -31,7 +31,7 @@ FOLDER = "backends"
 
 
 class OnePass(nn.Module):
-    """A net that gives its logits, and the maps of both where its head allows."""
+    """A model that gives its logits, and the maps of both where its head allows."""
 
     def __init__(self, net: nn.Module, with_maps: bool):
         super().__init__()
@@ -52,11 +52,11 @@ def pools_linearly(model: nn.Module, side: int) -> bool:
     """Whether one linear layer follows the mean over the cells, so that maps come with the logits.
 
     Args:
-        model: a timm net of two logits, in eval mode.
+        model: a timm model of two logits, in eval mode.
         side: of its input, px.
 
     Returns:
-        True where the mean of the maps, plus the bias, is the logits of a picture of noise.
+        True where the mean of the maps, plus the bias, is the logits of an image of noise.
     """
     net: Any = model
     pixels = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
@@ -70,7 +70,7 @@ def pools_linearly(model: nn.Module, side: int) -> bool:
 
 
 def backend_file(folder: Path, form: Format, int8: bool) -> Path:
-    """Where an exported net lies.
+    """Where an exported model lies.
 
     Args:
         folder: of the checkpoint.
@@ -87,23 +87,23 @@ def backend_file(folder: Path, form: Format, int8: bool) -> Path:
 def export_backend(
     model: nn.Module, side: int, folder: Path, form: Format, calibration: Sequence[NDArray[np.float32]] | None = None
 ) -> Path:
-    """Write a net for another runtime.
+    """Write a model for another runtime.
 
-    Weights stay float32 unless pictures for calibration are given; then the net is quantised to int8, see
+    Weights stay float32 unless images for calibration are given; then the model is quantised to int8, see
     `runtimes.quantisation`.
 
     Args:
-        model: a timm net of two logits, on the CPU in eval mode.
+        model: a timm model of two logits, on the CPU in eval mode.
         side: of its input, px.
         folder: of the checkpoint; receives the file in `backends/`.
         form: "openvino" or "onnx".
-        calibration: pixels (1, 3, side, side) of some hundred pictures that it will not be judged by.
+        calibration: pixels (1, 3, side, side) of some hundred images that it will not be evaluated by.
 
     Returns:
         The file.
 
     Raises:
-        InputError: the format's packages are not installed, or the net cannot be written in it.
+        InputError: the format's packages are not installed, or the model cannot be written in it.
     """
     net = OnePass(model, pools_linearly(model, side)).eval()
     example = torch.zeros(2, 3, side, side)
@@ -123,12 +123,12 @@ def export_backend(
         ) from error
     except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"this net cannot be written for {form} ({reason}); use the other format") from error
+        raise InputError(f"this model cannot be written for {form} ({reason}); use the other format") from error
     return file
 
 
 def _to_openvino(net: OnePass, example: Tensor) -> Any:
-    """An OpenVINO model that takes any number of pictures."""
+    """An OpenVINO model that takes any number of images."""
     import openvino
 
     shape = openvino.PartialShape([-1, *example.shape[1:]])
@@ -139,7 +139,7 @@ def _to_openvino(net: OnePass, example: Tensor) -> Any:
 
 
 def _to_onnx(net: OnePass, example: Tensor) -> Any:
-    """An ONNX model that takes any number of pictures."""
+    """An ONNX model that takes any number of images."""
     names = ["logits", "maps"][: 1 + net.with_maps]
     pictures = torch.export.Dim("pictures")
     program = torch.onnx.export(

@@ -1,4 +1,4 @@
-"""int8 after training, by NNCF: weights per channel, activations by their range on pictures for calibration."""
+"""int8 after training, by NNCF: weights per channel, activations by their range on images for calibration."""
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,21 +12,21 @@ Pixels = NDArray[np.float32]
 
 LARGEST_MEAN = 0.006
 """Mean difference of P(fake) up to which layers are put back to float32: well below the .01 that agreement allows,
-because other pictures than those looked at here will be judged."""
+because other images than those looked at here will be evaluated."""
 
 CHECKED_ON = 150
-"""Pictures that say how far int8 is from float32 when a layer is put back: twice as many take twice as long."""
+"""Images that say how far int8 is from float32 when a layer is put back: twice as many take twice as long."""
 
 RANKED_ON = 60
-"""Pictures that say which layer costs most."""
+"""Images that say which layer costs most."""
 
 
 def quantise_openvino(model: Any, calibration: Sequence[Pixels]) -> Any:
-    """Quantise a net, but for the layers that would move its scores.
+    """Quantise a model, but for the layers that would move its scores.
 
     NNCF's quantisation with accuracy control: whole in int8 first; where P(fake) then differs from that of float32 by
     more than `LARGEST_MEAN` on average, layers go back to float32, the one that costs most first. ResNets usually
-    need none, nets with depthwise convolutions and linear bottlenecks many.
+    need none, models with depthwise convolutions and linear bottlenecks many.
 
     Args:
         model: an `openvino.Model` whose first output is logits (N, 2).
@@ -41,7 +41,7 @@ def quantise_openvino(model: Any, calibration: Sequence[Pixels]) -> Any:
 
 
 def quantise_onnx(model: Any, calibration: Sequence[Pixels]) -> Any:
-    """Quantise all of a net.
+    """Quantise all of a model.
 
     Args:
         model: an `onnx.ModelProto` whose input is `pixels`.
@@ -66,7 +66,7 @@ def _with_control(model: Any, calibration: Sequence[Pixels]) -> Any:
     pairs = list(zip(calibration, reference, strict=True))
 
     def agreement(compiled: Any, items: Iterable[tuple[Pixels, float]]) -> tuple[float, list[float]]:
-        """One minus the mean difference of P(fake), and the same of each picture."""
+        """One minus the mean difference of P(fake), and the same of each image."""
         pixels, expected = zip(*items, strict=True)
         each = 1 - np.abs(_scores(compiled, pixels) - np.array(expected))
         return float(each.mean()), each.tolist()
@@ -83,5 +83,5 @@ def _with_control(model: Any, calibration: Sequence[Pixels]) -> Any:
 
 
 def _scores(compiled: Any, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
-    """P(fake) of each picture."""
+    """P(fake) of each image."""
     return np.array([softmax(compiled([pixels])[0], axis=1)[0, 1] for pixels in pictures])

@@ -59,7 +59,7 @@ def test_planted_near_duplicates_are_found_and_nothing_else(pictures, change):
     assert found.near.tolist() == [[3 * place, COUNT + place] for place in range(len(planted))]
 
 
-def test_clean_pictures_are_not_alike(pictures):
+def test_clean_images_are_not_alike(pictures):
     found = alike(pictures)
     assert len(found.near) == len(found.scenes) == 0
 

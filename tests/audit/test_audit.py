@@ -1,4 +1,4 @@
-"""The whole audit on drawn pictures, its text, its page and its JSON."""
+"""The whole audit on drawn images, its text, its page and its JSON."""
 
 import json
 import shutil
@@ -45,7 +45,7 @@ def leaky(faces, tmp_path_factory):
     for place in range(8):
         picture = changes[place % 4](Image.open(folder / f"train/fake/{place:04}.jpg"))
         picture.save(folder / f"test/fake/again-{place}.jpg", quality=70)
-    (folder / "test/fake/broken.jpg").write_bytes(b"no picture")
+    (folder / "test/fake/broken.jpg").write_bytes(b"no image")
     return folder
 
 
@@ -61,11 +61,11 @@ def test_planted_leaks_are_counted(result):
     pairs = {tuple(name.rsplit("/", 2)[1] + "/" + name.rsplit("/", 1)[1] for name in pair) for pair in leak.examples}
     assert len(pairs) == 5
     assert all(later.startswith("fake/again-") for later, _ in pairs)
-    assert any("8 of 48 test pictures" in finding.what for finding in result.findings if finding.severity == "fatal")
+    assert any("8 of 48 test images" in finding.what for finding in result.findings if finding.severity == "fatal")
 
 
 def test_pairs_of_real_and_fake_are_only_a_note(result):
-    across = [finding for finding in result.findings if "fake pictures" in finding.what]
+    across = [finding for finding in result.findings if "fake images" in finding.what]
     assert across
     assert {finding.severity for finding in across} == {"note"}
 
@@ -102,7 +102,7 @@ def test_clean_data_split_by_group_and_another_clean_set(faces, other):
     assert (found.scene_count, found.largest_scene) == (60, 2)
 
 
-def test_against_a_set_of_the_same_pictures(faces, leaky):
+def test_against_a_set_of_the_same_images(faces, leaky):
     audited = audit(DataConfig(data=(str(faces),)), against=str(leaky))
     assert not any(str(root.parent) in json.dumps(audited.to_dict()) for root in (faces, leaky))
     found = next(one for one in audited.shared if one.later == f"{leaky.name}'s" and one.kind == "near")
@@ -114,19 +114,19 @@ def test_basic_measures_facts_of_files_only(leaky):
     assert list(found.shortcuts) == ["facts"]
     assert (found.shared, found.scene_count, found.sheets.keys()) == ([], None, {"real", "fake"})
     assert found.fatal
-    with pytest.raises(InputError, match="a basic audit does not compare pictures"):
+    with pytest.raises(InputError, match="a basic audit does not compare images"):
         audit(DataConfig(data=(str(leaky),)), against="x", level="basic")
 
 
 def test_it_says_what_it_did_not_look_at(result, leaky):
     pixels = ["low-level statistics", "content outside the face's looks"]
     basic = audit(DataConfig(data=(str(leaky),)), level="basic")
-    assert basic.unseen == ["near duplicates", "pictures of one scene", *pixels]
+    assert basic.unseen == ["near duplicates", "images of one scene", *pixels]
     assert basic.for_report()["unseen"] == basic.unseen
     clean = replace(basic, findings=[], shortcuts={})
-    assert clean.unseen[2:] == ["facts of the files", *pixels]  # of too few pictures, not even these
+    assert clean.unseen[2:] == ["facts of the files", *pixels]  # of too few images, not even these
     assert "Nothing was found" not in summary(clean)
-    assert "NOT LOOKED AT: near duplicates, pictures of one scene, facts of the files" in summary(clean)
+    assert "NOT LOOKED AT: near duplicates, images of one scene, facts of the files" in summary(clean)
     assert "NOT LOOKED AT" not in summary(result)
     assert "Nothing was found." in summary(replace(result, findings=[]))
 
@@ -134,7 +134,7 @@ def test_it_says_what_it_did_not_look_at(result, leaky):
 def test_text(result):
     text = summary(result)
     assert "Facts of the files                 1.000 [1.000, 1.000]  (n = 128)" in text
-    assert "FATAL: 8 of 48 test pictures are near duplicates of train pictures." in text
+    assert "FATAL: 8 of 48 test images are near duplicates of train images." in text
 
 
 def test_json_makes_the_same_audit_again(result, tmp_path):
@@ -177,7 +177,7 @@ def test_the_page_shows_names_as_text(result, tmp_path):
 
 def test_what_was_not_looked_into_is_said(result):
     values = result.to_dict()
-    values["report"]["notes"] = {"faces": ["val is a link to test, so it lists no picture again"]}
+    values["report"]["notes"] = {"faces": ["val is a link to test, so it lists no image again"]}
     assert "faces: val is a link to test, so" in summary(Audit.from_dict(values))
 
 

@@ -26,7 +26,7 @@ def test_two_faces_by_hand(monkeypatch):
     }
 
 
-def test_a_face_that_reaches_out_of_the_picture_covers_it_all(monkeypatch):
+def test_a_face_that_reaches_out_of_the_image_covers_it_all(monkeypatch):
     monkeypatch.setattr(module, "find_faces", lambda picture: [face(-10, -10, 110, 110)])
     assert content(Image.new("RGB", (100, 100), "red"))["outside"] == 0
 

@@ -65,7 +65,7 @@ def test_a_crop_has_nearly_the_code_of_its_place(picture, place):
     assert all_bits <= 16
 
 
-def test_another_picture_is_far():
+def test_another_image_is_far():
     one, other = (
         Image.fromarray((draw_scene(np.random.default_rng(seed), 128).picture * 255).astype(np.uint8))
         for seed in (1, 2)
@@ -73,7 +73,7 @@ def test_another_picture_is_far():
     assert distance(fingerprint(one)[0][0], fingerprint(other)[0][0])[1] > 72
 
 
-def test_flat_pictures_are_all_alike():
+def test_flat_images_are_all_alike():
     codes = [fingerprint(Image.new("RGB", (64, 48), colour))[0] for colour in ("white", "black", (90, 20, 7))]
     assert not np.any(codes)
 

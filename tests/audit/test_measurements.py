@@ -7,7 +7,7 @@ from hf_deepfake.audit.facts import FACTS, file_facts
 from hf_deepfake.audit.fingerprint import fingerprint
 from hf_deepfake.audit.measurements import Wanted, measure
 from hf_deepfake.audit.statistics import STATISTICS, statistics
-from hf_deepfake.images.open import open_picture
+from hf_deepfake.images.open import open_image
 
 NOTHING, PRINT, DEEP = Wanted(False, False, False), Wanted(True, False, False), Wanted(True, True, True)
 
@@ -19,7 +19,7 @@ def paths(faces):
 
 @pytest.fixture(scope="module")
 def images(paths):
-    """Files and embedded pictures by turns."""
+    """Files and embedded images by turns."""
     pictures = [
         str(path) if place % 2 else {"bytes": path.read_bytes(), "path": None} for place, path in enumerate(paths)
     ]
@@ -36,7 +36,7 @@ def test_each_row_gets_what_was_asked_of_it(monkeypatch, images, paths, alone):
     assert len(measured.table) == 7
     for row, (path, asked) in enumerate(zip(paths, wanted, strict=True)):
         values = measured.table.loc[row]
-        picture = open_picture(path)
+        picture = open_image(path)
         codes, colours = fingerprint(picture) if asked.fingerprint else (0, 0)
         np.testing.assert_array_equal(measured.codes[row], codes)
         np.testing.assert_array_equal(measured.colours[row], colours)

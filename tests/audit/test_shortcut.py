@@ -57,7 +57,7 @@ def test_intervals_of_features_that_say_nothing_contain_chance(paired):
         labels = np.tile([0, 1], 60).astype(np.int8)
         features = table(rng, 120)
         groups = None
-        if paired:  # a fake has nearly the features of the real picture it was made from
+        if paired:  # a fake has nearly the features of the real image it was made from
             features.loc[1::2, ["a", "b"]] = features.loc[::2, ["a", "b"]].to_numpy() + rng.normal(0, 0.01, (60, 2))
             groups = np.repeat(np.arange(60), 2).tolist()
         found = measured(features, labels, groups)
@@ -86,7 +86,7 @@ def test_too_few_groups_say_nothing():
     assert find_shortcut(features, labels, np.repeat(range(8), 5).tolist(), NAMES) is None
 
 
-def test_a_feature_that_no_picture_has_says_nothing():
+def test_a_feature_that_no_image_has_says_nothing():
     features = table(np.random.default_rng(0), 40)
     features["b"] = np.nan
     found = measured(features, np.repeat([0, 1], 20).astype(np.int8), None)

@@ -60,7 +60,7 @@ def test_compression_leaves_blocks_wherever_they_start(picture):
     assert statistics(coarse.crop((3, 5, 195, 197)))["blocks"] > 1.25
 
 
-def test_only_the_middle_of_a_large_picture_counts():
+def test_only_the_middle_of_a_large_image_counts():
     picture = Image.new("RGB", (WINDOW + 200, WINDOW + 100), "white")
     picture.paste((10, 20, 30), (100, 50, 100 + WINDOW, 50 + WINDOW))
     assert statistics(picture)["red"] == 10

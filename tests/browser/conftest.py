@@ -70,7 +70,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
-    """An untrained net with a card and a figure."""
+    """An untrained model with a card and a figure."""
     folder = tmp_path_factory.mktemp("space") / "checkpoint"
     export_checkpoint(build_model("resnet10t", image_size=64, pretrained="off"), folder, image_size=64)
     (folder / "README.md").write_text(CARD, encoding="utf-8")

@@ -29,7 +29,7 @@ def drawn(tmp_path_factory):
 
 @pytest.fixture
 def source(tmp_path, drawn):
-    """A set with splits, four faces in three formats, one of them on a wide picture, and what has no face."""
+    """A set with splits, four faces in three formats, one of them on a wide image, and what has no face."""
     root = tmp_path / "photos"
     for place in ("Train/Real", "Train/Fake", "Test/Real", "Test/Fake"):
         (root / place).mkdir(parents=True)
@@ -59,7 +59,7 @@ def test_folders_and_names_are_kept_and_what_cannot_be_cropped_is_said(source, t
     assert report.without_face == ("Test/Fake/flat.png",)
     ((name, reason),) = report.broken
     assert name == "Train/Real/broken.jpg"
-    assert reason.startswith("Train/Real/broken.jpg is not a picture")
+    assert reason.startswith("Train/Real/broken.jpg is not an image")
     assert report.summary().splitlines() == [
         "        4  written",
         "        1  left out, no face found",

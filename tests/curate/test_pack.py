@@ -18,15 +18,15 @@ def configured(source, **options):
 
 @pytest.fixture(scope="module")
 def packed(faces, cache, tmp_path_factory):
-    """The drawn pairs in files of ten pictures."""
+    """The drawn pairs in files of ten images."""
     out = tmp_path_factory.mktemp("packed") / "shards"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packing, "SHARD_PICTURES", 10)
+        patch.setattr(packing, "SHARD_IMAGES", 10)
         pack(configured(faces), out)
     return out
 
 
-def test_it_loads_to_the_same_pictures_splits_and_groups(packed, faces):
+def test_it_loads_to_the_same_images_splits_and_groups(packed, faces):
     (before, first), (after, second) = prepare(configured(faces)), prepare(configured(packed))
     assert second.fingerprint == first.fingerprint
     assert second.counts == first.counts
@@ -36,7 +36,7 @@ def test_it_loads_to_the_same_pictures_splits_and_groups(packed, faces):
         assert one == other
 
 
-def test_files_hold_the_encoded_pictures_unchanged(packed, faces):
+def test_files_hold_the_encoded_images_unchanged(packed, faces):
     names = sorted(path.name for path in packed.iterdir())
     assert names[0].startswith("test-00000-of-0000")
     assert len(names) > 10
@@ -53,7 +53,7 @@ from hf_deepfake.config import DataConfig
 from hf_deepfake.curate import pack as packing
 from hf_deepfake.data.load import prepare
 sys.stderr.isatty = lambda: True
-packing.SHARD_PICTURES = 10
+packing.SHARD_IMAGES = 10
 data, _ = prepare(DataConfig(data=(sys.argv[1],)))
 print("BEFORE", file=sys.stderr)
 packing.write_shards(data, Path(sys.argv[2]))

@@ -134,7 +134,7 @@ def test_normalised_to_chance_where_only_files_differed(faces, tmp_path):
         for name, kind in (("real", "bmp"), ("fake", "png")):
             place = tmp_path / "set" / name / f"{path.stem}.{kind}"
             place.parent.mkdir(parents=True, exist_ok=True)
-            shifted = np.roll(np.asarray(Image.open(path)), kind == "png", axis=1)  # no two pictures the same
+            shifted = np.roll(np.asarray(Image.open(path)), kind == "png", axis=1)  # no two images the same
             Image.fromarray(shifted).save(place)
     data = DataConfig(data=(str(tmp_path / "set"),))
     assert audit(data, level="basic").shortcuts["facts"].auc == 1

@@ -1,11 +1,11 @@
 import pytest
 from datasets import Dataset, Image, Value
 
-from hf_deepfake.data.image_names import below_shared, name_pictures, picture_names, without_path
+from hf_deepfake.data.image_names import below_shared, name_images, picture_names, without_path
 
 
 def table(*paths, **columns):
-    """Pictures of these paths, none of which is read; of None, one that is embedded."""
+    """Images of these paths, none of which is read; of None, one that is embedded."""
     images = [{"path": path, "bytes": None if path else b"encoded"} for path in paths]
     data = Dataset.from_dict({"image": images}).cast_column("image", Image())
     for name, values in columns.items():
@@ -45,10 +45,10 @@ def test_rows_that_were_chosen_keep_their_names():
     assert picture_names(chosen) == [["2400/x.jpg", "3/x.jpg"]]
 
 
-def test_pictures_of_one_source_and_of_several():
-    assert name_pictures(table("/a/b/1.jpg", None, "/a/2.jpg")) == ["b/1.jpg", "picture-000001", "2.jpg"]
+def test_images_of_one_source_and_of_several():
+    assert name_images(table("/a/b/1.jpg", None, "/a/2.jpg")) == ["b/1.jpg", "image-000001", "2.jpg"]
     two = table("/a/1.jpg", "/b/1.jpg", None, source=["one", "two", "two"])
-    assert name_pictures(two) == ["one/1.jpg", "two/1.jpg", "two/picture-000002"]
+    assert name_images(two) == ["one/1.jpg", "two/1.jpg", "two/picture-000002"]
 
 
 def test_what_was_said_of_a_file():

@@ -1,4 +1,4 @@
-"""The sample set: pairs, masks, and nothing but the picture that tells real from fake."""
+"""The sample set: pairs, masks, and nothing but the image that tells real from fake."""
 
 import csv
 import filecmp
@@ -26,7 +26,7 @@ def values(path):
 
 def pairs(sample):
     for number in range(24):
-        yield sample / f"pictures/real/{number:04d}.jpg", sample / f"pictures/fake/{number:04d}.jpg"
+        yield sample / f"images/real/{number:04d}.jpg", sample / f"images/fake/{number:04d}.jpg"
 
 
 def test_files(sample):

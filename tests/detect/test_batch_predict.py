@@ -40,16 +40,16 @@ def detector(tmp_path_factory) -> Detector:
 
 @pytest.fixture
 def inbox(tmp_path) -> Path:
-    """Three pictures, one of them below a folder, a broken one and a text."""
+    """Three images, one of them below a folder, a broken one and a text."""
     (tmp_path / "inbox" / "more").mkdir(parents=True)
     for number, name in enumerate(("b.png", "a.jpg", "more/c.PNG")):
         Image.new("RGB", (40, 40), (80 * number, 0, 0)).save(tmp_path / "inbox" / name, format="PNG")
-    (tmp_path / "inbox" / "d.jpg").write_bytes(b"no picture")
-    (tmp_path / "inbox" / "notes.txt").write_text("no picture either")
+    (tmp_path / "inbox" / "d.jpg").write_bytes(b"no image")
+    (tmp_path / "inbox" / "notes.txt").write_text("no image either")
     return tmp_path / "inbox"
 
 
-def find_pictures(words: list[str]) -> list[str]:
+def find_images(words: list[str]) -> list[str]:
     return [file for unit in find_units(words) for file in unit.files]
 
 
@@ -58,22 +58,22 @@ def names(paths: list[str], root: Path) -> list[str]:
 
 
 def test_files_folders_and_patterns(inbox):
-    assert names(find_pictures([str(inbox)]), inbox) == ["a.jpg", "b.png", "d.jpg", "more/c.PNG"]
-    assert names(find_pictures([str(inbox / "*.png"), str(inbox)]), inbox)[0] == "b.png"
-    assert names(find_pictures([str(inbox / "**" / "*.PNG")]), inbox) == ["more/c.PNG"]
-    assert names(find_pictures([str(inbox / "notes.txt")]), inbox) == ["notes.txt"]  # a file is judged as told
+    assert names(find_images([str(inbox)]), inbox) == ["a.jpg", "b.png", "d.jpg", "more/c.PNG"]
+    assert names(find_images([str(inbox / "*.png"), str(inbox)]), inbox)[0] == "b.png"
+    assert names(find_images([str(inbox / "**" / "*.PNG")]), inbox) == ["more/c.PNG"]
+    assert names(find_images([str(inbox / "notes.txt")]), inbox) == ["notes.txt"]  # a file is evaluated as told
 
 
 @pytest.mark.parametrize("word", ["nosuch.jpg", "nosuch/*.jpg"])
 def test_a_word_that_names_nothing_is_an_error(word):
-    with pytest.raises(InputError, match=r"names no picture; give files, folders"):
+    with pytest.raises(InputError, match=r"names no image; give files, folders"):
         find_units([word])
 
 
 def test_a_pattern_in_a_file_name_is_the_file(tmp_path):
     odd = tmp_path / "a[1].png"
     Image.new("RGB", (40, 40)).save(odd)
-    assert find_pictures([str(odd)]) == [str(odd)]
+    assert find_images([str(odd)]) == [str(odd)]
 
 
 def test_a_folder_is_walked_as_a_data_set_is(tmp_path, caplog):
@@ -89,7 +89,7 @@ def test_a_folder_is_walked_as_a_data_set_is(tmp_path, caplog):
     Image.new("RGB", (40, 40)).save(tmp_path / "other/e.jpg")
     (folder / "linked").symlink_to(tmp_path / "other")
     (folder / "gone.jpg").symlink_to("nowhere")
-    assert names(find_pictures([str(folder)]), folder) == [
+    assert names(find_images([str(folder)]), folder) == [
         "a.JFIF", "gone.jpg", "n12", "phone.heic", "linked/e.jpg", "sub/d.png",
     ]  # fmt: skip
     assert [record.getMessage() for record in caplog.records] == [
@@ -117,7 +117,7 @@ def test_every_file_that_was_given_has_its_line(form, detector, tmp_path, caplog
 
 @pytest.mark.parametrize("form", ["json", "csv"])
 def test_names_that_are_not_utf8_are_escaped(form, detector, tmp_path):
-    """Judged like any other, also after a stop and with an overlay; the error of a broken one is escaped, too."""
+    """Evaluated like any other, also after a stop and with an overlay; the error of a broken one is escaped, too."""
     folder = tmp_path / "in"
     folder.mkdir()
     for name in (b"a.png", b"caf\xe9.png", b"z.png"):
@@ -130,7 +130,7 @@ def test_names_that_are_not_utf8_are_escaped(form, detector, tmp_path):
         with out.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file)) if form == "csv" else [json.loads(line) for line in file]
         assert [row["file"] for row in rows] == expected
-    assert "\\xff.jpg is not a picture" in rows[3]["error"]
+    assert "\\xff.jpg is not an image" in rows[3]["error"]
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["a.png.png", "caf\\xe9.png.png", "z.png.png"]
 
 
@@ -144,7 +144,7 @@ def test_names_that_are_not_utf8_on_the_command_line(tmp_path):
     assert b"caf\\xe9.png" in done.stdout
 
 
-def test_tars_and_saved_data_sets_are_read_as_they_are_judged(detector, inbox, tmp_path):
+def test_tars_and_saved_data_sets_are_read_as_they_are_evaluated(detector, inbox, tmp_path):
     files = [inbox / name for name in ("a.jpg", "b.png", "more/c.PNG")]
     with tarfile.open(tmp_path / "faces.tar", "w") as tar:
         for number, file in enumerate(files):
@@ -160,7 +160,7 @@ def test_tars_and_saved_data_sets_are_read_as_they_are_judged(detector, inbox, t
 
 
 def test_json_lines(detector, inbox):
-    files = find_pictures([str(inbox)])
+    files = find_images([str(inbox)])
     records = [json.loads(line) for line in predict(detector, cut(files), form="json")]
     assert [record["file"] for record in records] == files
     assert [record["checkpoint"] for record in records] == [detector.fingerprint] * 4
@@ -168,21 +168,21 @@ def test_json_lines(detector, inbox):
     assert records[0]["label"] == expected.label
     assert records[0]["score"] == pytest.approx(expected.score, abs=1e-6)
     assert records[0]["reasons"] == []
-    assert "is not a picture" in records[2]["error"]
+    assert "is not an image" in records[2]["error"]
 
 
 def test_csv_rows(detector, inbox):
-    files = find_pictures([str(inbox)])
+    files = find_images([str(inbox)])
     rows = list(csv.DictReader(predict(detector, cut(files), form="csv")))
     assert tuple(rows[0]) == COLUMNS
     assert [row["file"] for row in rows] == files
     assert {rows[0]["unsure"], rows[0]["faces"]} == {"False", "0"}
     assert rows[2]["label"] == ""
-    assert "is not a picture" in rows[2]["error"]
+    assert "is not an image" in rows[2]["error"]
 
 
 def test_text_says_the_verdict_and_the_file(detector, inbox):
-    files = find_pictures([str(inbox)])
+    files = find_images([str(inbox)])
     lines = list(predict(detector, cut(files)))
     assert lines[0] == f"{detector(files[0]).title}  {files[0]}"
     assert lines[2].startswith("error: ")
@@ -204,7 +204,7 @@ def test_any_number_of_processes_write_the_same_file(form, detector, inbox, tmp_
     assert shared.read_text() == whole.read_text()
 
 
-def test_pictures_that_came_later_are_added(detector, inbox, tmp_path):
+def test_images_that_came_later_are_added(detector, inbox, tmp_path):
     out = tmp_path / "out"
     list(predict(detector, find_units([str(inbox)]), form="csv", out=out))
     before = out.read_text()
@@ -267,8 +267,8 @@ def test_several_processes_need_a_file(detector, inbox):
         list(predict(detector, find_units([str(inbox)]), form="json", processes=3))
 
 
-def test_shards_are_read_as_they_are_judged(detector, inbox, tmp_path):
-    """Two shards of two pictures, one of them without a name of its own."""
+def test_shards_are_read_as_they_are_evaluated(detector, inbox, tmp_path):
+    """Two shards of two images, one of them without a name of its own."""
     packed = tmp_path / "packed"
     packed.mkdir()
     files = [inbox / name for name in ("a.jpg", "b.png", "d.jpg", "more/c.PNG")]
@@ -289,7 +289,7 @@ def test_shards_are_read_as_they_are_judged(detector, inbox, tmp_path):
     assert [record.get("score") for record in records] == [
         score and pytest.approx(score, abs=1e-6) for score in [record.get("score") for record in expected]
     ]
-    assert "is not a picture" in records[2]["error"]
+    assert "is not an image" in records[2]["error"]
     assert len(list((tmp_path / "maps").rglob("*.png"))) == 3
     assert [unit.name for unit in find_units([str(packed / "train-00001-of-00002.parquet")])] == [
         f"{packed}/train-00001-of-00002.parquet/all-00000"
@@ -297,7 +297,7 @@ def test_shards_are_read_as_they_are_judged(detector, inbox, tmp_path):
 
 
 def test_what_is_no_run_of_this_checkpoint_is_left_alone(detector, inbox, tmp_path):
-    files, out = find_pictures([str(inbox)]), tmp_path / "out"
+    files, out = find_images([str(inbox)]), tmp_path / "out"
     list(predict(detector, cut(files), form="json", out=out))
     other = Detector.from_pretrained(checkpoint(tmp_path / "other", seed=1), device="cpu")
     before = out.read_text()
@@ -311,7 +311,7 @@ def test_what_is_no_run_of_this_checkpoint_is_left_alone(detector, inbox, tmp_pa
 
 
 def test_overlays_keep_the_folders(detector, inbox, tmp_path):
-    files = find_pictures([str(inbox)])
+    files = find_images([str(inbox)])
     lines = list(predict(detector, cut(files), form="json", explanations=tmp_path / "maps"))
     assert len(lines) == 4
     saved = sorted(str(path.relative_to(tmp_path / "maps")) for path in (tmp_path / "maps").rglob("*.*"))

@@ -10,7 +10,7 @@ from hf_deepfake.detect.detector import Detector
 from hf_deepfake.detect.face_crops import ANIMATED, NO_FACE, SOME_TOO_SMALL, TOO_SMALL, prepare
 from hf_deepfake.images.crop import Margin, measure_margin
 from hf_deepfake.images.faces import find_faces
-from hf_deepfake.images.open import open_picture
+from hf_deepfake.images.open import open_image
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
 
@@ -20,7 +20,7 @@ def portraits(tmp_path_factory) -> list[Image.Image]:
     """Two drawn faces, 128 px."""
     folder = tmp_path_factory.mktemp("portraits")
     draw_sample(folder, count=2, size=128, seed=3)
-    return [open_picture(path) for path in sorted((folder / "pictures" / "real").iterdir())]
+    return [open_image(path) for path in sorted((folder / "pictures" / "real").iterdir())]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_without_a_margin_no_face_is_looked_for(group):
     assert not prepared.doubtful
 
 
-def test_a_picture_without_a_face_is_doubtful(margin):
+def test_an_image_without_a_face_is_doubtful(margin):
     prepared = prepare(Image.new("RGB", (200, 100), (90, 90, 90)), tensor, margin)
     assert prepared.regions == ((0, 0, 200, 100),)
     assert prepared.doubtful
@@ -111,7 +111,7 @@ def test_the_verdict_is_that_of_the_most_fake_face(folder, group, portraits):
     assert {face.label for face in verdict.faces} >= {verdict.label}
 
 
-def test_faces_off_takes_the_picture_whole(folder, group):
+def test_faces_off_takes_the_image_whole(folder, group):
     whole = Detector.from_pretrained(folder, device="cpu", faces="off")
     assert whole(group).faces == ()
     assert whole.explain(group).heatmap.shape == (400, 640)

@@ -38,13 +38,13 @@ import torch
 
 torch.set_num_threads(2)
 make = lambda: Detector.from_pretrained(sys.argv[1], device="cpu", backend=Variant(sys.argv[2], "fp32"))
-detector, picture = make(), Image.new("RGB", (64, 64))
-expected = detector([picture] * 4)
+detector, image = make(), Image.new("RGB", (64, 64))
+expected = detector([image] * 4)
 
 def child():
-    assert [one.label for one in detector([picture] * 4)] == [one.label for one in expected]
-    assert detector.explain(picture).verdict.label == expected[0].label
-    assert [one.label for one in make()([picture] * 4)] == [one.label for one in expected]
+    assert [one.label for one in detector([image] * 4)] == [one.label for one in expected]
+    assert detector.explain(image).verdict.label == expected[0].label
+    assert [one.label for one in make()([image] * 4)] == [one.label for one in expected]
     print("answered", flush=True)
 
 process = multiprocessing.get_context("fork").Process(target=child)

@@ -16,7 +16,7 @@ from hf_deepfake.report.report import Report
 
 @pytest.fixture(scope="module")
 def second(tmp_path_factory):
-    """Another untrained net of the same kind, in a run's folder."""
+    """Another untrained model of the same kind, in a run's folder."""
     torch.manual_seed(1)
     net = build_model("test_resnet", image_size=64, pretrained="off").eval()
     final_layer(net)[0].data *= 20
@@ -29,7 +29,7 @@ def decided(faces):
 
 @pytest.fixture(scope="module")
 def both(checkpoint, second, faces, cache, tmp_path_factory):
-    """Folder and report of the two nets' ensemble."""
+    """Folder and report of the two models' ensemble."""
     out = tmp_path_factory.mktemp("combined") / "both"
     return out, combine([str(checkpoint), str(second)], decided(faces), out, shares=[3, 1])
 
@@ -46,7 +46,7 @@ def test_parts_and_shares_are_listed(both):
     report = Report.load(out / "report.json")
     found = [(part.name, part.model, part.share) for part in report.combination.parts]
     assert found == [("net", "test_resnet", 0.75), ("second", "test_resnet", 0.25)]
-    sentence = "mean calibrated log-odds of net (test_resnet, 0.75), second (test_resnet, 0.25)"
+    sentence = "mean calibrated log-odds of model (test_resnet, 0.75), second (test_resnet, 0.25)"
     assert sentence in report.summary()
     card = build_card(report)
     assert f"The {sentence}." in card
@@ -84,7 +84,7 @@ def test_its_map_is_the_mean_of_its_members_maps(both):
 def test_averaged_weights_need_no_more_time_than_one_net(checkpoint, second, faces, cache, tmp_path):
     report = combine([str(checkpoint), str(second)], decided(faces), tmp_path / "soup", method="weights")
     assert report.checkpoint.model == "test_resnet"
-    assert str(report.combination).startswith("averaged weights of net (test_resnet, 0.5)")
+    assert str(report.combination).startswith("averaged weights of model (test_resnet, 0.5)")
     first, other, soup = (load_checkpoint(one) for one in (checkpoint, second, tmp_path / "soup"))
     for one in (first, other, soup):
         unfold(one.model, one.temperature, one.operating_point)
@@ -95,7 +95,7 @@ def test_averaged_weights_need_no_more_time_than_one_net(checkpoint, second, fac
 def test_the_mirror_by_command(checkpoint, faces, cache, tmp_path, capsys):
     words = ["combine", str(checkpoint), "--flip", "--data", str(faces), "--out", str(tmp_path / "mirrored")]
     assert main(words) == 0
-    assert "each on the picture and its mirror image" in capsys.readouterr().out
+    assert "each on the image and its mirror image" in capsys.readouterr().out
     assert (tmp_path / "mirrored" / "README.md").exists()
     assert main(words) == 2
     assert "exists; give a new folder" in capsys.readouterr().err

@@ -37,7 +37,7 @@ def trained(net, seen, tmp_path_factory):
 
 
 def subset(config, target, split, count):
-    """A folder with some pictures of one split, under other names and without groups."""
+    """A folder with some images of one split, under other names and without groups."""
     data, _ = prepare(config)
     for number, (image, label) in enumerate(zip(data[split]["image"], data[split]["label"], strict=True)):
         if number < count:
@@ -54,33 +54,33 @@ def test_the_test_split_of_the_training_is_unseen(trained, config):
 
 
 def test_the_whole_set_and_another_seed_are_refused(trained, config):
-    with pytest.raises(InputError, match=r"trained on, or decided by, 108 of these 120 pictures"):
+    with pytest.raises(InputError, match=r"trained on, or decided by, 108 of these 120 images"):
         evaluate(trained, config, split="all")
-    with pytest.raises(InputError, match=r"was trained on, or decided by, \d+ of these 12 pictures.*--split_seed"):
+    with pytest.raises(InputError, match=r"was trained on, or decided by, \d+ of these 12 images.*--split_seed"):
         evaluate(trained, DataConfig(data=config.data, split_seed=1))
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_a_subset_in_another_folder_is_refused(split, trained, config, tmp_path):
     data = DataConfig(data=(str(subset(config, tmp_path / "other", split, 12)),))
-    with pytest.raises(InputError, match="12 of these 12 pictures"):
+    with pytest.raises(InputError, match="12 of these 12 images"):
         evaluate(trained, data, split="all")
 
 
 def test_a_few_are_counted_and_make_no_row_of_unseen_data(trained, config, tmp_path):
-    """Two known pictures among 42."""
+    """Two known images among 42."""
     root = subset(config, tmp_path / "other", "train", 2)
     draw_sample(tmp_path / "new", count=20, size=64, seed=9)
     for name in ("real", "fake"):
         shutil.copytree(tmp_path / "new/pictures" / name, root / name, dirs_exist_ok=True)
     report, table = evaluate(trained, DataConfig(data=(str(root),)), split="all")
     assert report.data["seen"] == 2
-    assert "2 of these pictures had a part in making the checkpoint" in report.summary()
+    assert "2 of these images had a part in making the checkpoint" in report.summary()
     folder = tmp_path / "checkpoint"
     shutil.copytree(trained, folder)
     own, _ = evaluate(trained, config)
     own.save(folder / "report.json")
-    with pytest.raises(InputError, match="2 of the evaluated pictures had a part"):
+    with pytest.raises(InputError, match="2 of the evaluated images had a part"):
         adopt(folder, report, table)
 
 
@@ -114,7 +114,7 @@ def test_what_decides_anew_is_seen_from_then_on(trained, seen, tmp_path):
 
 def test_a_combination_asks_all_its_parts(trained, checkpoint, seen, config, tmp_path):
     decided = DecisionConfig(data=config.data, split_seed=1)
-    with pytest.raises(InputError, match="net was trained on"):
+    with pytest.raises(InputError, match="model was trained on"):
         combine([str(checkpoint), trained], decided, tmp_path / "out")
     combine([trained], DecisionConfig(data=config.data), tmp_path / "flipped", flip=True)
     kept = load_checkpoint(tmp_path / "flipped").seen

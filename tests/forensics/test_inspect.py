@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
 
-from hf_deepfake.errors import PictureError
+from hf_deepfake.errors import ImageError
 from hf_deepfake.forensics import inspect as inspect_module
-from hf_deepfake.forensics.inspect import MEANINGS, inspect_picture
+from hf_deepfake.forensics.inspect import MEANINGS, inspect_image
 
 
 def encode(kind="JPEG", **options):
@@ -71,23 +71,23 @@ def sign(encoded):
 
 
 def test_credentials_are_read_and_not_trusted_blindly():
-    lines = inspect_picture(sign(encode())).facts["Content Credentials"]
+    lines = inspect_image(sign(encode())).facts["Content Credentials"]
     assert lines[0].startswith("signed by Test")
     assert "c2pa.created, source: trainedAlgorithmicMedia" in lines
     assert any("Test camera" in line for line in lines)
     assert "Trusted" not in lines[0]
 
 
-def test_a_changed_picture_breaks_its_credentials():
+def test_a_changed_image_breaks_its_credentials():
     signed = bytearray(sign(encode()))
     signed[-300] ^= 0x55
-    assert "Invalid" in inspect_picture(bytes(signed)).facts["Content Credentials"][0]
+    assert "Invalid" in inspect_image(bytes(signed)).facts["Content Credentials"][0]
 
 
 def test_no_credentials_and_no_reader(monkeypatch):
-    assert inspect_picture(encode()).facts["Content Credentials"] == ["none"]
+    assert inspect_image(encode()).facts["Content Credentials"] == ["none"]
     monkeypatch.setitem(__import__("sys").modules, "c2pa", None)
-    assert "hf-deepfake[c2pa]" in inspect_picture(encode()).facts["Content Credentials"][0]
+    assert "hf-deepfake[c2pa]" in inspect_image(encode()).facts["Content Credentials"][0]
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
@@ -96,7 +96,7 @@ def test_exif_of_every_format(kind):
     exif[0x010F], exif[0x0131] = "Maker & Co", "Retouch 3\n\x1b[31m"
     exif.get_ifd(0x8769)[0x9003] = "2026:01:02 03:04:05"
     exif.get_ifd(0x8825)[1] = "N"
-    lines = inspect_picture(encode(kind, exif=exif)).facts["EXIF"]
+    lines = inspect_image(encode(kind, exif=exif)).facts["EXIF"]
     assert set(lines) == {
         "maker: Maker   Co",
         "program: Retouch 3   31m",
@@ -109,10 +109,10 @@ def test_exif_of_every_format(kind):
 def test_an_orientation_alone_is_not_none(kind):
     exif = Image.Exif()
     exif[0x0112] = 6
-    assert inspect_picture(encode(kind, exif=exif)).facts["EXIF"] == ["stored: turned by 90 degrees to the left"]
+    assert inspect_image(encode(kind, exif=exif)).facts["EXIF"] == ["stored: turned by 90 degrees to the left"]
     exif[0x0112] = 77
     expected = ["stored: in orientation 77, which means nothing"]
-    assert inspect_picture(encode(kind, exif=exif)).facts["EXIF"] == expected
+    assert inspect_image(encode(kind, exif=exif)).facts["EXIF"] == expected
 
 
 def test_how_pixels_lie_is_what_turning_them_upright_undoes():
@@ -122,7 +122,7 @@ def test_how_pixels_lie_is_what_turning_them_upright_undoes():
     buffer, exif = io.BytesIO(), Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(pixels).save(buffer, "PNG", exif=exif)
-    upright = np.asarray(inspect_picture(buffer.getvalue()).picture)
+    upright = np.asarray(inspect_image(buffer.getvalue()).picture)
     assert upright.shape == (96, 64, 3)
     assert upright[:16, -16:].min() == 255
 
@@ -131,12 +131,12 @@ def test_how_pixels_lie_is_what_turning_them_upright_undoes():
 def test_exif_of_which_nothing_is_shown_is_not_none(kind):
     exif = Image.Exif()
     exif[0x8298] = "a notice"  # copyright
-    assert inspect_picture(encode(kind, exif=exif)).facts["EXIF"] == ["there is some, but nothing that is shown here"]
+    assert inspect_image(encode(kind, exif=exif)).facts["EXIF"] == ["there is some, but nothing that is shown here"]
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP"])
 def test_no_exif_is_none(kind):
-    assert inspect_picture(encode(kind)).facts["EXIF"] == ["none"]
+    assert inspect_image(encode(kind)).facts["EXIF"] == ["none"]
 
 
 def test_hostile_exif_is_cut_short():
@@ -145,27 +145,27 @@ def test_hostile_exif_is_cut_short():
     block = b"II*\0" + struct.pack("<IH", 8, 65535) + entry + struct.pack("<HHII", 0x0110, 2, 2**32 - 1, 8) * 5000
     pixels = encode()
     hostile = pixels[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 8) + b"Exif\0\0" + block + pixels[2:]
-    lines = inspect_picture(hostile).facts["EXIF"]
+    lines = inspect_image(hostile).facts["EXIF"]
     assert len(lines) <= 2 * inspect_module._EXIF_ENTRIES
     assert all(len(line) < 140 for line in lines)
 
 
 def test_how_a_jpeg_was_saved():
-    lines = inspect_picture(encode(quality=80, subsampling=2, progressive=True)).facts["File"]
+    lines = inspect_image(encode(quality=80, subsampling=2, progressive=True)).facts["File"]
     assert lines[0].startswith("JPEG, 96 x 64 px, ")
     assert lines[1] == "quality about 80 of 100, colour at a quarter of the resolution, progressive"
-    assert len(inspect_picture(encode("PNG")).facts["File"]) == 1
+    assert len(inspect_image(encode("PNG")).facts["File"]) == 1
 
 
 def test_summary_says_what_each_part_can_show():
-    found = inspect_picture(encode())
+    found = inspect_image(encode())
     assert {*found.facts, *found.views} == set(MEANINGS)
     text = found.summary()
     assert all(meaning in text for meaning in MEANINGS.values())
 
 
-def test_no_picture():
-    with pytest.raises(PictureError, match="no such file"):
-        inspect_picture("nowhere.jpg")
-    with pytest.raises(PictureError, match="not a picture"):
-        inspect_picture(b"text")
+def test_no_image():
+    with pytest.raises(ImageError, match="no such file"):
+        inspect_image("nowhere.jpg")
+    with pytest.raises(ImageError, match="not an image"):
+        inspect_image(b"text")

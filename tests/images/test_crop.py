@@ -1,4 +1,4 @@
-"""The region around a face, calculated by hand, and on drawn pictures."""
+"""The region around a face, calculated by hand, and on drawn images."""
 
 import pytest
 from PIL import Image
@@ -44,7 +44,7 @@ def test_a_region_over_the_border_is_moved_inside():
     assert crop_region(a_face(0, 700, 78, 100), HALF, (1000, 800)) == (0, 600, 200, 800)
 
 
-def test_a_region_larger_than_the_picture_is_cut():
+def test_a_region_larger_than_the_image_is_cut():
     assert crop_region(a_face(40, 30, 78, 100), HALF, (150, 400)) == (0, 0, 150, 200)
 
 
@@ -54,7 +54,7 @@ def test_a_region_is_never_empty():
     assert 0 <= top < bottom <= 100
 
 
-def test_a_picture_is_a_crop_if_the_region_covers_it():
+def test_an_image_is_a_crop_if_the_region_covers_it():
     face = a_face(61, 50, 78, 100)  # its region is 200 px wide and high
     assert is_crop([face], HALF, (200, 200))
     assert is_crop([face], HALF, (150, 180))
@@ -63,13 +63,13 @@ def test_a_picture_is_a_crop_if_the_region_covers_it():
     assert not is_crop([], HALF, (200, 200))
 
 
-def test_a_picture_of_two_people_is_no_crop():
+def test_an_image_of_two_people_is_no_crop():
     face = a_face(61, 50, 78, 100)
     assert is_crop([face, a_face(0, 0, 31, 40)], HALF, (200, 200))
     assert not is_crop([face, a_face(0, 0, 47, 60)], HALF, (200, 200))
 
 
-def test_margin_is_the_median_over_pictures_with_one_face(drawn):
+def test_margin_is_the_median_over_images_with_one_face(drawn):
     margin = measure_margin(drawn)
     assert margin is not None
     boxes = [faces[0].box for faces in map(find_faces, drawn) if len(faces) == 1]
@@ -104,7 +104,7 @@ def test_there_is_no_margin_without_faces(drawn):
     assert measure_margin([*drawn[:4], flat]) is not None
 
 
-def test_drawn_pictures_are_crops_by_their_own_margin(drawn):
+def test_drawn_images_are_crops_by_their_own_margin(drawn):
     margin = measure_margin(drawn)
     assert margin is not None
     found = [(find_faces(picture), picture.size) for picture in drawn]
@@ -113,7 +113,7 @@ def test_drawn_pictures_are_crops_by_their_own_margin(drawn):
     assert not any(is_crop(faces, tight, size) for faces, size in found)
 
 
-def test_a_face_cropped_from_a_larger_picture_is_where_the_margin_says(drawn):
+def test_a_face_cropped_from_a_larger_image_is_where_the_margin_says(drawn):
     margin = measure_margin(drawn)
     assert margin is not None
     regions = []

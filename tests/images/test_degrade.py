@@ -94,7 +94,7 @@ def test_shares_are_what_they_say():
     assert photons.mean() == pytest.approx(photons.var(), rel=0.1)  # as of a Poisson distribution
 
 
-def test_lengths_grow_with_the_picture():
+def test_lengths_grow_with_the_image():
     edge = Image.new("L", (224, 224))
     edge.paste(255, (112, 0, 224, 224))
     widths = []
@@ -147,7 +147,7 @@ def test_both_classes_are_degraded_alike(monkeypatch, of_a_class):
     assert chi2_contingency(counts).pvalue > 0.01
 
 
-def test_training_pictures_get_one_to_three_of_all_families(monkeypatch):
+def test_training_images_get_one_to_three_of_all_families(monkeypatch):
     calls = []
     families = {
         name: type(kind)(lambda image, strength, rng, name=name: calls[-1].append(name) or image, kind.strengths, "")
@@ -170,7 +170,7 @@ def test_training_pictures_get_one_to_three_of_all_families(monkeypatch):
 
 
 @pytest.mark.parametrize("share", [0.1, 0.4])
-def test_a_share_of_pictures_is_degraded(share, monkeypatch):
+def test_a_share_of_images_is_degraded(share, monkeypatch):
     monkeypatch.setattr("hf_deepfake.images.degrade.degrade_at_random", lambda image, rng: None)
     change = Degrade(seed=0, share=share)
     kept = sum(change(FLAT, index) is FLAT for index in range(4000))

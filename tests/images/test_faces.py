@@ -1,4 +1,4 @@
-"""The face detector: its decoding by hand, and what it finds in drawn pictures."""
+"""The face detector: its decoding by hand, and what it finds in drawn images."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -100,7 +100,7 @@ def test_several_faces_are_found_each_in_its_place_largest_first(drawn):
         assert centre(face) == pytest.approx(expected, abs=6 * zoom)
 
 
-def test_a_face_that_fills_a_large_picture_is_found_whole(drawn):
+def test_a_face_that_fills_a_large_image_is_found_whole(drawn):
     for picture in drawn[:3]:
         close = picture.crop((12, 12, 116, 116))
         (alone,) = find_faces(close)
@@ -109,14 +109,14 @@ def test_a_face_that_fills_a_large_picture_is_found_whole(drawn):
         assert centre(found) == pytest.approx(15 * np.array(centre(alone)), abs=80)
 
 
-def test_a_small_face_in_a_large_picture_is_found(drawn):
+def test_a_small_face_in_a_large_image_is_found(drawn):
     picture = Image.new("RGB", (2000, 1500), (90, 120, 90))
     picture.paste(drawn[0].resize((250, 250)), (1600, 1200))
     (face,) = find_faces(picture)
     assert centre(face) == pytest.approx((1725, 1325), abs=40)
 
 
-def test_boxes_end_at_the_border_of_the_picture(drawn):
+def test_boxes_end_at_the_border_of_the_image(drawn):
     for picture in drawn[:5]:
         cut = picture.crop((0, 0, 64, 128))
         for face in find_faces(cut):
@@ -132,7 +132,7 @@ def test_nothing_is_found_where_there_is_no_face(size):
     assert find_faces(Image.fromarray(noise)) == []
 
 
-def test_nothing_is_found_beside_the_faces_of_drawn_pictures(drawn):
+def test_nothing_is_found_beside_the_faces_of_drawn_images(drawn):
     strips = [picture.crop((0, 0, 128, 24)).resize((256, 48)) for picture in drawn]
     assert [find_faces(strip) for strip in strips] == [[]] * len(strips)
 

@@ -1,6 +1,6 @@
-"""Thousands of damaged pictures: each opens or is refused with the one error, in 2 s of CPU time and 1 GiB.
+"""Thousands of damaged images: each opens or is refused with the one error, in 2 s of CPU time and 1 GiB.
 
-Every file follows from its number. `python tests/pictures/test_fuzz.py 123 1` replays number 123 alone.
+Every file follows from its number. `python tests/images/test_fuzz.py 123 1` replays number 123 alone.
 """
 
 import io
@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hf_deepfake.errors import PictureError
-from hf_deepfake.images.open import open_picture
+from hf_deepfake.errors import ImageError
+from hf_deepfake.images.open import open_image
 
 SECONDS, BYTES = 2, 1 << 30
 
@@ -124,7 +124,7 @@ def fuzz(first, count):
     """Open files by number, saying each number first; the process is killed at one that takes too long."""
     files = originals()
     for data in files:
-        open_picture(data)
+        open_image(data)
     before = peak()
     refused = 0
     for number in range(first, first + count):
@@ -134,8 +134,8 @@ def fuzz(first, count):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                assert open_picture(data, draft=64 if number % 2 else None).mode == "RGB"
-            except PictureError:
+                assert open_image(data, draft=64 if number % 2 else None).mode == "RGB"
+            except ImageError:
                 refused += 1
         signal.setitimer(signal.ITIMER_PROF, 0)
         assert not caught, caught[0]

@@ -1,4 +1,4 @@
-"""Large pictures, small files that would grow large or take for ever, and many at once."""
+"""Large images, small files that would grow large or take for ever, and many at once."""
 
 import io
 import struct
@@ -12,23 +12,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hf_deepfake.errors import PictureError
+from hf_deepfake.errors import ImageError
 from hf_deepfake.images import open as opening
-from hf_deepfake.images.open import open_picture
+from hf_deepfake.images.open import open_image
 
 # Opens a file in 2 s of CPU time or dies, and says what became of it and how many bytes the process grew by at most.
 OPEN = """
 import pathlib, signal, sys
-from hf_deepfake.errors import PictureError
-from hf_deepfake.images.open import open_picture
+from hf_deepfake.errors import ImageError
+from hf_deepfake.images.open import open_image
 peak = lambda: int(pathlib.Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
 path, draft = sys.argv[1], int(sys.argv[2]) or None
 before = peak()
 signal.setitimer(signal.ITIMER_PROF, 2)
 try:
-    picture = open_picture(path, draft=draft)
-    said = f"{picture.width} x {picture.height} {picture.info}"
-except PictureError as error:
+    image = open_image(path, draft=draft)
+    said = f"{image.width} x {image.height} {image.info}"
+except ImageError as error:
     said = str(error)
 print(peak() - before, said)
 """
@@ -63,21 +63,21 @@ def png_claiming(width, height):
 
 @pytest.mark.parametrize("size", [(8000, 5001), (12_000, 12_000), (50_000, 50_000)])
 def test_claimed_pixels_are_refused_before_decoding(size):
-    with pytest.raises(PictureError, match="more than 40 megapixels"):
-        open_picture(png_claiming(*size))
+    with pytest.raises(ImageError, match="more than 40 megapixels"):
+        open_image(png_claiming(*size))
 
 
 def test_large_arrays_and_images_are_refused():
-    with pytest.raises(PictureError, match="40 megapixels"):
-        open_picture(np.broadcast_to(np.uint8(0), (8000, 5001)))
+    with pytest.raises(ImageError, match="40 megapixels"):
+        open_image(np.broadcast_to(np.uint8(0), (8000, 5001)))
 
 
 def test_too_many_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(opening, "MAX_BYTES", 2_000_000)
     (tmp_path / "big.bmp").write_bytes(encode(Image.new("RGB", (1000, 700)), "BMP"))
     for source in (tmp_path / "big.bmp", (tmp_path / "big.bmp").read_bytes()):
-        with pytest.raises(PictureError, match="more than 2 MB"):
-            open_picture(source)
+        with pytest.raises(ImageError, match="more than 2 MB"):
+            open_image(source)
 
 
 def directory(tags, kind, values, where):
@@ -114,7 +114,7 @@ def many_frames():
 
 
 def grey(form):
-    """A grey picture of 64 x 64 px."""
+    """A grey image of 64 x 64 px."""
     return encode(Image.new("L", (64, 64), 128), form)
 
 
@@ -138,8 +138,8 @@ def avif_exif():
     return file.replace(harmless, exif())
 
 
-def picture_index():
-    """A multi-picture index of 5,000 tags of 7,500 fractions, each of which would become an object."""
+def image_index():
+    """A multi-image index of 5,000 tags of 7,500 fractions, each of which would become an object."""
     index = b"MPF\0" + directory(5000, 5, 7500, 8).ljust(65_000, b"\1")
     return b"\xff\xe2" + struct.pack(">H", len(index) + 2) + index
 
@@ -162,7 +162,7 @@ OPENS, ANIMATED = "64 x 64 {}", "64 x 64 {'animated': True}"
 HOSTILE = {
     "JPEG of 2,000 scans": (lambda: many_scans(2000), "more than 50 scans"),
     "JPEG with EXIF": (jpeg_exif, OPENS),
-    "JPEG with a picture index": (lambda: behind(grey("JPEG"), 2, picture_index()), OPENS),
+    "JPEG with an image index": (lambda: behind(grey("JPEG"), 2, image_index()), OPENS),
     "JPEG with filling": (lambda: behind(grey("JPEG"), 2, b"\xff" * 19_000_000), OPENS),
     "JPEG of segments": (lambda: behind(grey("JPEG"), 2, b"\xff\xee\0\2" * 4_800_000), "more than 50000 segments"),
     "PNG of chunks": (lambda: behind(grey("PNG"), 33, chunk(b"aaAa", b"") * 1_600_000), "more than 50000 chunks"),
@@ -205,8 +205,8 @@ def test_small_files_take_little_time_and_memory(name, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def phone_picture(tmp_path_factory):
-    """A drawn picture of 20 megapixels as a phone writes it, upright only by its EXIF."""
+def phone_image(tmp_path_factory):
+    """A drawn image of 20 megapixels as a phone writes it, upright only by its EXIF."""
     rows, columns = np.arange(3648)[:, None], np.arange(5472)
     pixels = np.random.default_rng(0).integers(0, 30, (3648, 5472, 3), dtype=np.uint8)
     pixels[..., 0] += (rows // 16 % 200).astype(np.uint8)
@@ -221,11 +221,11 @@ def phone_picture(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("draft", "size", "most"),
-    # Pillow holds 4 bytes a pixel, and for a moment the picture as it was decoded, turned and converted.
+    # Pillow holds 4 bytes a pixel, and for a moment the image as it was decoded, turned and converted.
     [(0, "3648 x 5472 {}", 3 * 4 * 3648 * 5472), (224, "456 x 684 {}", 40_000_000)],
 )
-def test_a_phone_picture_takes_no_more_memory_than_its_copies(draft, size, most, phone_picture):
-    said, grown = opened_elsewhere(phone_picture, draft)
+def test_a_phone_image_takes_no_more_memory_than_its_copies(draft, size, most, phone_image):
+    said, grown = opened_elsewhere(phone_image, draft)
     assert said == size
     assert grown < most + 20_000_000
 
@@ -255,10 +255,10 @@ def test_threads_get_the_right_pixels_and_no_warning():
 
     def open_all(first):
         for data, pixels in pictures[first:] + pictures[:first]:
-            np.testing.assert_array_equal(np.asarray(open_picture(data)), pixels)
+            np.testing.assert_array_equal(np.asarray(open_image(data)), pixels)
         for data in refused:
-            with pytest.raises(PictureError):
-                open_picture(data)
+            with pytest.raises(ImageError):
+                open_image(data)
 
     with warnings.catch_warnings(record=True) as caught, ThreadPoolExecutor(8) as threads:
         warnings.simplefilter("always")

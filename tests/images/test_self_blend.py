@@ -5,7 +5,7 @@ from PIL import Image
 from hf_deepfake.data.sample import draw_sample
 from hf_deepfake.images import self_blend as blend
 from hf_deepfake.images.faces import Face, find_faces
-from hf_deepfake.images.open import open_picture
+from hf_deepfake.images.open import open_image
 from hf_deepfake.images.self_blend import HULLS, self_blend
 
 
@@ -14,7 +14,7 @@ def face(tmp_path_factory):
     """A drawn face of 224 px."""
     folder = tmp_path_factory.mktemp("drawn")
     draw_sample(folder, count=1, size=224, seed=1)
-    return open_picture(folder / "pictures" / "real" / "0000.jpg")
+    return open_image(folder / "pictures" / "real" / "0000.jpg")
 
 
 def blends(image, count=40):
@@ -35,7 +35,7 @@ def test_a_seed_makes_one_fake_and_another_seed_another(face):
 
 
 def test_outside_the_mask_one_copy_is_untouched(face):
-    """About every other time the copy below is the picture itself; the other times it is the varied one."""
+    """About every other time the copy below is the image itself; the other times it is the varied one."""
     pixels = np.asarray(face)
     untouched = [bool((np.asarray(one)[mask == 0] == pixels[mask == 0]).all()) for one, mask in blends(face)]
     assert 10 <= sum(untouched) <= 30

@@ -1,4 +1,4 @@
-"""What a program may hand over as a picture, and that all else is one error."""
+"""What a program may hand over as an image, and that all else is one error."""
 
 import array
 import io
@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from hf_deepfake.errors import PictureError
-from hf_deepfake.images.open import open_picture
+from hf_deepfake.errors import ImageError
+from hf_deepfake.images.open import open_image
 from hf_deepfake.images.source import is_several
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
@@ -74,7 +74,7 @@ class Pipe:
 def test_everything_that_is_taken_gives_the_same_pixels_and_is_one(of, path):
     source = of(path)
     assert not is_several(source)
-    np.testing.assert_array_equal(np.asarray(open_picture(source)), PIXELS)
+    np.testing.assert_array_equal(np.asarray(open_image(source)), PIXELS)
 
 
 def test_open_files_are_read_from_their_beginning_and_stay_open(path):
@@ -82,15 +82,15 @@ def test_open_files_are_read_from_their_beginning_and_stay_open(path):
         for source in (file, mapped):
             source.read(10)
             for _ in range(2):
-                np.testing.assert_array_equal(np.asarray(open_picture(source)), PIXELS)
+                np.testing.assert_array_equal(np.asarray(open_image(source)), PIXELS)
 
 
 def test_grey_and_transparent_arrays_and_tensors():
     grey, four = PIXELS[:, :, 0], np.dstack([PIXELS, np.full((40, 50), 255, np.uint8)])
     for source in (grey, grey[:, :, None], torch.from_numpy(grey)[None]):
-        np.testing.assert_array_equal(np.asarray(open_picture(source)), np.dstack([grey] * 3))
+        np.testing.assert_array_equal(np.asarray(open_image(source)), np.dstack([grey] * 3))
     for source in (four, torch.from_numpy(four).permute(2, 0, 1)):
-        np.testing.assert_array_equal(np.asarray(open_picture(source)), PIXELS)
+        np.testing.assert_array_equal(np.asarray(open_image(source)), PIXELS)
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,8 @@ def test_grey_and_transparent_arrays_and_tensors():
     ids=str,
 )
 def test_all_else_is_one_short_error_that_names_what_is_taken(source):
-    with pytest.raises(PictureError, match="a path, encoded bytes, an open binary file, a dict of bytes") as caught:
-        open_picture(source)
+    with pytest.raises(ImageError, match="a path, encoded bytes, an open binary file, a dict of bytes") as caught:
+        open_image(source)
     assert len(str(caught.value)) < 600
     assert "\n" not in str(caught.value)
 
@@ -140,24 +140,24 @@ def test_a_file_with_a_colon_is_no_url(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("ab:").mkdir()
     Path("ab:/a.png").write_bytes(png())
-    assert open_picture("ab://a.png").size == (50, 40)
+    assert open_image("ab://a.png").size == (50, 40)
 
 
 @pytest.mark.parametrize("of", [lambda path: path.open(encoding="latin-1"), lambda path: io.StringIO("text")])
 def test_files_opened_as_text(of, path):
-    with of(path) as file, pytest.raises(PictureError, match="mode rb"):
-        open_picture(file)
+    with of(path) as file, pytest.raises(ImageError, match="mode rb"):
+        open_image(file)
 
 
 def test_files_that_cannot_be_read(path):
     with path.open("rb") as file:
         pass
     for source in (file, path.open(encoding="utf-8")):  # a text file of these bytes is not even text
-        with pytest.raises(PictureError, match="mode rb"):
-            open_picture(source)
+        with pytest.raises(ImageError, match="mode rb"):
+            open_image(source)
         source.close()
-    with path.open("ab") as file, pytest.raises(PictureError, match="mode rb"):
-        open_picture(file)
+    with path.open("ab") as file, pytest.raises(ImageError, match="mode rb"):
+        open_image(file)
 
 
 @pytest.mark.parametrize("source", [None, 3, "a.png", Path("a.png"), b"12", bytearray(b"12"), {}, io.BytesIO()])

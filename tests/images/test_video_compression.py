@@ -78,7 +78,7 @@ def test_chance_decides_on_the_way(monkeypatch):
     assert set(chroma) == set(video.CHROMA)
     assert set(times) == {(-2, -1, 0), (-1, 0, 1)}
     assert np.mean([one == (-1, 0, 1) for one in times]) == pytest.approx(0.5, abs=0.07)
-    # Up to 2 px each way in a picture of 224 px, which is 4 px here; up to 1 % of zoom.
+    # Up to 2 px each way in an image of 224 px, which is 4 px here; up to 1 % of zoom.
     assert np.abs(motion).max(axis=0) == pytest.approx([4, 4, 0.01], rel=0.05)
 
 

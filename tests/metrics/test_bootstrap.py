@@ -47,7 +47,7 @@ def test_a_seed_fixes_the_intervals_and_they_hold_the_values():
 
 
 def test_calibrated_scores_may_have_no_calibration_error():
-    # 100 pictures of score .5, half of them fake, and 100 of .25: one bin each, in which nothing is amiss.
+    # 100 images of score .5, half of them fake, and 100 of .25: one bin each, in which nothing is amiss.
     scores, labels = np.repeat([0.5, 0.25], 100), np.r_[np.arange(100) % 2, np.arange(100) % 4 == 0].astype(int)
     assert compute_metrics(scores, labels)["ece"] == 0
     assert intervals(scores, labels)["ece"] == (0, 0)
@@ -60,7 +60,7 @@ def test_calibrated_scores_may_have_no_calibration_error():
 
 
 def test_a_large_calibration_error_has_the_interval_of_a_share():
-    # All scores are .9 and half of 400 pictures are fake: the error is .9 less a share, whose interval is known.
+    # All scores are .9 and half of 400 images are fake: the error is .9 less a share, whose interval is known.
     scores, labels = np.full(400, 0.9), np.arange(400) % 2
     low, high = intervals(scores, labels)["ece"]
     ends = 0.9 - np.array(binom.ppf([0.975, 0.025], 400, 0.5)) / 400
@@ -68,7 +68,7 @@ def test_a_large_calibration_error_has_the_interval_of_a_share():
 
 
 def test_rounding_leaves_no_value_outside_its_interval():
-    # Every picture costs .01 but for rounding, and so does every resample.
+    # Every image costs .01 but for rounding, and so does every resample.
     scores, labels = [0.1, 0.9, 0.1, 0.9, 0.1, 0.9, 0.9], [0, 1, 0, 1, 0, 1, 1]
     (low, high), value = intervals(scores, labels)["brier"], compute_metrics(scores, labels)["brier"]
     assert low <= value <= high
@@ -82,7 +82,7 @@ def test_rounding_leaves_no_value_outside_its_interval():
 def test_one_group_is_the_reason_for_no_interval():
     assert np.isnan(interval(lambda weights: weights[:1] / 1, ["a", "a"], 2)).all()
     assert why_no_interval(["a", "a"], 2) == "one group"
-    assert why_no_interval(None, 2) == "too few pictures of one kind"
+    assert why_no_interval(None, 2) == "too few images of one kind"
 
 
 def test_signs_by_hand():
@@ -90,7 +90,7 @@ def test_signs_by_hand():
     assert sign_test([1, 2, 1, -1, 1, -1], np.array([0, 0, 1, 2, 3, 3])) == 6 / 8
     assert sign_test([2, 2], np.array([0, 0])) == 1  # one group shows nothing
     assert sign_test([0, 0], np.array([0, 1])) == 1
-    # 9 of 10 pictures: McNemar's test.
+    # 9 of 10 images: McNemar's test.
     assert sign_test([1] * 9 + [-1], np.arange(10)) == binomtest(9, 10).pvalue
     assert sign_test([1] * 30 + [-1] * 12, np.arange(42), resamples=20_000) == pytest.approx(
         binomtest(30, 42).pvalue, abs=0.0015
@@ -120,7 +120,7 @@ def test_one_group_has_no_intervals():
 def test_missing_groups_stand_alone():
     assert index_groups(["b", None, "a", "b", float("nan")], 5).tolist() == [0, 2, 1, 0, 3]
     assert index_groups(None, 3).tolist() == [0, 1, 2]
-    with pytest.raises(InputError, match="2 groups for 3 pictures"):
+    with pytest.raises(InputError, match="2 groups for 3 images"):
         index_groups(["a", "b"], 3)
 
 

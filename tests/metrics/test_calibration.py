@@ -19,7 +19,7 @@ def test_scaled_logits_give_their_factor_back(factor):
     assert fit_temperature(logits * factor, labels) == pytest.approx(factor, rel=0.03)
 
 
-def test_three_pictures_by_hand():
+def test_three_images_by_hand():
     # Margins 1, 1, 1 with two fakes of three: best where the sigmoid of 1/T is 2/3, so 1/T = log 2.
     logits = np.array([[0.0, 1.0]] * 3)
     assert fit_temperature(logits, [1, 1, 0]) == pytest.approx(1 / np.log(2), rel=1e-4)

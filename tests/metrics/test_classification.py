@@ -77,7 +77,7 @@ def test_agrees_with_scikit_learn(weighted):
     assert {name: values[name] for name in expected} == pytest.approx(expected, abs=1e-7)
 
 
-def test_a_weight_is_a_repeated_picture():
+def test_a_weight_is_a_repeated_image():
     scores, labels, weights = drawn(seed=3)
     repeated = compute_metrics(np.repeat(scores, weights), np.repeat(labels, weights))
     assert Ranking(scores, labels).measure(weights) == pytest.approx(repeated, abs=1e-12)
@@ -90,7 +90,7 @@ def test_order_does_not_matter():
 
 
 def test_calibration_error_by_hand():
-    # 30 pictures in 15 bins of two: bins of scores .9 with one fake in two, the others on the spot.
+    # 30 images in 15 bins of two: bins of scores .9 with one fake in two, the others on the spot.
     scores = np.repeat(np.linspace(0.02, 0.3, 15), 2) + np.tile([0, 0.001], 15)
     labels = np.zeros(30, int)
     labels[0] = 1
@@ -126,7 +126,7 @@ def test_bins_hold_equal_mass_and_keep_ties_together():
     assert (tied.weight.tolist(), tied.fake.tolist()) == ([150], [75])
 
 
-@pytest.mark.parametrize(("label", "missing"), [(0, "no fake pictures"), (1, "no real pictures")])
+@pytest.mark.parametrize(("label", "missing"), [(0, "no fake images"), (1, "no real images")])
 def test_one_class_leaves_what_needs_both_undefined(label, missing):
     values = compute_metrics([0.2, 0.8, 0.9], [label] * 3)
     reasons = undefined(values)
@@ -140,8 +140,8 @@ def test_a_class_that_is_never_called_has_no_precision():
     values = compute_metrics([0.1, 0.2], [0, 1])
     assert (values["precision_fake"], values["recall_fake"], values["f1_fake"], values["mcc"]) == (None, 0, 0, None)
     assert undefined(values) == {
-        "precision_fake": "no picture was called fake",
-        "mcc": "no picture was called fake",
+        "precision_fake": "no image was called fake",
+        "mcc": "no image was called fake",
     }
 
 

@@ -8,11 +8,11 @@ from hf_deepfake.config import DecisionConfig
 from hf_deepfake.errors import InputError
 from hf_deepfake.metrics.calibration import fake_probability
 from hf_deepfake.metrics.decision import (
+    abstention_band,
     choose_operating_point,
     decide,
     decide_by,
     settle_criterion,
-    unsure_band,
 )
 
 SCORES = [0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9]
@@ -76,23 +76,26 @@ def test_what_cannot_decide():
     with pytest.raises(InputError, match="prior"):
         choose_operating_point(SCORES, LABELS, "cost", prior=1)
     with pytest.raises(InputError, match="unsure error"):
-        unsure_band(SCORES, LABELS, 0.5, 0)
+        abstention_band(SCORES, LABELS, 0.5, 0)
 
 
 def test_band_by_hand():
     fakes, reals = np.arange(0.4, 0.59, 0.01), np.arange(0.5, 0.69, 0.01)  # 19 of each, so one may be wrong at 5 %
     scores, labels = np.concatenate([fakes, reals]), [1] * 19 + [0] * 19
-    assert unsure_band(scores, labels, 0.55, 0.05) == pytest.approx((0.4, 0.68))
-    assert unsure_band(scores, labels, 0.55, 0.10) == pytest.approx((0.41, 0.67))
-    # 18 pictures cannot promise 5 %
-    assert unsure_band(scores[1:], labels[1:], 0.55, 0.05) == pytest.approx((0.0, 0.68))
-    assert unsure_band(scores[:-1], labels[:-1], 0.55, 0.05) == pytest.approx((0.4, 1.0))
+    assert abstention_band(scores, labels, 0.55, 0.05) == pytest.approx((0.4, 0.68))
+    assert abstention_band(scores, labels, 0.55, 0.10) == pytest.approx((0.41, 0.67))
+    # 18 images cannot promise 5 %
+    assert abstention_band(scores[1:], labels[1:], 0.55, 0.05) == pytest.approx((0.0, 0.68))
+    assert abstention_band(scores[:-1], labels[:-1], 0.55, 0.05) == pytest.approx((0.4, 1.0))
 
 
 def test_a_detector_better_than_asked_is_unsure_only_up_to_its_operating_point():
     scores, labels = [0.1] * 50 + [0.9] * 50, [0] * 50 + [1] * 50
-    assert unsure_band(scores, labels, 0.5, 0.05) == (0.5, 0.5)
-    assert unsure_band(scores, labels, 0.95, 0.05) == (0.9, 0.95)  # else every fake would surely be called real
+    assert abstention_band(scores, labels, 0.5, 0.05) == (0.5, 0.5)
+    assert abstention_band(scores, labels, 0.95, 0.05) == (
+        0.9,
+        0.95,
+    )  # else every fake would confidently be called real
 
 
 def draw(n: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +110,7 @@ def test_the_promise_holds_in_simulation(error):
     wrong = []
     for _ in range(400):
         scores, labels = draw(400, generator)
-        low, high = unsure_band(scores, labels, 0.5, error)
+        low, high = abstention_band(scores, labels, 0.5, error)
         new, truth = draw(2000, generator)
         wrong.append([np.mean(new[truth == 1] < low), np.mean(new[truth == 0] > high)])
     mean = np.mean(wrong, axis=0)
@@ -135,10 +138,10 @@ class Scored(ClassifierMixin, BaseEstimator):
 @pytest.mark.filterwarnings("ignore:.*conformalization dataset has less labels")
 def test_sets_are_those_of_mapie():
     scores, labels = draw(999, np.random.default_rng(1))
-    low, high = unsure_band(scores, labels, 0.5, 0.1)
+    low, high = abstention_band(scores, labels, 0.5, 0.1)
     grid = np.linspace(0.001, 0.999, 999)[:, None]
     members = {}
-    for label in (0, 1):  # class-conditional: each class calibrated by its own pictures
+    for label in (0, 1):  # class-conditional: each class calibrated by its own images
         own = labels == label
         conformal = SplitConformalClassifier(Scored(), confidence_level=0.9, conformity_score="lac", prefit=True)
         conformal.conformalize(scores[own, None], labels[own])
@@ -177,7 +180,7 @@ def test_a_criterion_that_calls_all_one_class_is_warned_of(criterion, caplog):
     decision = decide_by(DecisionConfig(criterion=criterion, miss_cost=50), UNTOLD, labels)
     assert (fake_probability(UNTOLD, decision.temperature) >= decision.operating_point).all()
     (said,) = (record.getMessage() for record in caplog.records)
-    assert said.startswith("WARNING: every picture of validation is called fake (2 real, 18 fake) by the criterion ")
+    assert said.startswith("WARNING: every image of validation is called fake (2 real, 18 fake) by the criterion ")
     assert "accuracy 0.900 is no better than one verdict for all" in said
     assert "--criterion balanced" in said
 
@@ -185,7 +188,7 @@ def test_a_criterion_that_calls_all_one_class_is_warned_of(criterion, caplog):
 def test_auto_says_that_a_class_is_rare(caplog):
     decision = decide_by(DecisionConfig(), UNTOLD, [0, 0] + [1] * 18)
     assert decision.criterion == "balanced"
-    assert "class imbalance among the pictures that decide (2 real, 18 fake)" in caplog.records[0].getMessage()
+    assert "class imbalance among the images that decide (2 real, 18 fake)" in caplog.records[0].getMessage()
 
 
 def test_a_decision_that_tells_them_apart_says_nothing(caplog):

@@ -31,19 +31,19 @@ def test_rates_by_hand():
     assert one.excess.value == pytest.approx(((0.4 - 0.1) + (0.6 - 0.2)) / 2)
     assert groups["200"].excess.value == pytest.approx(-one.excess.value)
     assert 0 < one.excess.low < one.excess.value < one.excess.high
-    assert one.hint == "train on darker pictures, or with --degrade"
+    assert one.hint == "train on darker images, or with --degrade"
     assert groups["200"].hint == ""
 
 
 def test_a_group_is_not_blamed_for_its_classes():
-    # Half of all fakes are missed, everywhere; the group has fakes only, the others mostly real pictures.
+    # Half of all fakes are missed, everywhere; the group has fakes only, the others mostly real images.
     labels = [1] * 20 + [0] * 40 + [1] * 20
     scores = [0.9, 0.1] * 10 + [0.1] * 40 + [0.9, 0.1] * 10
     side = pd.DataFrame({"noise": [1.0] * 20 + [9.0] * 60})
     one = by_value(group_errors(make_table(labels, scores), side, 0.5), "noise")["1"]
     assert one.wrong.value == 0.5
     assert one.excess.value == 0
-    assert (one.false_alarms.value, one.false_alarms.reason) == (None, "no real pictures")
+    assert (one.false_alarms.value, one.false_alarms.reason) == (None, "no real images")
 
 
 def test_quarters_and_missing_values():
@@ -65,11 +65,11 @@ def test_manipulation_and_small_groups():
     assert worst_groups(groups) == groups[:1]
 
 
-def test_a_manipulation_of_real_pictures_alone():
+def test_a_manipulation_of_real_images_alone():
     labels, kinds = [0] * 40 + [1] * 20, [None] * 20 + ["untouched"] * 20 + ["swap"] * 20
     scores = [0.1] * 20 + [0.9] * 40
     groups = group_errors(make_table(labels, scores, manipulation=kinds), pd.DataFrame(index=range(60)), 0.5)
-    assert by_value(groups, "manipulation")["untouched"].hint == "train on more real pictures like those"
+    assert by_value(groups, "manipulation")["untouched"].hint == "train on more real images like those"
 
 
 @pytest.mark.parametrize("place", range(4))

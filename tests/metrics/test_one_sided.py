@@ -19,10 +19,10 @@ ALL_FAKE = Report(
 @pytest.mark.parametrize(
     ("counts", "right", "said"),
     [
-        ((1, 9), (0, 9), "every picture of test is called fake (1 real, 9 fake) by the criterion f1: accuracy 0.900"),
-        ((6, 4), (6, 0), "every picture of test is called real (6 real, 4 fake) by the criterion f1: accuracy 0.600"),
-        ((2, 8), (0, 7), "not one of the 2 real pictures of test is called real by the criterion f1: accuracy 0.700"),
-        ((2, 8), (1, 0), "not one of the 8 fake pictures of test is called fake by the criterion f1: accuracy 0.100"),
+        ((1, 9), (0, 9), "every image of test is called fake (1 real, 9 fake) by the criterion f1: accuracy 0.900"),
+        ((6, 4), (6, 0), "every image of test is called real (6 real, 4 fake) by the criterion f1: accuracy 0.600"),
+        ((2, 8), (0, 7), "not one of the 2 real images of test is called real by the criterion f1: accuracy 0.700"),
+        ((2, 8), (1, 0), "not one of the 8 fake images of test is called fake by the criterion f1: accuracy 0.100"),
     ],
 )
 def test_a_class_that_is_never_recognised(counts, right, said):
@@ -39,7 +39,7 @@ def test_others_are_not_spoken_of(counts, right):
 
 def test_report_card_and_page_say_it(tmp_path):
     (warning,) = ALL_FAKE.warnings
-    assert warning.startswith("every picture of test is called fake (1 real, 9 fake) by the criterion accuracy")
+    assert warning.startswith("every image of test is called fake (1 real, 9 fake) by the criterion accuracy")
     assert f"WARNING: {warning}" in ALL_FAKE.summary()
     card = build_card(ALL_FAKE)
     assert f"**Warning: {warning}.**" in card

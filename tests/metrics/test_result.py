@@ -11,7 +11,7 @@ LABELS = [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
 
 
 def test_the_unsure_band_by_hand():
-    result = evaluate_scores(SCORES, LABELS, unsure_band=(0.35, 0.65))
+    result = evaluate_scores(SCORES, LABELS, abstention_band=(0.35, 0.65))
     # unsure are .4, .45 and .6; of the other seven, .7 is a real called fake and .2 a fake called real
     values = {name: metric.value for name, metric in result.unsure.items()}
     assert values == pytest.approx({"coverage": 0.7, "error": 2 / 7, "missed": 1 / 6, "false_alarms": 1 / 4})
@@ -22,15 +22,15 @@ def test_the_unsure_band_by_hand():
 
 
 def test_the_ends_of_the_band_are_unsure():
-    result = evaluate_scores(SCORES, LABELS, unsure_band=(0.3, 0.7))
+    result = evaluate_scores(SCORES, LABELS, abstention_band=(0.3, 0.7))
     assert result.unsure["coverage"].value == pytest.approx(0.5)
 
 
 def test_what_a_band_leaves_undefined():
-    result = evaluate_scores(SCORES, LABELS, unsure_band=(0.0, 1.0))
+    result = evaluate_scores(SCORES, LABELS, abstention_band=(0.0, 1.0))
     assert result.unsure["coverage"].value == 0
     assert result.unsure["error"].value is None
-    assert result.unsure["error"].reason == "no picture gets a verdict"
+    assert result.unsure["error"].reason == "no image coverage"
     assert evaluate_scores(SCORES, LABELS).unsure == {}
 
 
@@ -47,14 +47,14 @@ def test_intervals_draw_groups_whole():
     labels = np.tile([0, 1], 60)
     groups = np.repeat(np.arange(12), 10)
     scores = np.where(groups % 2, 0.5, 0.9)  # every other group lies in the band as a whole
-    single = evaluate_scores(scores, labels, unsure_band=(0.4, 0.6)).unsure["coverage"]
-    grouped = evaluate_scores(scores, labels, groups.tolist(), unsure_band=(0.4, 0.6)).unsure["coverage"]
+    single = evaluate_scores(scores, labels, abstention_band=(0.4, 0.6)).unsure["coverage"]
+    grouped = evaluate_scores(scores, labels, groups.tolist(), abstention_band=(0.4, 0.6)).unsure["coverage"]
     assert single.value == grouped.value
     assert grouped.high - grouped.low > 2 * (single.high - single.low)
 
 
 def test_one_group_has_a_reason_everywhere():
-    result = evaluate_scores(SCORES, LABELS, ["one video"] * 10, unsure_band=(0.35, 0.65))
+    result = evaluate_scores(SCORES, LABELS, ["one video"] * 10, abstention_band=(0.35, 0.65))
     measured = [*result.metrics.values(), *result.unsure.values(), *result.precision_at.values()]
     assert {(one.low, one.high, one.reason) for one in measured} == {(None, None, "one group")}
     assert str(result.metrics["accuracy"]) == "0.700 (no interval: one group)"
@@ -63,7 +63,7 @@ def test_one_group_has_a_reason_everywhere():
 
 def test_a_rare_class_has_a_reason():
     metric = evaluate_scores([0.1, 0.2, 0.3, 0.4, 0.9], [0, 0, 0, 0, 1]).metrics["auc"]
-    assert (metric.value, metric.low, metric.reason) == (1, None, "too few pictures of one kind")
+    assert (metric.value, metric.low, metric.reason) == (1, None, "too few images of one kind")
 
 
 def test_a_negated_metric_has_its_ends_in_order():

@@ -9,7 +9,7 @@ from hf_deepfake.metrics.score_table import COLUMNS, groups_of, load_scores, sav
 
 @pytest.fixture
 def data(tmp_path):
-    """Two splits of two sources; one picture of the second has no path."""
+    """Two splits of two sources; one image of the second has no path."""
     files = ["faces/Train/Real/a.jpg", "faces/Test/Fake/b.png", "faces/Test/Real/c.jpg", "more/x/d.webp"]
     for file, size in zip(files, [(64, 80), (90, 70), (64, 64), (33, 200)], strict=True):
         path = tmp_path / file
@@ -32,7 +32,7 @@ def data(tmp_path):
 def test_table_by_hand(data):
     table = score_table(data, {"test": [0.9, 0.1, 0.8, 0.2]})
     assert list(table.columns) == list(COLUMNS)
-    assert table["file"].tolist() == ["Test/Fake/b.png", "Test/Real/c.jpg", "d.webp", "picture 3"]
+    assert table["file"].tolist() == ["Test/Fake/b.png", "Test/Real/c.jpg", "d.webp", "image 3"]
     assert table["split"].tolist() == ["test"] * 4
     assert table["source"].tolist() == ["faces", "faces", "more", "more"]
     assert table["format"].tolist() == ["PNG", "JPEG", "WEBP", "WEBP"]

@@ -47,7 +47,7 @@ def test_holm_by_hand():
 def test_mcnemar_by_hand():
     label = np.array([0, 1] * 10)
     right, wrong = np.where(label == 1, 0.9, 0.1), np.where(label == 1, 0.1, 0.9)
-    # The first alone is right on 9 pictures, the second alone on 1: p = 2 * (1 + 10) / 2 ** 10.
+    # The first alone is right on 9 images, the second alone on 1: p = 2 * (1 + 10) / 2 ** 10.
     first = np.where(np.arange(20) < 1, wrong, right)
     second = np.where((np.arange(20) >= 1) & (np.arange(20) < 10), wrong, right)
     found = compare([candidate("a", first, label), candidate("b", second, label)])
@@ -150,13 +150,13 @@ def test_order_of_rows_does_not_matter():
     assert compare([first, second]).differences == compare([first, mixed]).differences
 
 
-def test_other_pictures_are_refused():
+def test_other_images_are_refused():
     score, label = drawn(20, 7)
     one = candidate("one", score, label)
     fewer = candidate("few", score[:18], label[:18])
-    with pytest.raises(InputError, match="2 pictures were judged by one alone and 0 by few alone"):
+    with pytest.raises(InputError, match="2 images were evaluated by one alone and 0 by few alone"):
         compare([one, fewer])
-    with pytest.raises(InputError, match="20 pictures were judged by one alone and 20 by other alone"):
+    with pytest.raises(InputError, match="20 images were evaluated by one alone and 20 by other alone"):
         compare([one, candidate("other", score, label, source="street")])
 
 
@@ -173,12 +173,12 @@ def test_each_pair_and_a_matrix():
     half = evaluate_scores(three[0].table["score"][:30], label[:30]).metrics["auc"]
     assert found.matrix["a"]["street"] == half
     text = found.summary()
-    assert text.startswith("60 pictures, the same for all")
+    assert text.startswith("60 images, the same for all")
     assert str(half) in text
     assert json.loads(json.dumps(found.to_dict()))["n"] == 60
 
 
-def test_a_matrix_of_other_pictures():
+def test_a_matrix_of_other_images():
     one, other = candidate("one", *drawn(20, 8)), candidate("other", *drawn(30, 9), source="street")
     other = dataclasses.replace(
         other, report=dataclasses.replace(other.report, cross_data={"studio": evaluate_scores(*drawn(30, 1))})

@@ -62,15 +62,17 @@ def test_how_runtimes_agree_is_shown():
     ]
     page = Reader(build_page(replace(PLAIN, backends=backends), {}))
     assert set(page.headings) == WORDS | {"Runtimes"}
-    assert "on 1,000 pictures of the validation" in page.text
+    assert "on 1,000 images of the validation" in page.text
     assert "openvino, int8✖ no0.340.052-0.003 [-0.007, 0.001]291.6" in page.text
     assert page.text.count("✔ yes") == 1
     assert page.open == ["html"]
 
 
 def test_everything_that_is_known_is_shown():
-    band = evaluate_scores(SCORES, LABELS, threshold=0.4, unsure_band=(0.3, 0.6), test_looks=2)
-    info = replace(PLAIN.checkpoint, unsure_band=(0.3, 0.6), unsure_error=0.05, criterion="f1", decided_on="test of x")
+    band = evaluate_scores(SCORES, LABELS, threshold=0.4, abstention_band=(0.3, 0.6), test_looks=2)
+    info = replace(
+        PLAIN.checkpoint, abstention_band=(0.3, 0.6), confident_error=0.05, criterion="f1", decided_on="test of x"
+    )
     own = OwnThreshold(0.35, Metric(0.7, 0.6, 0.8), Metric(0.8, 0.7, 0.9), Metric(0.123, 0.0, 0.2))
     page = Reader(
         build_page(
@@ -89,7 +91,7 @@ def test_everything_that_is_known_is_shown():
         )
     )
     assert set(page.headings) == WORDS | {
-        "By source", "By size", "A threshold for each source", "Other data", "Degraded pictures",
+        "By source", "By size", "A threshold for each source", "Other data", "Degraded images",
         "What the audit of the data found", "Data",
     }  # fmt: skip
     for part in (
@@ -108,10 +110,10 @@ def test_everything_that_is_known_is_shown():
 @pytest.mark.parametrize(
     ("metric", "words"),
     [
-        (Metric(0.9, 0.85, 0.95), "Tells most of these pictures apart"),
+        (Metric(0.9, 0.85, 0.95), "Tells most of these images apart"),
         (Metric(0.8, 0.7, 0.9), "wrong often"),
         (Metric(0.6, 0.45, 0.7), "nothing shows that it is better than chance"),
-        (Metric(None, reason="no real pictures"), "was not measured"),
+        (Metric(None, reason="no real images"), "was not measured"),
     ],
 )
 def test_the_verdict_on_the_detector_follows_the_interval(metric, words):

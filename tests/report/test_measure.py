@@ -9,12 +9,12 @@ from hf_deepfake.metrics.subgroups import measure_subsets, own_thresholds
 from hf_deepfake.report.measure import draw_figures, measure
 from hf_deepfake.report.report import CheckpointInfo, Report
 
-NET = CheckpointInfo("resnet18", 64, 11_177_538, operating_point=0.4, unsure_band=(0.3, 0.6))
+NET = CheckpointInfo("resnet18", 64, 11_177_538, operating_point=0.4, abstention_band=(0.3, 0.6))
 
 
 @pytest.fixture(scope="module")
 def table():
-    """Two splits of 40 pictures of two sources, in pairs."""
+    """Two splits of 40 images of two sources, in pairs."""
     label = np.arange(80) % 2
     rows = {
         "file": [f"{number}.jpg" for number in range(80)],
@@ -36,7 +36,7 @@ def test_each_split_at_the_operating_point(table):
     assert list(report.splits) == ["validation", "test"]
     assert report.splits["validation"].test_looks is None
     assert report.splits["test"] == evaluate_scores(
-        test["score"], test["label"], test["group"].tolist(), 0.4, unsure_band=(0.3, 0.6), test_looks=3
+        test["score"], test["label"], test["group"].tolist(), 0.4, abstention_band=(0.3, 0.6), test_looks=3
     )
     assert report.splits["validation"].n == len(validation)
     assert report.subsets == measure_subsets(test, 0.4)
@@ -51,7 +51,7 @@ def test_a_report_survives_its_file(table, tmp_path):
     assert Report.load(tmp_path / "report.json") == report
 
 
-def test_figures_are_of_the_judged_split(table, tmp_path):
+def test_figures_are_of_the_evaluated_split(table, tmp_path):
     report = measure(table, NET)
     names = draw_figures(report, table, tmp_path)
     assert names == ["confusion.png", "roc.png", "reliability.png", "scores.png"]
@@ -69,5 +69,5 @@ def test_learning_curves_where_there_was_a_training(table, tmp_path):
     assert "learning_curves.png" in draw_figures(measure(table, NET, training=training), table, tmp_path)
 
 
-def test_without_a_test_split_another_is_judged(table):
+def test_without_a_test_split_another_is_evaluated(table):
     assert measure(table[table["split"] == "validation"], NET).judged == "validation"

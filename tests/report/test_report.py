@@ -43,9 +43,9 @@ def test_a_result_ties_metrics_and_intervals(report):
 
 def test_an_undefined_metric_says_why(report):
     outside = report.splits["outside"]
-    assert outside.metrics["auc"] == Metric(None, None, None, "no fake pictures")
+    assert outside.metrics["auc"] == Metric(None, None, None, "no fake images")
     assert outside.n_groups is None
-    assert str(outside.metrics["auc"]) == "undefined (no fake pictures)"
+    assert str(outside.metrics["auc"]) == "undefined (no fake images)"
     assert str(Metric(0.5)) == "0.500"
     assert str(Metric(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
 
@@ -101,26 +101,26 @@ def test_summary_shows_splits_side_by_side(report):
     lines = report.summary().splitlines()
     assert lines[0] == "resnet18, 64 px, 11.2 M parameters"
     assert lines[1].split() == ["test", "outside"]
-    assert lines[2].split() == ["Pictures", "3", "real,", "3", "fake", "2", "real,", "0", "fake"]
+    assert lines[2].split() == ["Images", "3", "real,", "3", "fake", "2", "real,", "0", "fake"]
     auc = next(line for line in lines if line.startswith("AUC"))
     assert str(report.splits["test"].metrics["auc"]) in auc
-    assert auc.endswith("undefined (no fake pictures)")
+    assert auc.endswith("undefined (no fake images)")
 
 
 def test_summary_shows_bands_subsets_and_other_data(report):
-    band = evaluate_scores([0.9, 0.2], [1, 0], unsure_band=(0.4, 0.6))
+    band = evaluate_scores([0.9, 0.2], [1, 0], abstention_band=(0.4, 0.6))
     plain = evaluate_scores([0.9, 0.2], [1, 0])
     shown = replace(
         report, splits={"test": band}, subsets={"source": {"a": plain, "bcd": plain}}, cross_data={"street": plain}
     )
     lines = shown.summary().splitlines()
     assert any(
-        line.split() == ["Pictures", "that", "get", "a", "verdict", "1.000", "[1.000,", "1.000]"] for line in lines
+        line.split() == ["Images", "that", "get", "a", "verdict", "1.000", "[1.000,", "1.000]"] for line in lines
     )
     place = lines.index("")
-    assert lines[place + 1].split() == ["Source", "Pictures", "AUC", "Accuracy"]
+    assert lines[place + 1].split() == ["Source", "Images", "AUC", "Accuracy"]
     assert lines[place + 2].split()[:5] == ["a", "1", "real,", "1", "fake"]
     assert lines[place + 3].split()[0] == "bcd"
-    assert lines[place + 5].split() == ["Data", "Pictures", "AUC", "Accuracy"]
+    assert lines[place + 5].split() == ["Data", "Images", "AUC", "Accuracy"]
     assert lines[place + 6].split()[0] == "street"
     assert len(lines) == place + 7

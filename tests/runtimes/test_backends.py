@@ -26,7 +26,7 @@ def folder(faces, cache, tmp_path_factory):
     torch.manual_seed(0)
     net = build_model("test_resnet", image_size=64, pretrained="off").eval()
     final_layer(net)[0].data *= 20
-    folder = export_checkpoint(net, tmp_path_factory.mktemp("fast") / "net", image_size=64, unsure_band=(0.4, 0.6))
+    folder = export_checkpoint(net, tmp_path_factory.mktemp("fast") / "net", image_size=64, abstention_band=(0.4, 0.6))
     write(folder, *evaluate(str(folder), DataConfig(data=(str(faces),))))
     export(str(folder), DataConfig(data=(str(faces),)), "openvino", int8=True)
     return folder

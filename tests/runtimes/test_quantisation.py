@@ -10,7 +10,7 @@ from hf_deepfake.runtimes.quantisation import LARGEST_MEAN, quantise_openvino
 
 @pytest.fixture(scope="module")
 def exported():
-    """A net with depthwise convolutions whose scores spread over (0, 1), and pictures."""
+    """A model with depthwise convolutions whose scores spread over (0, 1), and images."""
     torch.manual_seed(0)
     net = timm.create_model("test_efficientnet", num_classes=2).eval()
     pixels = torch.randn(40, 3, 32, 32)
