@@ -72,7 +72,7 @@ def predict(
         raise InputError(f"{out} would hold text that no run can go on from; add --json or --csv")
     done = _done(out, form, detector.fingerprint)
     if done:
-        files = [file for unit in units for file in unit.files if file not in done]
+        files = [file for unit in units for file in unit.files if _written(file) not in done]
         units = cut(files) + [unit for unit in units if not unit.files]
     parts = out.with_name(out.name + ".parts")
     lines = _Lines(detector, form, overlays, units[process::processes], quiet=process > 0)
@@ -114,10 +114,11 @@ class _Lines:
 
     def _line(self, name: str, result: Verdict | PictureError) -> str:
         """One line."""
+        name = _written(name)
         if self.form == "text":
             return f"{_said(result)}  {name}"
         record: dict[str, Any] = {"file": name}
-        record |= {"error": str(result)} if isinstance(result, PictureError) else result.to_dict()
+        record |= {"error": _written(str(result))} if isinstance(result, PictureError) else result.to_dict()
         record["checkpoint"] = self.checkpoint
         return json.dumps(record, ensure_ascii=False) if self.form == "json" else _row(record)
 
@@ -133,7 +134,7 @@ def _score_unit(lines: _Lines, unit: Unit, place: Path, done: Set[str]) -> None:
     """Write a unit's lines to `place`, going on from a run that was killed."""
     started = place.with_name(place.name + ".started")
     begun = _whole_lines(started)
-    fresh = (item for item in unit if item[0] not in done)
+    fresh = (item for item in unit if _written(item[0]) not in done)
     with started.open("a", encoding="utf-8", newline="") as file:
         for line in lines(islice(fresh, begun, None)):
             file.write(line + "\n")
@@ -172,9 +173,18 @@ def _join(out: Path, parts: Path, places: Sequence[Path], header: str) -> None:
             lock.unlink()  # who waits for it finds no parts, and leaves no lock either
 
 
+def _written(text: str) -> str:
+    """Text with the bytes escaped that are no UTF-8, as names of files from other systems have them."""
+    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
 def _said(result: Verdict | PictureError) -> str:
     """A result in words."""
-    return f"error: {result}" if isinstance(result, PictureError) else " ".join([result.title, *result.reasons])
+    return (
+        f"error: {_written(str(result))}"
+        if isinstance(result, PictureError)
+        else " ".join([result.title, *result.reasons])
+    )
 
 
 class _Overlays:
