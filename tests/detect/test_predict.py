@@ -262,29 +262,6 @@ def test_a_name_of_two_lines_is_not_counted_twice(detector, tmp_path, monkeypatc
     assert killed.read_text() == whole.read_text()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-@pytest.mark.parametrize("form", ["json", "csv", "text"])
-def test_names_that_are_not_utf_8_end_no_run(form, detector, tmp_path):
-    (tmp_path / "inbox").mkdir()
-    for name in (b"a.png", b"caf\xe9.png", b"broken\xff.png", b"z.png"):
-        Image.new("RGB", (40, 40)).save(tmp_path / "inbox" / "new.png")
-        (tmp_path / "inbox" / "new.png").rename(tmp_path / "inbox" / os.fsdecode(name))
-    (tmp_path / "inbox" / os.fsdecode(b"broken\xff.png")).write_bytes(b"no picture")
-    units = find_units([str(tmp_path / "inbox")])
-    said = "\n".join(predict(detector, units, form=form, explanations=tmp_path / "maps"))
-    assert said.encode().count(b"xe9.png") == 1  # it can be encoded
-    assert "broken\\\\xff.png" in said if form == "json" else "broken\\xff.png" in said
-    assert (tmp_path / "maps" / os.fsdecode(b"caf\xe9.png.png")).is_file()
-    if form == "text":
-        return
-    out = tmp_path / "verdicts"
-    assert list(predict(detector, units, form=form, out=out)) == []
-    before = out.read_bytes()
-    assert len(before.splitlines()) == 4 + (form == "csv")
-    assert list(predict(detector, units, form=form, out=out)) == []  # nothing is judged twice
-    assert out.read_bytes() == before
-
-
 def test_several_processes_need_a_file(detector, inbox):
     with pytest.raises(InputError, match="3 processes need a place"):
         list(predict(detector, find_units([str(inbox)]), form="json", processes=3))
