@@ -20,7 +20,7 @@ LABELS = ("real", "fake")
 SPLITS = ("train", "validation", "test")
 
 GROUPS = {
-    "data": "pictures",
+    "data": "images",
     "criterion": "the verdict, decided on validation scores",
     "output_dir": "the run",
     "audit": "what to look at before training",

@@ -38,7 +38,7 @@ def main(target: str) -> int:
     """Draw the sheet; see the module's description."""
     with tempfile.TemporaryDirectory() as folder:
         draw_sample(Path(folder), count=1, size=224, seed=1)
-        picture = open_image(Path(folder, "pictures", "real", "0000.jpg"))
+        picture = open_image(Path(folder, "images", "real", "0000.jpg"))
     try:
         with replacing(Path(target)) as temporary:
             draw_sheet(picture).save(temporary, "JPEG", quality=85)

@@ -29,7 +29,7 @@ def draw_sample(folder: Path, count: int = 300, size: int = 128, seed: int = 0) 
         size: side of the images, px.
         seed: decides on every pixel.
     """
-    pictures = folder / "pictures"
+    pictures = folder / "images"
     for name in ("real", "fake"):
         (pictures / name).mkdir(parents=True)
     (folder / "masks").mkdir()

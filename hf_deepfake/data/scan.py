@@ -66,7 +66,7 @@ def scan(images: Dataset, cache: Path) -> tuple[NDArray[np.bytes_], dict[int, st
     """
     hashes = np.zeros(len(images), "S32")
     problems: dict[int, str] = {}
-    path = cache / "pictures.sqlite"
+    path = cache / "images.sqlite"
     try:
         with closing(sqlite3.connect(path, timeout=60)) as memory:
             memory.execute("CREATE TABLE IF NOT EXISTS images (key BLOB PRIMARY KEY, hash BLOB) WITHOUT ROWID")

@@ -141,7 +141,7 @@ def _sample(cache: Path) -> Path:
     if not folder.is_dir():
         with whole_folder(folder) as temporary:
             draw_sample(temporary)
-    return folder / "pictures"
+    return folder / "images"
 
 
 def _kaggle(name: str) -> Path:

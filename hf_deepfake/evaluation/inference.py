@@ -68,7 +68,7 @@ def predict_logits(
     progress = Progress(
         title,
         len(mine),
-        "pictures" if state.num_processes == 1 else "images of this process",
+        "images" if state.num_processes == 1 else "images of this process",
         shown=bool(title) and state.is_main_process,
     )
     with torch.inference_mode(), progress:

@@ -181,7 +181,7 @@ def _eval_results(dataset: str, test: SplitResult) -> list[EvalResult]:
                 dataset_type="custom",
                 dataset_name=dataset,
                 dataset_split="test",
-                dataset_args={"pictures": test.n, "groups": test.n_groups},
+                dataset_args={"images": test.n, "groups": test.n_groups},
                 metric_type=hub_name,
                 metric_name=title,
                 metric_value=round(metric.value, 4),

@@ -21,7 +21,7 @@ def other(tmp_path_factory):
     """Another 30 drawn pairs."""
     folder = tmp_path_factory.mktemp("other")
     draw_sample(folder, count=30, size=64, seed=7)
-    return folder / "pictures"
+    return folder / "images"
 
 
 @pytest.fixture(scope="module")

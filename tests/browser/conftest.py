@@ -103,7 +103,7 @@ def drawn(tmp_path_factory):
     """Four drawn pairs, 128 px: a folder with `real` and `fake`."""
     folder = tmp_path_factory.mktemp("drawn")
     draw_sample(folder, count=4, size=128, seed=3)
-    return folder / "pictures"
+    return folder / "images"
 
 
 @pytest.fixture(scope="session")

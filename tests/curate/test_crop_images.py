@@ -24,7 +24,7 @@ def drawn(tmp_path_factory):
     """Six drawn pairs, 128 px."""
     folder = tmp_path_factory.mktemp("drawn")
     draw_sample(folder, count=6, size=128, seed=3)
-    return folder / "pictures"
+    return folder / "images"
 
 
 @pytest.fixture

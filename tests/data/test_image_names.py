@@ -48,7 +48,7 @@ def test_rows_that_were_chosen_keep_their_names():
 def test_images_of_one_source_and_of_several():
     assert name_images(table("/a/b/1.jpg", None, "/a/2.jpg")) == ["b/1.jpg", "image-000001", "2.jpg"]
     two = table("/a/1.jpg", "/b/1.jpg", None, source=["one", "two", "two"])
-    assert name_images(two) == ["one/1.jpg", "two/1.jpg", "two/picture-000002"]
+    assert name_images(two) == ["one/1.jpg", "two/1.jpg", "two/image-000002"]
 
 
 def test_what_was_said_of_a_file():

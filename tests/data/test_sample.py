@@ -30,9 +30,9 @@ def pairs(sample):
 
 
 def test_files(sample):
-    for folder in ("pictures/real", "pictures/fake", "masks"):
+    for folder in ("images/real", "images/fake", "masks"):
         assert len(list((sample / folder).iterdir())) == 24
-    with (sample / "pictures/groups.csv").open() as file:
+    with (sample / "images/groups.csv").open() as file:
         rows = {row["file"]: row for row in csv.DictReader(file)}
     assert len(rows) == 48
     assert rows["real/0003.jpg"] == {"file": "real/0003.jpg", "group": "scene-0003", "manipulation": ""}
@@ -78,7 +78,7 @@ def test_the_seed_decides(sample, tmp_path):
 
 
 def test_it_loads_with_pairs_together_and_masks_apart(sample, tmp_path):
-    data, report = prepare(DataConfig(data=(str(sample / "pictures"),), cache_dir=str(tmp_path)))
+    data, report = prepare(DataConfig(data=(str(sample / "images"),), cache_dir=str(tmp_path)))
     assert report.clean
     assert report.listed == 48
     for split in data.values():

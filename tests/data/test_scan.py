@@ -112,7 +112,7 @@ def test_another_decoder_opens_all_anew(tmp_path, opened, monkeypatch):
 
 
 def test_an_unusable_cache(tmp_path):
-    (tmp_path / "pictures.sqlite").write_bytes(b"no data base" * 100)
+    (tmp_path / "images.sqlite").write_bytes(b"no data base" * 100)
     with pytest.raises(InputError, match=r"images\.sqlite cannot be used .*--cache_dir"):
         scan(rows(encoded(noise(0), "PNG")), tmp_path)
 
@@ -121,7 +121,7 @@ def test_an_unusable_cache(tmp_path):
 def test_a_damaged_entry_is_made_anew(tmp_path, entry):
     data = rows(encoded(noise(0), "PNG"))
     expected, _ = scan(data, tmp_path)
-    with sqlite3.connect(tmp_path / "pictures.sqlite") as memory:
+    with sqlite3.connect(tmp_path / "images.sqlite") as memory:
         memory.execute("UPDATE images SET hash = ?", (entry,))
     hashes, problems = scan(data, tmp_path)
     assert (hashes.tolist(), problems) == (expected.tolist(), {})
@@ -130,8 +130,8 @@ def test_a_damaged_entry_is_made_anew(tmp_path, entry):
 def test_a_cache_that_is_cut_off(tmp_path):
     data = rows(*(encoded(noise(seed), "PNG") for seed in range(200)))
     scan(data, tmp_path)
-    whole = (tmp_path / "pictures.sqlite").read_bytes()
-    (tmp_path / "pictures.sqlite").write_bytes(whole[: len(whole) // 2])
+    whole = (tmp_path / "images.sqlite").read_bytes()
+    (tmp_path / "images.sqlite").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"images\.sqlite cannot be used .*delete it or choose another --cache_dir"):
         scan(data, tmp_path)
 

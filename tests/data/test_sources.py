@@ -73,7 +73,7 @@ def test_sample_is_drawn_once(tmp_path, monkeypatch):
 
     def draw(folder):
         drawn.append(folder)
-        make_folder(folder / "pictures")
+        make_folder(folder / "images")
 
     monkeypatch.setattr(sources, "draw_sample", draw)
     for _ in range(2):
@@ -342,7 +342,7 @@ def test_what_somebody_holds(tmp_path):
         (["a.jpg"], "list is no source"),
         ({"image": []}, "dict is no source"),
         ((one for one in ()), "generator is no source"),
-        ([{"picture": "a.jpg", "label": "real"}], "the rows have no image; they have image, label"),
+        ([{"picture": "a.jpg", "label": "real"}], "the rows have no image; they have picture, label"),
         ([{"image": 3, "label": "real"}], "the rows are no table"),
         ([{"image": "a.jpg"}], "no label column"),
     ],

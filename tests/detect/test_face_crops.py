@@ -20,7 +20,7 @@ def portraits(tmp_path_factory) -> list[Image.Image]:
     """Two drawn faces, 128 px."""
     folder = tmp_path_factory.mktemp("portraits")
     draw_sample(folder, count=2, size=128, seed=3)
-    return [open_image(path) for path in sorted((folder / "pictures" / "real").iterdir())]
+    return [open_image(path) for path in sorted((folder / "images" / "real").iterdir())]
 
 
 @pytest.fixture(scope="module")

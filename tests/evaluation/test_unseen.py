@@ -72,7 +72,7 @@ def test_a_few_are_counted_and_make_no_row_of_unseen_data(trained, config, tmp_p
     root = subset(config, tmp_path / "other", "train", 2)
     draw_sample(tmp_path / "new", count=20, size=64, seed=9)
     for name in ("real", "fake"):
-        shutil.copytree(tmp_path / "new/pictures" / name, root / name, dirs_exist_ok=True)
+        shutil.copytree(tmp_path / "new/images" / name, root / name, dirs_exist_ok=True)
     report, table = evaluate(trained, DataConfig(data=(str(root),)), split="all")
     assert report.data["seen"] == 2
     assert "2 of these images had a part in making the checkpoint" in report.summary()
@@ -103,7 +103,7 @@ def test_deciding_anew_takes_what_decided_before_and_not_what_was_trained_on(tra
 
 def test_what_decides_anew_is_seen_from_then_on(trained, seen, tmp_path):
     draw_sample(tmp_path, count=20, size=64, seed=9)
-    data = DecisionConfig(data=(str(tmp_path / "pictures"),))
+    data = DecisionConfig(data=(str(tmp_path / "images"),))
     recalibrate(trained, data, tmp_path / "new", split="all")
     kept = load_checkpoint(tmp_path / "new").seen
     assert kept is not None

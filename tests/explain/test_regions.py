@@ -61,7 +61,7 @@ def save_mask(folder, name, side):
 
 def test_masks_lie_beside_drawn_images(tmp_path):
     draw_sample(tmp_path, count=2, size=64)
-    files = [str(tmp_path / "pictures" / kind / "0001.jpg") for kind in ("real", "fake")]
+    files = [str(tmp_path / "images" / kind / "0001.jpg") for kind in ("real", "fake")]
     data = Dataset.from_dict({"image": files, "label": [0, 1]}).cast_column("image", ImageFeature())
     masks = find_masks(data, 64)
     drawn = np.asarray(Image.open(tmp_path / "masks" / "0001.png"))
@@ -74,7 +74,7 @@ def test_masks_lie_beside_drawn_images(tmp_path):
 
 def test_masks_by_hand(tmp_path):
     # Two fakes of which the corner that the model sees was pasted, a black one without a map, and one without a mask.
-    data = image_set(tmp_path / "pictures" / "fake", [255, 255, 0, 255])
+    data = image_set(tmp_path / "images" / "fake", [255, 255, 0, 255])
     for name in range(3):
         save_mask(tmp_path / "masks", name, 40)
     masks = find_masks(data, 64)
@@ -171,7 +171,7 @@ def test_a_flat_map_is_chance(tmp_path, one_face):
 
 def test_the_face_detector_finds_the_parts(tmp_path):
     draw_sample(tmp_path, count=3, size=128, seed=3)
-    files = sorted(str(file) for file in (tmp_path / "pictures" / "fake").iterdir())
+    files = sorted(str(file) for file in (tmp_path / "images" / "fake").iterdir())
     data = Dataset.from_dict({"image": files, "label": [1] * 3, "regions": ["1000"] * 3})
     model, config = Window(64).eval(), CONFIG | {"input_size": (3, 128, 128)}
     result = measure_regions(model, data.cast_column("image", ImageFeature()), config)

@@ -63,7 +63,7 @@ def test_metadata_key_by_key(report):
     assert accuracy.metric_value == 0.75
     assert accuracy.metric_name == f"Accuracy, 95 % interval {metric.low:.3f} to {metric.high:.3f}"
     assert (accuracy.dataset_name, accuracy.dataset_split, accuracy.dataset_type) == ("faces", "test", "custom")
-    assert accuracy.dataset_args == {"pictures": 8, "groups": 4}
+    assert accuracy.dataset_args == {"images": 8, "groups": 4}
     assert accuracy.task_type == "image-classification"
     assert (data.base_model, data.datasets) == (None, None)
 

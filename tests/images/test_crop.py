@@ -20,7 +20,7 @@ def drawn(tmp_path_factory) -> list[Image.Image]:
     """Thirty drawn faces, 128 px."""
     folder = tmp_path_factory.mktemp("drawn")
     draw_sample(folder, count=15, size=128, seed=4)
-    return [Image.open(path).convert("RGB") for path in sorted(folder.glob("pictures/*/*.jpg"))]
+    return [Image.open(path).convert("RGB") for path in sorted(folder.glob("images/*/*.jpg"))]
 
 
 def test_the_region_puts_the_face_where_the_margin_says():

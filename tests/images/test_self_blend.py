@@ -14,7 +14,7 @@ def face(tmp_path_factory):
     """A drawn face of 224 px."""
     folder = tmp_path_factory.mktemp("drawn")
     draw_sample(folder, count=1, size=224, seed=1)
-    return open_image(folder / "pictures" / "real" / "0000.jpg")
+    return open_image(folder / "images" / "real" / "0000.jpg")
 
 
 def blends(image, count=40):

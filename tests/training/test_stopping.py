@@ -117,7 +117,7 @@ def test_a_stage_that_was_just_done_leaves_its_optimiser_to_nobody(faces, whole,
 
 
 def test_data_that_moved_are_the_same_data(faces, whole, tmp_path, monkeypatch):
-    first, second = tmp_path / "first" / "faces", tmp_path / "second" / "pictures"
+    first, second = tmp_path / "first" / "faces", tmp_path / "second" / "images"
     for place in (first, second):
         place.parent.mkdir()
     first.symlink_to(faces)
