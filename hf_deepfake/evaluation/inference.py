@@ -41,7 +41,7 @@ def predict_logits(
         data_config: timm's preprocessing, as of `models.build.data_config`.
         workers: decoding processes for each process.
         precision: "bf16" or "fp16" for autocast, "no" for float32.
-        change: what to do to each image first; see `data.batch.Images`.
+        change: what to do to each image first; see `data.batch.DecodedImages`.
         title: what progress is called; none is shown without.
         asked_to_stop: looked at after each batch; where it is true in any process, all stop together.
 

@@ -126,7 +126,7 @@ def degrade_at_random(image: Image.Image, rng: np.random.Generator) -> Image.Ima
 
 @dataclass(frozen=True)
 class Degrade:
-    """Degrades the images of a training run, or all images in one stated way; for `data.batch.Images`.
+    """Degrades the images of a training run, or all images in one stated way; for `data.batch.DecodedImages`.
 
     Attributes:
         seed: of the run; with an image's index it seeds all that is drawn, so that neither the class of an image

@@ -59,7 +59,7 @@ class SplitResult:
         n: images; `n_real` and `n_fake` of each class.
         n_groups: groups that were resampled, None where images were.
         threshold: score P(fake) from which an image counts as fake.
-        metrics: by the names of `metrics.METRICS`.
+        metrics: by the names of `metrics.classification.METRICS`.
         confusion: counts tn, fp, fn, tp, where p(ositive) is fake.
         unsure: what the abstention band does, by the names of `UNSURE_METRICS`; empty where there is no band.
         precision_at: share of true verdicts among verdicts of fake, by the share of fakes among the images evaluated.

@@ -33,7 +33,7 @@ class Candidate:
     Attributes:
         name: folder of its report.
         report: the report.
-        table: scores of the images in `report.evaluated`.
+        table: scores of the images in `report.judged`.
     """
 
     name: str
