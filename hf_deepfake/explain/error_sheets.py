@@ -56,10 +56,10 @@ def add_errors(
     Raises:
         InputError: checkpoint, data or folder cannot be used.
     """
-    data, _ = load_split(config, report.judged)  # waits for all processes
+    data, _ = load_split(config, report.evaluated_split)  # waits for all processes
     if not PartialState().is_main_process:
         return report, []
-    groups, sheets = analyse_errors(load_checkpoint(checkpoint), data[report.judged], table)
+    groups, sheets = analyse_errors(load_checkpoint(checkpoint), data[report.evaluated_split], table)
     return replace(report, errors=groups), save_sheets(local_path(folder), sheets)
 
 

@@ -101,7 +101,7 @@ def build_card(
     """
     options = report.training.get("options", {})
     monitor = options.get("monitor", "")
-    judged = report.splits.get(report.judged) if report.splits else None
+    judged = report.splits.get(report.evaluated_split) if report.splits else None
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
     environment.filters["percent"] = lambda share: f"{100 * share:.3g} %"
     template = (resources.files("hf_deepfake") / "hub" / "card_template.md").read_text(encoding="utf-8")
@@ -114,7 +114,7 @@ def build_card(
         registered_by=_registered_by(report.checkpoint.model),
         criterion=_criterion(report.checkpoint.criterion, options),
         judged=judged,
-        evaluated_name=report.judged if judged else "",
+        evaluated_name=report.evaluated_split if judged else "",
         splits=report.splits,
         metric_names=MAIN_METRICS,
         unsure_names=UNSURE_METRICS,
@@ -133,7 +133,9 @@ def build_card(
         explanations=[(result, _findings(result.metrics)) for result in report.explanations],
         recipe=_recipe(options),
         figures={
-            name: caption.format(report.judged) for name, caption in CAPTIONS.items() if judged and name in figures
+            name: caption.format(report.evaluated_split)
+            for name, caption in CAPTIONS.items()
+            if judged and name in figures
         },
     )
     return text.rstrip() + "\n"

@@ -33,7 +33,7 @@ class Candidate:
     Attributes:
         name: folder of its report.
         report: the report.
-        table: scores of the images in `report.judged`.
+        table: scores of the images of the split that the report is about.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Candidate:
     @property
     def result(self) -> SplitResult:
         """What was measured on all these images."""
-        return self.report.splits[self.report.judged]
+        return self.report.splits[self.report.evaluated_split]
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def load_candidates(folders: Sequence[str | Path]) -> list[Candidate]:
     candidates = []
     for name, path in zip(names, paths, strict=True):
         report, table = Report.load(path / REPORT_FILE), load_scores(path / SCORES_FILE)
-        candidates.append(Candidate(name, report, table[table["split"] == report.judged]))
+        candidates.append(Candidate(name, report, table[table["split"] == report.evaluated_split]))
     return candidates
 
 

@@ -31,7 +31,7 @@ def build_page(report: Report, figures: Mapping[str, bytes]) -> str:
         "report",
         report=report,
         checkpoint=report.checkpoint,
-        judged=report.splits[report.judged],
+        judged=report.splits[report.evaluated_split],
         figures={name: inline(content, "png") for name, content in figures.items()},
         metric_names=MAIN_METRICS,
         unsure_names=UNSURE_METRICS,

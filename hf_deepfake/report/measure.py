@@ -37,7 +37,7 @@ def measure(table: pd.DataFrame, checkpoint: CheckpointInfo, *, test_looks: int 
         for name, part in table.groupby("split", sort=False)
     }
     report = Report(checkpoint=checkpoint, splits=splits, **known)
-    judged = table[table["split"] == report.judged]
+    judged = table[table["split"] == report.evaluated_split]
     return replace(
         report,
         subsets=measure_subsets(judged, checkpoint.operating_point),
@@ -56,8 +56,8 @@ def draw_figures(report: Report, table: pd.DataFrame, folder: Path) -> list[str]
     Returns:
         Names of the files.
     """
-    result = report.splits[report.judged]
-    judged = table[table["split"] == report.judged]
+    result = report.splits[report.evaluated_split]
+    judged = table[table["split"] == report.evaluated_split]
     scores, labels, groups = judged["score"].to_numpy(), judged["label"].to_numpy(), groups_of(judged)
     drawn = {
         "confusion.png": figures.confusion_figure(result),

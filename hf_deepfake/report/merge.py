@@ -56,7 +56,7 @@ def adopt(checkpoint: str | Path, evaluation: Report, table: pd.DataFrame) -> No
             "data; leave them out and evaluate again"
         )
     else:
-        result = evaluation.splits[evaluation.judged]
+        result = evaluation.splits[evaluation.evaluated_split]
         sources = evaluation.subsets.get("source") or {next(iter(evaluation.data["sources"])): result}
         report = replace(report, cross_data=report.cross_data | sources)
     report.save(folder / REPORT_FILE)

@@ -207,7 +207,7 @@ class Report:
     format_version: int = FORMAT_VERSION
 
     @property
-    def judged(self) -> str:
+    def evaluated_split(self) -> str:
         """Name of the split that tells how good the checkpoint is: test, or else the one that there is."""
         return "test" if "test" in self.splits else next(iter(self.splits))
 

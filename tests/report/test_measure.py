@@ -55,7 +55,7 @@ def test_figures_are_of_the_evaluated_split(table, tmp_path):
     report = measure(table, NET)
     names = draw_figures(report, table, tmp_path)
     assert names == ["confusion.png", "roc.png", "reliability.png", "scores.png"]
-    assert report.judged == "test"
+    assert report.evaluated_split == "test"
     before = (tmp_path / "scores.png").read_bytes()
     draw_figures(report, table[table["split"] == "test"], tmp_path)
     assert (tmp_path / "scores.png").read_bytes() == before
@@ -70,4 +70,4 @@ def test_learning_curves_where_there_was_a_training(table, tmp_path):
 
 
 def test_without_a_test_split_another_is_evaluated(table):
-    assert measure(table[table["split"] == "validation"], NET).judged == "validation"
+    assert measure(table[table["split"] == "validation"], NET).evaluated_split == "validation"
