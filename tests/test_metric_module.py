@@ -62,7 +62,7 @@ def test_an_unsure_band_by_hand(metric):
     assert low < 3 / 5 < high
     nothing = metric.compute(predictions=SCORES, references=LABELS, abstention_band=(0.0, 1.0))
     assert nothing["selective_risk"] is None
-    assert nothing["undefined"]["selective_risk"] == "no image coverage"
+    assert nothing["undefined"]["selective_risk"] == "no image has a confident verdict"
 
 
 def test_agrees_with_scikit_learn(metric, many):

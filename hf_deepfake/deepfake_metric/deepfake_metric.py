@@ -29,7 +29,7 @@ Returns:
     auc, average_precision, eer, accuracy, balanced_accuracy; precision, recall and f1 of each class, such as
     recall_fake; mcc, log_loss, brier, ece; fpr_at_recall_90, _95 and _99; recall_at_fpr_1, _5 and _10 (per cent);
     and the counts tn, fp, fn, tp. A metric that is undefined is None.
-    coverage: share of images that get a verdict; selective_risk: share that is selective risk; confident_misses
+    coverage: share of images that get a verdict; selective_risk: share of these that is wrong; confident_misses
     and confident_false_alarms: share of all fakes confidently called real, and of all reals confidently called fake;
     absent without a band.
     undefined: why, for each metric that is None; absent where there is none.
@@ -55,6 +55,15 @@ CITATION = """\
     year = {2006},
 }
 """
+
+
+BAND = {
+    "coverage": "coverage",
+    "error": "selective_risk",
+    "missed": "confident_misses",
+    "false_alarms": "confident_false_alarms",
+}
+"""What is measured of an abstention band, under names that need no context."""
 
 
 class DeepfakeMetric(evaluate.Metric):
@@ -84,10 +93,10 @@ class DeepfakeMetric(evaluate.Metric):
         ranges = bootstrap.intervals(predictions, references, groups, threshold) if intervals else {}
         if abstention_band is not None:
             for name, one in evaluate_band(predictions, references, groups, threshold, abstention_band).items():
-                result[f"unsure_{name}"] = one.value
-                ranges[f"unsure_{name}"] = None if one.low is None or one.high is None else (one.low, one.high)
+                result[BAND[name]] = one.value
+                ranges[BAND[name]] = None if one.low is None or one.high is None else (one.low, one.high)
                 if one.value is None and one.reason:
-                    reasons[f"unsure_{name}"] = one.reason
+                    reasons[BAND[name]] = one.reason
         if intervals:
             why = bootstrap.why_no_interval(groups, len(predictions))
             without = {name: why for name, ends in ranges.items() if ends is None and name not in reasons}

@@ -147,7 +147,7 @@ def evaluate_band(
     wrong = sure & ((score >= threshold) != (label == 1))
     parts = np.stack([sure, wrong, wrong & (label == 1), wrong & (label == 0)])
     wholes = np.stack([np.ones_like(sure), sure, label == 1, label == 0])
-    why = ("no images", "no image coverage", "no fake images", "no real images")
+    why = ("no images", "no image has a confident verdict", "no fake images", "no real images")
     return dict(zip(UNSURE_METRICS, _ratios(parts, wholes, groups, why), strict=True))
 
 

@@ -30,7 +30,7 @@ def test_what_a_band_leaves_undefined():
     result = evaluate_scores(SCORES, LABELS, abstention_band=(0.0, 1.0))
     assert result.unsure["coverage"].value == 0
     assert result.unsure["error"].value is None
-    assert result.unsure["error"].reason == "no image coverage"
+    assert result.unsure["error"].reason == "no image has a confident verdict"
     assert evaluate_scores(SCORES, LABELS).unsure == {}
 
 
