@@ -28,7 +28,7 @@ def build_page(report: Report, figures: Mapping[str, bytes]) -> str:
         HTML.
     """
     return render_page(
-        "evaluation",
+        "report",
         report=report,
         checkpoint=report.checkpoint,
         judged=report.splits[report.judged],
