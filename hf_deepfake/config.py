@@ -47,12 +47,13 @@ class DataConfig:
         "sources: folder, zip, table of files and labels, parquet or WebDataset files, Hub id, kaggle:owner/name, or "
         "sample; several are merged",
         path=True,
+        several=True,
     )
     real_names: tuple[str, ...] = option(
-        (), "a further folder name or label that means real; give it again for another"
+        (), "a further folder name or label that means real; give it again for another", several=True
     )
     fake_names: tuple[str, ...] = option(
-        (), "a further folder name or label that means fake; give it again for another"
+        (), "a further folder name or label that means fake; give it again for another", several=True
     )
     groups: Literal["auto", "folder", "name", "given"] = option(
         "auto",
@@ -156,7 +157,7 @@ class TrainConfig(DecisionConfig):
         0.0, "of several sources: 0 shows each as often as it has images, 1 all equally often", 0.0, 1.0
     )
     class_weights: tuple[float, ...] | None = option(
-        None, "weights of real and fake in the loss, such as 1.3 1", above=0.0
+        None, "weights of real and fake in the loss, such as 1.3 1", above=0.0, several=True
     )
     label_smoothing: float = option(0.0, "share of the target spread over both classes", 0.0, 0.5)
     mixup: float = option(0.0, "alpha of mixup; 0 is off", 0.0)

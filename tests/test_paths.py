@@ -8,6 +8,7 @@ from hf_deepfake.cli.main import _parser, main
 from hf_deepfake.config import DataConfig, TrainConfig, build
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_name, local_path
+from hf_deepfake.options import FACTS
 
 PATHS = {"CHECKPOINT", "DIR", "FILE", "OUT", "IMAGE", "TARGET"}
 """What help calls an argument that is, or may be, a path; DATA and SOURCE go through the configuration."""
@@ -27,7 +28,7 @@ def test_every_argument_that_is_a_path_knows_the_home_folder():
 
 def test_every_option_that_is_a_path_knows_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    names = {item.name for item in dataclasses.fields(TrainConfig) if item.metadata["path"]}
+    names = {item.name for item in dataclasses.fields(TrainConfig) if FACTS[item].path}
     assert names == {"data", "output_dir", "cache_dir", "pretrained", "teacher"}
     config = build(TrainConfig, dict.fromkeys(names, "~/a"))
     assert {getattr(config, name) for name in names} == {str(tmp_path / "a"), (str(tmp_path / "a"),)}

@@ -73,8 +73,8 @@ def _audit(given: dict[str, Any]) -> int:
     out, against, level = (given.pop(name) for name in ("out", "against", "level"))
     config = build(DataConfig, given)
     try_folder(out)
-    from hf_deepfake.audit.audit_page import summary, write_audit
-    from hf_deepfake.audit.search import audit
+    from hf_deepfake.audits.audit_page import summary, write_audit
+    from hf_deepfake.audits.search import audit
 
     found = audit(config, against=against, level=level)
     write_audit(found, out)

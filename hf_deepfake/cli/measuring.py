@@ -190,12 +190,12 @@ def _recalibrate(given: dict[str, Any]) -> int:
 def _compare(given: dict[str, Any]) -> int:
     """`hf-deepfake compare`."""
     from hf_deepfake.files import make_folder, write_json
-    from hf_deepfake.report.compare import compare, load_candidates
+    from hf_deepfake.report.compare import compare
     from hf_deepfake.report.figures import comparison_figure, save_figure
 
     if given["out"]:
         try_folder(given["out"])
-    comparison = compare(load_candidates(given["folders"]), given["against"])
+    comparison = compare(given["folders"], given["against"])
     print(comparison.summary())
     if out := given["out"]:
         make_folder(out)

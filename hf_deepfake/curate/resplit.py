@@ -17,9 +17,9 @@ from datasets import Dataset, Image
 from numpy.typing import NDArray
 from PIL.Image import Resampling
 
-from hf_deepfake.audit.alike import connect, find_alike
-from hf_deepfake.audit.measurements import Wanted, measure
-from hf_deepfake.audit.search import same, together
+from hf_deepfake.audits.alike import connect, find_alike
+from hf_deepfake.audits.measurements import Wanted, measure
+from hf_deepfake.audits.search import same, together
 from hf_deepfake.config import LABELS, SPLITS, DataConfig
 from hf_deepfake.data.annotate import RESERVED
 from hf_deepfake.data.image_names import name_images

@@ -1,5 +1,6 @@
 """Evaluate a checkpoint on any data."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -28,7 +29,7 @@ ALL = "all"
 
 
 def evaluate(
-    checkpoint: str,
+    checkpoint: str | Path,
     config: DataConfig,
     *,
     split: Literal["test", "all"] = "test",

@@ -1,5 +1,7 @@
 """Whether images that shall evaluate a checkpoint had a part in making it: decided image by image."""
 
+from pathlib import Path
+
 import numpy as np
 from accelerate import PartialState
 from datasets import Dataset
@@ -15,7 +17,7 @@ few hardly move a figure."""
 
 
 def count_seen(
-    checkpoint: str, seen: Seen | None, images: Dataset, config: DataConfig, *, trained_only: bool = False
+    checkpoint: str | Path, seen: Seen | None, images: Dataset, config: DataConfig, *, trained_only: bool = False
 ) -> int | None:
     """Count the images that had a part in a checkpoint, and refuse to go on with more than a few.
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from datasets import Dataset, Image
 
-from hf_deepfake.audit.facts import file_facts
-from hf_deepfake.audit.statistics import statistics
+from hf_deepfake.audits.facts import file_facts
+from hf_deepfake.audits.statistics import statistics
 from hf_deepfake.images.faces import Face, find_faces
 from hf_deepfake.images.open import open_image
 from hf_deepfake.machine import usable_cores

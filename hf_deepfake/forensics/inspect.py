@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
-from hf_deepfake.audit.facts import jpeg_quality
+from hf_deepfake.audits.facts import jpeg_quality
 from hf_deepfake.forensics.views import error_level, noise_residual, spectrum, window
 from hf_deepfake.images.open import open_header, open_image
 from hf_deepfake.images.source import read_bytes

@@ -133,22 +133,28 @@ def load_candidates(folders: Sequence[str | Path]) -> list[Candidate]:
     return candidates
 
 
-def compare(candidates: Sequence[Candidate], reference: str | None = None) -> Comparison:
+def compare(detectors: Sequence[Candidate | str | Path], reference: str | None = None) -> Comparison:
     """Compare detectors on the same images, each with each or all with one.
 
     Each difference more makes it harder to show any: from about eight detectors on, 2,000 resamples cannot show a
     difference among all pairs, but can against a reference.
 
     Args:
-        candidates: two or more, of `load_candidates`.
+        detectors: two or more: folders with report.json and scores.parquet, as evaluation and training write them, or
+            what `load_candidates` made of such.
         reference: name of the one that all others are compared with; by default each is compared with each.
 
     Returns:
         The comparison.
 
     Raises:
-        InputError: they were not evaluated by the same images, or none has the reference's name.
+        InputError: they were not evaluated by the same images, none has the reference's name, or a folder has no report
+            or scores.
     """
+    candidates = [one for one in detectors if isinstance(one, Candidate)]
+    folders = [one for one in detectors if not isinstance(one, Candidate)]
+    if folders or not candidates:
+        candidates += load_candidates(folders)
     names = [candidate.name for candidate in candidates]
     if reference is not None and reference not in names:
         raise InputError(f"no detector here is called {reference}; name one of {', '.join(names)}")

@@ -12,8 +12,8 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import nn
 
-from hf_deepfake.audit.audit_page import write_audit
-from hf_deepfake.audit.search import audit
+from hf_deepfake.audits.audit_page import write_audit
+from hf_deepfake.audits.search import audit
 from hf_deepfake.config import LABELS, TrainConfig
 from hf_deepfake.data.load import DataReport, prepare
 from hf_deepfake.errors import InputError, Interrupted

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hf_deepfake.audit.search import audit
+from hf_deepfake.audits.search import audit
 from hf_deepfake.config import DataConfig
 from hf_deepfake.curate.resplit import _block, normalise, split
 from hf_deepfake.data.load import load_images

@@ -205,8 +205,11 @@ def test_names_are_those_of_folders(tmp_path):
     deeper = [save(tmp_path / name, 0) for name in ("first/a/test", "second/a/test")]
     assert [one.name for one in load_candidates(deeper)] == ["first/a/test", "second/a/test"]
     assert len(load_candidates(folders)[0].table) == 20
+    assert compare(folders) == compare(load_candidates(folders))
     for few in ([folders[0]], [folders[0], folders[0]]):
         with pytest.raises(InputError, match="two or more different folders"):
             load_candidates(few)
+        with pytest.raises(InputError, match="two or more different folders"):
+            compare(few)
     with pytest.raises(InputError, match="cannot read"):
         load_candidates([folders[0], tmp_path])

@@ -3,7 +3,7 @@ import json
 import pytest
 from PIL import Image
 
-from hf_deepfake.audit.search import audit
+from hf_deepfake.audits.search import audit
 from hf_deepfake.config import DataConfig, TrainConfig
 from hf_deepfake.training.run import _findings, train
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from hf_deepfake.audit.audit_page import summary, write_audit
-from hf_deepfake.audit.findings import Audit
-from hf_deepfake.audit.search import audit
+from hf_deepfake.audits.audit_page import summary, write_audit
+from hf_deepfake.audits.findings import Audit
+from hf_deepfake.audits.search import audit
 from hf_deepfake.config import DataConfig
 from hf_deepfake.data.sample import draw_sample
 from hf_deepfake.errors import InputError

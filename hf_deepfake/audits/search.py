@@ -10,14 +10,14 @@ from datasets import Dataset, DatasetDict, Image, concatenate_datasets
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from hf_deepfake.audit.alike import Pairs, connect, find_alike
-from hf_deepfake.audit.assess import evaluate_files, evaluate_report, evaluate_shared, evaluate_shortcut
-from hf_deepfake.audit.content import CONTENT
-from hf_deepfake.audit.facts import FACTS
-from hf_deepfake.audit.findings import Audit, Files, Kind, Shared
-from hf_deepfake.audit.measurements import Wanted, measure
-from hf_deepfake.audit.shortcut import find_shortcut
-from hf_deepfake.audit.statistics import STATISTICS
+from hf_deepfake.audits.alike import Pairs, connect, find_alike
+from hf_deepfake.audits.assess import evaluate_files, evaluate_report, evaluate_shared, evaluate_shortcut
+from hf_deepfake.audits.content import CONTENT
+from hf_deepfake.audits.facts import FACTS
+from hf_deepfake.audits.findings import Audit, Files, Kind, Shared
+from hf_deepfake.audits.measurements import Wanted, measure
+from hf_deepfake.audits.shortcut import find_shortcut
+from hf_deepfake.audits.statistics import STATISTICS
 from hf_deepfake.config import LABELS, SPLITS, DataConfig
 from hf_deepfake.data.image_names import name_images
 from hf_deepfake.data.load import prepare

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from hf_deepfake.audit.fingerprint import MIRROR, Codes
-from hf_deepfake.audit.neighbours import find_pairs
+from hf_deepfake.audits.fingerprint import MIRROR, Codes
+from hf_deepfake.audits.neighbours import find_pairs
 
 NEAR_RADIUS, NEAR_LIMIT = 1, 40
 """A near duplicate: mirrored or not, cropped as one of `CROPS` or not, 5 of the 63 coarse bits and 40 of all 255 may

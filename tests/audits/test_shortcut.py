@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from hf_deepfake.audit.shortcut import Shortcut, _FoldRanking, find_shortcut
+from hf_deepfake.audits.shortcut import Shortcut, _FoldRanking, find_shortcut
 
 NAMES = {"a": "the first", "b": "the second", "yes": "a yes or no"}
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hf_deepfake.audit import content as module
-from hf_deepfake.audit.content import CONTENT, content
+from hf_deepfake.audits import content as module
+from hf_deepfake.audits.content import CONTENT, content
 from hf_deepfake.images.faces import Face
 
 

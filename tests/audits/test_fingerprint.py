@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from hf_deepfake.audit.fingerprint import CROPS, MIRROR, fingerprint
+from hf_deepfake.audits.fingerprint import CROPS, MIRROR, fingerprint
 from hf_deepfake.data.scene import draw_scene
 
 

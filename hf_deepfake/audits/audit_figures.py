@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 
-from hf_deepfake.audit.assess import SHORTCUT_FATAL
-from hf_deepfake.audit.findings import Audit
-from hf_deepfake.audit.shortcut import Shortcut
+from hf_deepfake.audits.assess import SHORTCUT_FATAL
+from hf_deepfake.audits.findings import Audit
+from hf_deepfake.audits.shortcut import Shortcut
 from hf_deepfake.config import LABELS, SPLITS
 from hf_deepfake.report.figures import FAKE, GROUND, INK, PALE, REAL
 

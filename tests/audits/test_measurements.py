@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from datasets import Dataset, Image
 
-from hf_deepfake.audit import measurements as module
-from hf_deepfake.audit.facts import FACTS, file_facts
-from hf_deepfake.audit.fingerprint import fingerprint
-from hf_deepfake.audit.measurements import Wanted, measure
-from hf_deepfake.audit.statistics import STATISTICS, statistics
+from hf_deepfake.audits import measurements as module
+from hf_deepfake.audits.facts import FACTS, file_facts
+from hf_deepfake.audits.fingerprint import fingerprint
+from hf_deepfake.audits.measurements import Wanted, measure
+from hf_deepfake.audits.statistics import STATISTICS, statistics
 from hf_deepfake.images.open import open_image
 
 NOTHING, PRINT, DEEP = Wanted(False, False, False), Wanted(True, False, False), Wanted(True, True, True)

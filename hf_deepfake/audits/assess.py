@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from hf_deepfake.audit.findings import Files, Finding, Severity, Shared
-from hf_deepfake.audit.shortcut import Shortcut, Telling
+from hf_deepfake.audits.findings import Files, Finding, Severity, Shared
+from hf_deepfake.audits.shortcut import Shortcut, Telling
 from hf_deepfake.config import LABELS, SPLITS
 from hf_deepfake.data.walk import describe_left_out, hints
 

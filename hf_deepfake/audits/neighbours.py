@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_deepfake.audit.fingerprint import Codes
+from hf_deepfake.audits.fingerprint import Codes
 
 _BAND = 21  # bits; three bands make the 63 coarse bits
 _BLOCK = 2_000_000  # pairs that are compared at once: 130 MB

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from hf_deepfake.audit.shortcut import Shortcut, Telling
+from hf_deepfake.audits.shortcut import Shortcut, Telling
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_path
 

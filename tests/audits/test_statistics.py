@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from hf_deepfake.audit.statistics import STATISTICS, WINDOW, statistics
+from hf_deepfake.audits.statistics import STATISTICS, WINDOW, statistics
 from hf_deepfake.data.scene import draw_scene
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hf_deepfake.audit.facts import FACTS, file_facts
+from hf_deepfake.audits.facts import FACTS, file_facts
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from hf_deepfake.audit import neighbours
-from hf_deepfake.audit.neighbours import find_pairs
+from hf_deepfake.audits import neighbours
+from hf_deepfake.audits.neighbours import find_pairs
 
 COARSE = np.array([2**63 - 1, 0, 0, 0], np.uint64)
 

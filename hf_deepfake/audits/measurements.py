@@ -13,10 +13,10 @@ from datasets import Dataset, Image
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hf_deepfake.audit.content import CONTENT, content
-from hf_deepfake.audit.facts import FACTS, file_facts
-from hf_deepfake.audit.fingerprint import COLOURS, CROPS, Codes, fingerprint
-from hf_deepfake.audit.statistics import STATISTICS, statistics
+from hf_deepfake.audits.content import CONTENT, content
+from hf_deepfake.audits.facts import FACTS, file_facts
+from hf_deepfake.audits.fingerprint import COLOURS, CROPS, Codes, fingerprint
+from hf_deepfake.audits.statistics import STATISTICS, statistics
 from hf_deepfake.images.open import open_image
 from hf_deepfake.machine import leave_signals_to_parent, usable_cores
 

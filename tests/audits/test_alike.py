@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from hf_deepfake.audit.alike import connect, find_alike
-from hf_deepfake.audit.fingerprint import fingerprint
+from hf_deepfake.audits.alike import connect, find_alike
+from hf_deepfake.audits.fingerprint import fingerprint
 from hf_deepfake.data.scene import draw_scene
 
 COUNT = 60

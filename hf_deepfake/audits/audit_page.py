@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from hf_deepfake.audit.audit_figures import TITLES, counts_figure, shortcuts_figure, sizes_figure, telling_figure
-from hf_deepfake.audit.findings import Audit
+from hf_deepfake.audits.audit_figures import TITLES, counts_figure, shortcuts_figure, sizes_figure, telling_figure
+from hf_deepfake.audits.findings import Audit
 from hf_deepfake.config import LABELS, SPLITS
 from hf_deepfake.files import local_path, make_folder, replacing, write_json
 from hf_deepfake.report.figures import save_figure
@@ -73,7 +73,7 @@ def write_audit(audit: Audit, folder: str | Path) -> None:
 def _page(audit: Audit, figures: dict[str, str]) -> str:
     """The HTML page."""
     return render_page(
-        "audit",
+        "audits",
         audit=audit,
         figures=figures,
         sheets={name: inline(sheet, "jpeg") for name, sheet in audit.sheets.items()},

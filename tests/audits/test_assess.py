@@ -1,8 +1,8 @@
 import pytest
 
-from hf_deepfake.audit.assess import describe, evaluate_files, evaluate_report, evaluate_shared, evaluate_shortcut
-from hf_deepfake.audit.findings import Files, Shared
-from hf_deepfake.audit.shortcut import Shortcut, Telling
+from hf_deepfake.audits.assess import describe, evaluate_files, evaluate_report, evaluate_shared, evaluate_shortcut
+from hf_deepfake.audits.findings import Files, Shared
+from hf_deepfake.audits.shortcut import Shortcut, Telling
 
 COUNTS = {
     "train": {"real": 500, "fake": 500},
