@@ -6,7 +6,11 @@ module in here has the name of one of them: importing it would put it in the nam
 
 import importlib
 import importlib.metadata
+import os
 from typing import TYPE_CHECKING, Any
+
+# onnxruntime starts a telemetry client when it is imported, whose threads also end a forked child with an abort.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from hf_deepfake.audits.search import audit
