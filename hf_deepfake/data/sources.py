@@ -137,7 +137,7 @@ def _from_file(path: Path, classes: dict[str, int], cache: Path, groups: str) ->
 
 def _sample(cache: Path) -> Path:
     """The folder of the drawn images, drawn on first use."""
-    folder = cache / "sample-1"  # to be raised when the drawing changes
+    folder = cache / "sample-2"  # to be raised when the drawing changes
     if not folder.is_dir():
         with whole_folder(folder) as temporary:
             draw_sample(temporary)

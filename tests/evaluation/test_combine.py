@@ -46,7 +46,7 @@ def test_parts_and_shares_are_listed(both):
     report = Report.load(out / "report.json")
     found = [(part.name, part.model, part.share) for part in report.combination.parts]
     assert found == [("net", "test_resnet", 0.75), ("second", "test_resnet", 0.25)]
-    sentence = "mean calibrated log-odds of model (test_resnet, 0.75), second (test_resnet, 0.25)"
+    sentence = "mean calibrated log-odds of net (test_resnet, 0.75), second (test_resnet, 0.25)"
     assert sentence in report.summary()
     card = build_card(report)
     assert f"The {sentence}." in card
@@ -84,7 +84,7 @@ def test_its_map_is_the_mean_of_its_members_maps(both):
 def test_averaged_weights_need_no_more_time_than_one_net(checkpoint, second, faces, cache, tmp_path):
     report = combine([str(checkpoint), str(second)], decided(faces), tmp_path / "soup", method="weights")
     assert report.checkpoint.model == "test_resnet"
-    assert str(report.combination).startswith("averaged weights of model (test_resnet, 0.5)")
+    assert str(report.combination).startswith("averaged weights of net (test_resnet, 0.5)")
     first, other, soup = (load_checkpoint(one) for one in (checkpoint, second, tmp_path / "soup"))
     for one in (first, other, soup):
         unfold(one.model, one.temperature, one.operating_point)

@@ -114,7 +114,7 @@ def test_what_decides_anew_is_seen_from_then_on(trained, seen, tmp_path):
 
 def test_a_combination_asks_all_its_parts(trained, checkpoint, seen, config, tmp_path):
     decided = DecisionConfig(data=config.data, split_seed=1)
-    with pytest.raises(InputError, match="model was trained on"):
+    with pytest.raises(InputError, match="net was trained on"):
         combine([str(checkpoint), trained], decided, tmp_path / "out")
     combine([trained], DecisionConfig(data=config.data), tmp_path / "flipped", flip=True)
     kept = load_checkpoint(tmp_path / "flipped").seen

@@ -55,7 +55,7 @@ def test_a_run_leaves_record_scores_and_checkpoint(finished):
     }  # fmt: skip
     assert {path.name for path in finished.checkpoint.iterdir()} == {
         "config.json", "model.safetensors", "report.json", "README.md", "confusion.png", "roc.png", "reliability.png",
-        "scores.png", "learning_curves.png", "scores.parquet", "report.html",
+        "scores.png", "learning_curves.png", "scores.parquet", "report.html", "seen_images.npz",
     }  # fmt: skip
     record = json.loads((finished.folder / "run.json").read_text())
     assert record["status"] == "finished"

@@ -132,7 +132,7 @@ def test_data_that_moved_are_the_same_data(faces, whole, tmp_path, monkeypatch):
         train(config(second, tmp_path / "run", sampling="paired", resume=True))
     (second / "groups.csv").write_bytes((faces / "groups.csv").read_bytes())
     done = train(config(second, tmp_path / "run", sampling="paired", resume=True))
-    assert list(done.report.data["sources"]) == ["pictures"]
+    assert list(done.report.data["sources"]) == ["images"]
     assert done.report.training["options"].keys() == whole.report.training["options"].keys()
     assert json.loads((tmp_path / "run" / "run.json").read_text())["options"]["data"] == [str(second)]
 
