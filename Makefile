@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: card demo test lint serve
+.PHONY: card demo test test-fast lint serve
 
 demo: .venv/installed
 	$(BIN)/python scripts/demo.py
@@ -9,8 +9,13 @@ demo: .venv/installed
 card: .venv/installed
 	$(BIN)/python scripts/show_flagship.py
 
+# All tests. Those of the page need a browser, and say first what to install where there is none.
 test: .venv/installed
 	$(BIN)/python -m pytest
+
+# The inner loop: all tests of about ten seconds or less; needs no browser.
+test-fast: .venv/installed
+	$(BIN)/python -m pytest -m "not slow"
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -1,8 +1,8 @@
-"""Fine-tune a checkpoint on other pictures with transformers' own `Trainer`, judged by the `evaluate` module.
+"""Fine-tune a checkpoint on other images with transformers' own `Trainer`, evaluated by the `evaluate` module.
 
     python examples/fine_tune_with_trainer.py runs/demo/checkpoint more_faces.zip tuned --epochs 1
 
-The pictures are labelled, split and searched for leaks by `load_images`; all else is plain transformers. What is
+The images are labelled, split and searched for leaks by `load_images`; all else is plain transformers. What is
 saved loads through the same readers as before; its threshold is .5, its scores are not calibrated, and it has no card.
 """
 
@@ -46,7 +46,7 @@ def main() -> None:
         learning_rate=1e-4,
         eval_strategy="epoch",
         save_strategy="no",
-        remove_unused_columns=False,  # the transform needs the column image, which no argument of the net is called
+        remove_unused_columns=False,  # the transform needs the column image, which no argument of the model is called
         report_to="none",
     )
     splits = {name: split.with_transform(prepare) for name, split in data.items()}
@@ -56,7 +56,7 @@ def main() -> None:
     trainer.train()
     for name, value in trainer.evaluate(splits["test"], metric_key_prefix="test").items():
         print(f"{name}: {value}")
-    model.config.hf_deepfake = {}  # temperature, threshold and unsure band were those of the old weights
+    model.config.hf_deepfake = {}  # temperature, threshold and abstention band were those of the old weights
     model.save_pretrained(given.output)
 
 

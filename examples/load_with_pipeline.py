@@ -1,9 +1,9 @@
-"""Judge pictures with a checkpoint through transformers alone; `hf_deepfake` need not be installed.
+"""Evaluate images with a checkpoint through transformers alone; `hf_deepfake` need not be installed.
 
     python examples/load_with_pipeline.py runs/demo/checkpoint face.jpg another.png
 
-The checkpoint is a folder or the Hub's OWNER/NAME. Pictures should be cropped to the face as the checkpoint's
-training pictures were (its card says how); transformers looks for no faces.
+The checkpoint is a folder or the Hub's OWNER/NAME. Images should be cropped to the face as the checkpoint's
+training images were (its card says how); transformers looks for no faces.
 """
 
 import argparse
@@ -12,8 +12,8 @@ from transformers import pipeline
 
 
 def main() -> None:
-    """Print the verdict on each picture."""
-    parser = argparse.ArgumentParser(description="Judge pictures with transformers alone.")
+    """Print the verdict on each image."""
+    parser = argparse.ArgumentParser(description="Evaluate images with transformers alone.")
     parser.add_argument("checkpoint")
     parser.add_argument("pictures", nargs="+")
     given = parser.parse_args()

@@ -3,7 +3,7 @@
     python examples/use_the_metric.py runs/demo/scores.parquet
 
 A training run leaves `scores.parquet`; any other table with the columns split, label, score (P(fake)) and group
-(who or what is in the picture, empty where that is not known) will do.
+(who or what is in the image, empty where that is not known) will do.
 """
 
 import argparse
@@ -18,7 +18,7 @@ def main() -> None:
     """Print the metrics of the test split with their intervals."""
     parser = argparse.ArgumentParser(description="Measure saved scores.")
     parser.add_argument("scores", help="parquet file")
-    parser.add_argument("--threshold", type=float, default=0.5, help="score from which a picture counts as fake")
+    parser.add_argument("--threshold", type=float, default=0.5, help="score from which an image counts as fake")
     given = parser.parse_args()
 
     table = pd.read_parquet(given.scores)

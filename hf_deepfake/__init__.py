@@ -1,49 +1,76 @@
-"""Tell real face pictures from deepfakes, with numbers that survive a second look.
+"""Tell real face images from deepfakes, with numbers that survive a second look.
 
-The public names are imported when first used, so that `import hf_deepfake` itself costs next to nothing.
+The public names are imported when first used, so that `import hf_deepfake` itself costs next to nothing. No package or
+module in here has the name of one of them: importing it would put it in the name's place.
 """
 
 import importlib
 import importlib.metadata
+import os
 from typing import TYPE_CHECKING, Any
 
+# onnxruntime starts a telemetry client when it is imported, whose threads also end a forked child with an abort.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 if TYPE_CHECKING:
-    from hf_deepfake.config import TrainConfig
+    from hf_deepfake.audits.search import audit
+    from hf_deepfake.config import DataConfig, TrainConfig
     from hf_deepfake.data.load import load_images
     from hf_deepfake.detect.detector import Detector
     from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
-    from hf_deepfake.errors import InputError, PictureError
-    from hf_deepfake.evaluation.report import Report
+    from hf_deepfake.errors import ImageError, InputError
+    from hf_deepfake.evaluation.evaluate import evaluate
     from hf_deepfake.hub.card import build_card
+    from hf_deepfake.hub.push import push_to_hub
+    from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
+    from hf_deepfake.report.compare import compare
+    from hf_deepfake.report.report import Report
     from hf_deepfake.training.run import train
+    from hf_deepfake.training.signals import Stopped
 
     __version__: str
 
 _HOMES = {
+    "DataConfig": "config",
     "Detector": "detect.detector",
     "Explanation": "detect.verdict",
     "FaceVerdict": "detect.verdict",
+    "ImageError": "errors",
     "InputError": "errors",
-    "PictureError": "errors",
-    "Report": "evaluation.report",
+    "Report": "report.report",
+    "Stopped": "training.signals",
     "TrainConfig": "config",
     "Verdict": "detect.verdict",
+    "audit": "audits.search",
     "build_card": "hub.card",
+    "compare": "report.compare",
+    "evaluate": "evaluation.evaluate",
+    "export_checkpoint": "models.checkpoint",
+    "load_checkpoint": "models.checkpoint",
     "load_images": "data.load",
+    "push_to_hub": "hub.push",
     "train": "training.run",
 }
 
 __all__ = [
+    "DataConfig",
     "Detector",
     "Explanation",
     "FaceVerdict",
+    "ImageError",
     "InputError",
-    "PictureError",
     "Report",
+    "Stopped",
     "TrainConfig",
     "Verdict",
+    "audit",
     "build_card",
+    "compare",
+    "evaluate",
+    "export_checkpoint",
+    "load_checkpoint",
     "load_images",
+    "push_to_hub",
     "train",
 ]
 

@@ -20,17 +20,17 @@ LABELS = ("real", "fake")
 SPLITS = ("train", "validation", "test")
 
 GROUPS = {
-    "data": "pictures",
+    "data": "images",
     "criterion": "the verdict, decided on validation scores",
     "output_dir": "the run",
     "audit": "what to look at before training",
     "model": "net",
-    "head_epochs": "stages: the classifier alone, then the net",
+    "head_epochs": "stages: the classifier alone, then the model",
     "batch_size": "steps",
-    "flip": "augmentation of training pictures",
+    "flip": "augmentation of training images",
     "monitor": "the epoch that is kept",
-    "explained": "the maps of where the net looks",
-    "half": "publishing",
+    "explained": "the maps of where the model looks",
+    "save_fp16": "publishing",
     "mixed_precision": "machine",
 }
 """Headings of the options, by the first option of each group."""
@@ -40,19 +40,20 @@ Config = TypeVar("Config", bound="DataConfig")
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Where pictures come from and how they are split. `load_images` takes these as keyword arguments."""
+    """Where images come from and how they are split. `load_images` takes these as keyword arguments."""
 
     data: tuple[str, ...] = option(
         (),
         "sources: folder, zip, table of files and labels, parquet or WebDataset files, Hub id, kaggle:owner/name, or "
         "sample; several are merged",
         path=True,
+        several=True,
     )
     real_names: tuple[str, ...] = option(
-        (), "a further folder name or label that means real; give it again for another"
+        (), "a further folder name or label that means real; give it again for another", several=True
     )
     fake_names: tuple[str, ...] = option(
-        (), "a further folder name or label that means fake; give it again for another"
+        (), "a further folder name or label that means fake; give it again for another", several=True
     )
     groups: Literal["auto", "folder", "name", "given"] = option(
         "auto",
@@ -64,12 +65,12 @@ class DataConfig:
     )
     split_seed: int = option(0, "seed of any split made here; apart from --seed, so that runs compare", 0)
     on_leak: Literal["drop", "error", "keep"] = option(
-        "drop", "a group or picture that given splits share: drop it from the earlier split, stop, or keep it"
+        "drop", "a group or image that given splits share: drop it from the earlier split, stop, or keep it"
     )
     on_bad_file: Literal["skip", "error"] = option("skip", "a file that does not open: skip and count it, or stop")
     cache_dir: str | None = option(
         None,
-        "where zips are unpacked and picture hashes kept; default $HF_DEEPFAKE_CACHE or ~/.cache/hf_deepfake",
+        "where zips are unpacked and image hashes kept; default $HF_DEEPFAKE_CACHE or ~/.cache/hf_deepfake",
         path=True,
     )
 
@@ -82,7 +83,7 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionConfig(DataConfig):
-    """How scores of validation pictures become verdicts."""
+    """How scores of validation images become verdicts."""
 
     criterion: str = option(
         "auto",
@@ -90,9 +91,9 @@ class DecisionConfig(DataConfig):
         "auto: accuracy, and balanced where a class is rare in validation, as accuracy then pays for calling all alike",
     )
     miss_cost: float = option(1.0, "for the criterion cost: what a missed fake costs, a false alarm costing 1", 0.001)
-    prior: float = option(0.5, "for the criterion cost: share of fakes among pictures to be judged", 1e-6, 1 - 1e-6)
-    unsure_error: float = option(
-        0.05, "share of each class that may surely be called wrong; what lies between is unsure", 0.0001, 0.5
+    prior: float = option(0.5, "for the criterion cost: share of fakes among images to be evaluated", 1e-6, 1 - 1e-6)
+    confident_error: float = option(
+        0.05, "share of each class that may be confidently misclassified; what lies between is unsure", 0.0001, 0.5
     )
 
     def __post_init__(self) -> None:
@@ -112,12 +113,15 @@ class TrainConfig(DecisionConfig):
     audit: Literal["basic", "full", "off"] = option(
         "basic",
         "look for leaks and shortcuts first: basic reads facts of some files, and sees no near duplicates; full, all "
-        "pictures; or off",
+        "images; or off",
     )
 
     model: str = option("resnet50", "name of any timm backbone")
     pretrained: str = option(
-        "hub", "start weights: hub, off, or a local file or folder (timm, torchvision, lukemelas)", off="off", path=True
+        "hub",
+        "pretrained weights: hub, off, or a local file or folder (timm, torchvision, lukemelas)",
+        off="off",
+        path=True,
     )
     image_size: int = option(224, "side of the square input, px", 32, 1024)
     drop_rate: float = option(0.0, "dropout before the classifier", 0.0, 0.9)
@@ -134,7 +138,7 @@ class TrainConfig(DecisionConfig):
     lr: float = option(3e-4, "learning rate of the main stage at its peak", 0.0)
     last_blocks: int | None = option(None, "train only this many last blocks in the main stage; default all", 1)
     layer_decay: float | None = option(None, "a block's learning rate is this times the next block's", 0.1, 1.0)
-    first_size: int | None = option(
+    initial_image_size: int | None = option(
         None, "side of the input in the main stage's first epoch, px; it grows to image_size in the last", 32, 1024
     )
     freeze_batchnorm: bool = option(
@@ -142,24 +146,28 @@ class TrainConfig(DecisionConfig):
     )
     steps_per_epoch: int | None = option(None, "cap on optimiser steps in an epoch; default one pass", 1)
 
-    batch_size: int = option(32, "pictures per optimiser step, over all processes and accumulation rounds together", 2)
-    accumulation: int = option(1, "rounds that a step's pictures are cut into, to fit memory", 1)
-    sampling: Literal["shuffle", "balanced", "paired"] = option(
-        "shuffle", "order: every picture once; classes equally often; or each real beside a fake of its group"
+    batch_size: int = option(
+        32, "images per optimiser step, over all processes and gradient accumulation steps together", 2
     )
-    source_balance: float = option(
-        0.0, "of several sources: 0 shows each as often as it has pictures, 1 all equally often", 0.0, 1.0
+    gradient_accumulation_steps: int = option(1, "rounds that a step's images are cut into, to fit memory", 1)
+    sampling: Literal["shuffle", "balanced", "paired"] = option(
+        "shuffle", "order: every image once; classes equally often; or each real beside a fake of its group"
+    )
+    source_sampling_alpha: float = option(
+        0.0, "of several sources: 0 shows each as often as it has images, 1 all equally often", 0.0, 1.0
     )
     class_weights: tuple[float, ...] | None = option(
-        None, "weights of real and fake in the loss, such as 1.3 1", above=0.0
+        None, "weights of real and fake in the loss, such as 1.3 1", above=0.0, several=True
     )
     label_smoothing: float = option(0.0, "share of the target spread over both classes", 0.0, 0.5)
     mixup: float = option(0.0, "alpha of mixup; 0 is off", 0.0)
     cutmix: float = option(0.0, "alpha of cutmix; 0 is off", 0.0)
     teacher: str = option(
-        "", "checkpoint whose opinion of each picture is part of its target (distillation)", path=True
+        "", "checkpoint whose probability of each image is part of its target (distillation)", path=True
     )
-    teacher_share: float = option(0.5, "share of the target that is the teacher's; the rest is the label", 0.0, 1.0)
+    distillation_weight: float = option(
+        0.5, "share of the target that is the teacher's; the rest is the label", 0.0, 1.0
+    )
     optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", "adamw, adam, or sgd with Nesterov momentum .9")
     weight_decay: float | None = option(
         None, "none on biases and normalisation; default .05 for adamw (decoupled), 0 for adam and sgd", 0.0
@@ -170,9 +178,9 @@ class TrainConfig(DecisionConfig):
     warmup_steps: int = option(100, "optimiser steps of linear warm-up in each stage, at most a tenth of the stage", 0)
     plateau_patience: int = option(2, "epochs without a better metric before plateau lowers the rate", 1)
     plateau_factor: float = option(0.5, "what plateau multiplies the rate by", 0.01, 0.99)
-    clip_norm: float | None = option(None, "largest gradient norm", above=0.0)
+    max_grad_norm: float | None = option(None, "largest gradient norm", above=0.0)
     ema: float | None = option(
-        None, "decay of averaged weights, such as .999; they are judged and kept; 0 is off", 0.0, below=1.0
+        None, "decay of averaged weights, such as .999; they are evaluated and kept; 0 is off", 0.0, below=1.0
     )
 
     flip: float = option(0.5, "probability of a horizontal flip", 0.0, 1.0)
@@ -182,7 +190,7 @@ class TrainConfig(DecisionConfig):
 
     degrade: float = option(
         0.0,
-        "share of training pictures degraded: one to three of 33 kinds (JPEG, H.264, blur, noise ...), any severity",
+        "share of training images degraded: one to three of 33 kinds (JPEG, H.264, blur, noise ...), any severity",
         0.0,
         1.0,
     )
@@ -200,13 +208,13 @@ class TrainConfig(DecisionConfig):
     patience: int | None = option(None, "stop after this many epochs without a better metric; default never", 1)
 
     explained: int = option(
-        32, "test pictures, half of each class, on which maps are measured: a pass over 60 times as many; 0 is off", 0
+        32, "test images, half of each class, on which maps are measured: a pass over 60 times as many; 0 is off", 0
     )
 
-    half: bool = option(
+    save_fp16: bool = option(
         False, "store the weights in float16, half the size; all figures are then those of the rounded weights"
     )
-    data_license: str = option("", "licence of the pictures, stated in the card")
+    data_license: str = option("", "licence of the images, stated in the card")
     push_to_hub: str = option("", "push the finished checkpoint to this OWNER/NAME on the Hub")
     hub_license: str = option("", "the Hub's name of the licence of what is pushed; nobody can choose it for you")
     hub_private: bool = option(False, "only the owner may see what is pushed")
@@ -217,8 +225,8 @@ class TrainConfig(DecisionConfig):
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = option(
         "auto", "auto: the launcher's choice; else bf16 where the GPU or the CPU's flags make it faster"
     )
-    compile: bool = option(False, "compile the net (torch.compile): minutes at the start, faster steps after")
-    workers: int | None = option(None, "processes that decode pictures, each; default one per core, at most 8", 0)
+    compile: bool = option(False, "compile the model (torch.compile): minutes at the start, faster steps after")
+    workers: int | None = option(None, "processes that decode images, each; default one per core, at most 8", 0)
     seed: int = option(0, "seed of weights, order and augmentation", 0, 2**32 - 1)
     tracker: Literal["none", "tensorboard", "trackio"] = option("none", "experiment tracker, through Accelerate")
 
@@ -245,10 +253,14 @@ class TrainConfig(DecisionConfig):
             raise InputError("an adapter trains parts of every block; leave out last_blocks and layer_decay")
         if self.adapter_rank is not None and self.adapter not in {"lora", "osf"}:
             raise InputError("adapter_rank is for the adapters lora and osf; leave it out")
-        if self.first_size is not None and self.first_size > self.image_size:
-            raise InputError(f"first_size {self.first_size} is more than image_size {self.image_size}; swap them")
-        if self.batch_size % self.accumulation:
-            raise InputError(f"batch_size {self.batch_size} does not divide by accumulation {self.accumulation}")
+        if self.initial_image_size is not None and self.initial_image_size > self.image_size:
+            raise InputError(
+                f"initial_image_size {self.initial_image_size} is more than image_size {self.image_size}; swap them"
+            )
+        if self.batch_size % self.gradient_accumulation_steps:
+            raise InputError(
+                f"batch_size {self.batch_size} does not divide by accumulation {self.gradient_accumulation_steps}"
+            )
 
 
 def build(kind: type[Config], *layers: Mapping[str, Any]) -> Config:

@@ -9,5 +9,5 @@ class Interrupted(BaseException):
     """A signal asks that work end here; no error, so that nothing that catches errors keeps it."""
 
 
-class PictureError(InputError):
-    """A picture cannot be opened: not a picture, broken, too large or too small."""
+class ImageError(InputError):
+    """An image cannot be opened: not an image, broken, too large or too small."""

@@ -4,10 +4,11 @@ What comes from YAML, the command line or Python either means one thing or is re
 YAML, 1e-3 is text there, and infinity is a number everywhere.
 """
 
+import argparse
 import math
 import types
 import typing
-from dataclasses import Field, field
+from dataclasses import Field, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,17 +16,44 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_name
 
 
-def option(
-    default: Any,
-    text: str,
-    low: float | None = None,
-    high: float | None = None,
-    *,
-    above: float | None = None,
-    below: float | None = None,
-    off: str | None = None,
-    path: bool = False,
-) -> Any:
+@dataclass(frozen=True)
+class Facts:
+    """What is known of an option besides type, default and text.
+
+    Attributes:
+        low: for numbers, the least value.
+        high: for numbers, the greatest value.
+        above: for numbers, what they must exceed.
+        below: for numbers, what they must stay below.
+        off: for text, the value that YAML's bare `off` and `no` mean, which it reads as false.
+        path: whether it is a path, in which ~ is the home folder.
+        several: whether it holds several values.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    below: float | None = None
+    off: str | None = None
+    path: bool = False
+    several: bool = False
+
+
+FACTS: dict[Field, Facts] = {}
+"""Facts by field. They are not in its metadata, all of which transformers' `HfArgumentParser` hands to argparse."""
+
+
+class _Several(argparse.Action):
+    """Takes words as they come, in place of the field's type, which is that of all of them together."""
+
+    def __init__(self, type: object = None, **options: Any) -> None:
+        super().__init__(**options)
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, tuple(values))
+
+
+def option(default: Any, text: str, low: float | None = None, high: float | None = None, **facts: Any) -> Any:
     """A dataclass field with its explanation.
 
     Args:
@@ -33,16 +61,16 @@ def option(
         text: what it is, for --help.
         low: for numbers, the least value.
         high: for numbers, the greatest value.
-        above: for numbers, what they must exceed.
-        below: for numbers, what they must stay below.
-        off: for text, the value that YAML's bare `off` and `no` mean, which it reads as false.
-        path: whether it is a path, in which ~ is the home folder.
+        **facts: further `Facts`.
 
     Returns:
         The field.
     """
-    bounds = {"low": low, "high": high, "above": above, "below": below}
-    return field(default=default, metadata={"text": text, "bounds": bounds, "off": off, "path": path})
+    known = Facts(low, high, **facts)
+    several = {"nargs": "+", "action": _Several} if known.several else {}
+    made = field(default=default, metadata={"help": text.replace("%", "%%"), **several})
+    FACTS[made] = known
+    return made
 
 
 def checked(item: Field, hint: Any, value: Any) -> Any:
@@ -60,11 +88,12 @@ def checked(item: Field, hint: Any, value: Any) -> Any:
         InputError: the value has the wrong type or lies outside the range.
     """
     if value is False and hint is str:  # YAML reads a bare off or no as false
-        value = "" if item.default == "" else item.metadata["off"] if item.metadata["off"] is not None else value
+        off = FACTS[item].off
+        value = "" if item.default == "" else off if off is not None else value
     converted = _convert(item.name, hint, value)
     for part in converted if isinstance(converted, tuple) else (converted,):
         _check_range(item, part)
-    if item.metadata["path"] and converted:
+    if FACTS[item].path and converted:
         converted = tuple(map(local_name, converted)) if isinstance(converted, tuple) else local_name(converted)
     return converted
 
@@ -75,7 +104,8 @@ def _check_range(item: Field, value: Any) -> None:
         raise InputError(f"{item.name} holds an empty name; leave it out or give one")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return
-    low, high, above, below = (item.metadata["bounds"][name] for name in ("low", "high", "above", "below"))
+    facts = FACTS[item]
+    low, high, above, below = facts.low, facts.high, facts.above, facts.below
     inside = (  # NaN is inside nothing
         math.isfinite(value)
         and (low is None or value >= low)

@@ -1,10 +1,10 @@
-"""Change one thing of a recipe at a time, with a small net in the place of its own, and say what each change does.
+"""Change one thing of a recipe at a time, with a small model in the place of its own, and say what each change does.
 
     python scripts/ablate.py --recipe resnet50-robust --data data/ablation/dfdc data/ablation/ciplab \
         --pretrained efficientnet-lite0-57934424.pth --teacher runs/teacher/checkpoint --output_dir runs/ablation
 
 The test split of the data decides, so give sets of `flagship_data.py`'s folder `ablation`, in which it holds validation
-pictures. Each run is a process of its own; the same command goes on from where it was stopped.
+images. Each run is a process of its own; the same command goes on from where it was stopped.
 """
 
 import argparse
@@ -16,10 +16,10 @@ from typing import Any
 from hf_deepfake.config import DecisionConfig, build
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.combine import METHODS, combine
-from hf_deepfake.evaluation.compare import Comparison, compare, load_candidates
-from hf_deepfake.evaluation.report import REPORT_FILE
 from hf_deepfake.files import make_folder, replacing, write_json
 from hf_deepfake.recipe import read_recipe
+from hf_deepfake.report.compare import Comparison, compare, load_candidates
+from hf_deepfake.report.report import REPORT_FILE
 from hf_deepfake.training.apart import train_apart
 
 BASE = "the recipe"
@@ -31,7 +31,7 @@ STAND_IN = {
     "steps_per_epoch": 100,
     "batch_size": 32,
     "lr": 7e-4,
-    "half": False,
+    "save_fp16": False,
     "explained": 0,
     "audit": "off",
 }
@@ -39,10 +39,10 @@ STAND_IN = {
 
 CHANGES: dict[str, dict[str, Any]] = {
     "another seed": {"seed": 1},
-    "pictures shuffled, not in pairs": {"sampling": "shuffle"},
+    "images shuffled, not in pairs": {"sampling": "shuffle"},
     "no degradations": {"degrade": 0},
     "no averaged weights (EMA)": {"ema": None},
-    "sources as large as they are": {"source_balance": 0.0},
+    "sources as large as they are": {"source_sampling_alpha": 0.0},
     "all fakes self-blended": {"self_blend": 1.0},
     "half of the fakes self-blended": {"self_blend": 0.5},
 }
@@ -50,7 +50,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 def table(comparison: Comparison) -> str:
-    """What each change does to the AUC on all pictures and on each source, as Markdown."""
+    """What each change does to the AUC on all images and on each source, as Markdown."""
     sources = sorted(comparison.matrix[BASE])
     head = ["change", "AUC", *(f"on {source}" for source in sources), "AUC minus the recipe's", "p, corrected"]
     cells = [head, ["---"] * len(head)]
@@ -69,15 +69,15 @@ def main() -> int:
     """Parse the command line; see the module's description."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", required=True, help="what is taken apart")
-    parser.add_argument("--data", required=True, nargs="+", help="sets whose test split holds validation pictures")
-    parser.add_argument("--pretrained", required=True, help="start weights of the net that stands in")
+    parser.add_argument("--data", required=True, nargs="+", help="sets whose test split holds validation images")
+    parser.add_argument("--pretrained", required=True, help="pretrained weights of the model that stands in")
     parser.add_argument("--teacher", required=True, metavar="CHECKPOINT", help="for the change that adds one")
     parser.add_argument("--output_dir", required=True, type=Path, help="folder for the runs and the table")
     words = parser.parse_args()
     given = {"data": words.data, "pretrained": words.pretrained}
     try:
         base = read_recipe(words.recipe).options | STAND_IN | given
-        runs = {BASE: {}} | CHANGES | {"a teacher's opinion for half of each target": {"teacher": words.teacher}}
+        runs = {BASE: {}} | CHANGES | {"a teacher for half of each target": {"teacher": words.teacher}}
         folders = {name: make_folder(words.output_dir) / str(place) for place, name in enumerate(runs)}
         for name, change in runs.items():
             if not (folders[name] / "checkpoint" / REPORT_FILE).exists():
@@ -87,7 +87,7 @@ def main() -> int:
         decision = build(DecisionConfig, {"data": words.data})
         log_odds, weights = METHODS
         combined = {
-            "mirrored pictures judged too": ([BASE], log_odds, True),
+            "mirrored images evaluated too": ([BASE], log_odds, True),
             "weights of two seeds averaged": ([BASE, "another seed"], weights, False),
         }
         for name, (parts, method, flip) in combined.items():

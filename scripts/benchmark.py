@@ -1,6 +1,6 @@
 """Measure speed side by side: `benchmark.py train` times our training against others' ways, which are in peers.py.
 
-All train the same net from the same files with the same number of decoding workers, in turn, several times in one
+All train the same model from the same files with the same number of decoding workers, in turn, several times in one
 run; a pass of each goes before what is counted. Ours is timed with `degrade`, too, and fed from memory. Figures are
 whole steps, from files on disk to the optimiser's update.
 """
@@ -26,9 +26,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from hf_deepfake.config import LABELS, DataConfig, TrainConfig
 from hf_deepfake.data.batch import Batch
 from hf_deepfake.data.load import prepare
-from hf_deepfake.data.machine import BF16_FLAGS, cpu_flags, cpu_name, default_workers, usable_cores
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import write_json
+from hf_deepfake.machine import BF16_FLAGS, cpu_flags, cpu_name, default_workers, usable_cores
 from hf_deepfake.models.build import build_model, data_config
 from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.loop import Loop
@@ -36,7 +36,7 @@ from hf_deepfake.training.resume import RunFolder
 
 
 def make_loop(config: TrainConfig, data: DatasetDict) -> Loop:
-    """The package's own loop, at its start, with an untrained net."""
+    """The package's own loop, at its start, with an untrained model."""
     run = RunFolder.open(config)
     run.clear()
     net = build_model(config.model, image_size=config.image_size, pretrained="off")
@@ -73,7 +73,7 @@ def reduced_precision(config: TrainConfig) -> bool:
 
 
 def bound(config: TrainConfig) -> dict[str, float]:
-    """What the device's arithmetic allows: floating-point operations of a picture's step, and of a second.
+    """What the device's arithmetic allows: floating-point operations of an image's step, and of a second.
 
     The ceiling is the fastest of some large matrix products in the precision that ours computes in.
     """
@@ -114,7 +114,7 @@ def benchmark_training(words: argparse.Namespace) -> None:
     data, _ = prepare(DataConfig(data=(words.data,)))
     pictures = words.steps * words.batch_size
     if len(data["train"]) < pictures:
-        raise InputError(f"{words.data} has {len(data['train'])} training pictures; {pictures} are needed")
+        raise InputError(f"{words.data} has {len(data['train'])} training images; {pictures} are needed")
     chosen = np.random.default_rng(0).permutation(len(data["train"]))[:pictures]
     labels = list(data["validation"]["label"])
     few = DatasetDict()
@@ -189,7 +189,7 @@ def benchmark_training(words: argparse.Namespace) -> None:
         print(f"{name:>24}  median {median(values):.2f}  [{min(values):.2f}, {max(values):.2f}]")
     limit = result["bound"]
     print(
-        f"\na step takes {limit['gflop_a_picture']:.1f} GFLOP a picture; at the {limit['ceiling_gflop_a_second']:.0f} "
+        f"\na step takes {limit['gflop_a_picture']:.1f} GFLOP an image; at the {limit['ceiling_gflop_a_second']:.0f} "
         f"GFLOP/s of large matrix products that is {limit['images_per_second']:.1f} images/s"
     )
     if words.output:
@@ -204,7 +204,7 @@ def main() -> int:
     train.add_argument("--data", required=True, help="any source of hf-deepfake")
     train.add_argument("--model", default="resnet50", help="timm backbone (default resnet50)")
     train.add_argument("--image_size", type=int, default=224, help="side of the input, px (default 224)")
-    train.add_argument("--batch_size", type=int, default=32, help="pictures a step (default 32)")
+    train.add_argument("--batch_size", type=int, default=32, help="images a step (default 32)")
     train.add_argument("--steps", type=int, default=6, help="steps that are timed, each time (default 6)")
     train.add_argument("--repeats", type=int, default=3, help="times that all are run (default 3)")
     train.add_argument("--mixed_precision", default="auto", help="precision of ours (default auto)")

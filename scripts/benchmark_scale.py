@@ -1,11 +1,11 @@
-"""Measure how time and memory grow with the number of pictures.
+"""Measure how time and memory grow with the number of images.
 
     python scripts/benchmark_scale.py --folder /tmp/scale --output benchmarks/scale.json --figure docs/scale.png
 
-Pictures are drawn at random, all different, 64 px, half of them real; the smaller sets are hard links to some of the
-largest's. Each command is a new process with a fresh cache, as a user starts it, with an untrained net so small that
-what is measured is everything but the net. Memory is the largest sum over the process and those it starts of what they
-hold in RAM, looked at five times a second; pages that they share count for each.
+Images are drawn at random, all different, 64 px, half of them real; the smaller sets are hard links to some of the
+largest's. Each command is a new process with a fresh cache, as a user starts it, with an untrained model so small that
+what is measured is everything but the model. Memory is the largest sum over the process and those it starts of what
+they hold in RAM, looked at five times a second; pages that they share count for each.
 """
 
 import argparse
@@ -28,25 +28,25 @@ from PIL import Image
 from tqdm import tqdm
 
 from hf_deepfake.config import LABELS
-from hf_deepfake.data.machine import cpu_name, usable_cores
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.figures import save_figure
 from hf_deepfake.files import make_folder, write_json
+from hf_deepfake.machine import cpu_name, usable_cores
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
+from hf_deepfake.report.figures import save_figure
 
 SIDE = 64
-"""Side of the pictures, px: a small picture shows what each costs besides its pixels."""
+"""Side of the images, px: a small image shows what each costs besides its pixels."""
 
 CODE = "import sys; from hf_deepfake.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
 
 def draw_tree(folder: Path, count: int) -> None:
-    """`count` smooth random pictures in `folder/real` and `folder/fake`, unless they are there."""
+    """`count` smooth random images in `folder/real` and `folder/fake`, unless they are there."""
     random = np.random.default_rng(0)
     for label in LABELS:
         make_folder(folder / label)
-    for number in tqdm(range(count), desc="drawing", unit=" pictures", disable=None):
+    for number in tqdm(range(count), desc="drawing", unit=" images", disable=None):
         coarse = random.integers(0, 256, (9, 9, 3), np.uint8)
         place = folder / LABELS[number % 2] / f"{number:06d}.jpg"
         if not place.exists():
@@ -54,7 +54,7 @@ def draw_tree(folder: Path, count: int) -> None:
 
 
 def link_tree(largest: Path, folder: Path, count: int) -> None:
-    """The first `count` pictures of the largest set, as hard links."""
+    """The first `count` images of the largest set, as hard links."""
     for label in LABELS:
         make_folder(folder / label)
     for number in range(count):
@@ -110,7 +110,7 @@ def slopes(sizes: Sequence[int], values: Sequence[float]) -> list[float]:
 
 
 def draw(sizes: Sequence[int], figures: dict[str, dict[str, list[float]]]) -> Figure:
-    """Time and memory over the number of pictures, all axes logarithmic."""
+    """Time and memory over the number of images, all axes logarithmic."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
     for axis, quantity, unit in zip(axes, ("seconds", "megabytes"), ("seconds", "MB"), strict=True):
         for marker, (name, values) in zip("os^Dv", figures.items(), strict=True):
@@ -125,8 +125,8 @@ def draw(sizes: Sequence[int], figures: dict[str, dict[str, list[float]]]) -> Fi
 def main() -> int:
     """Parse the command line; see the module's description."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, required=True, help="for the pictures, kept, and what is made of them")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000], help="numbers of pictures")
+    parser.add_argument("--folder", type=Path, required=True, help="for the images, kept, and what is made of them")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000], help="numbers of images")
     parser.add_argument("--output", type=Path, help="JSON file")
     parser.add_argument("--figure", type=Path, help="PNG")
     words = parser.parse_args()

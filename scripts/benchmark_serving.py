@@ -2,10 +2,11 @@
 
     python scripts/benchmark_serving.py --data faces.zip --output benchmarks/serving.json
 
-A checkpoint of an untrained net is written (speed does not depend on what it learnt), exported to OpenVINO and ONNX in
-float32 and int8, and served in every way in turn, several times in one run, from files on disk to verdicts. Peers:
-`pipeline("image-classification")` as its documentation calls it, one picture at a time and in batches; and timm's own
-transform and net in plain float32, with channels_last, compiled, in bfloat16, and on ONNX Runtime. Faces are not looked
+A checkpoint of an untrained model is written (speed does not depend on what it learnt), exported to OpenVINO and ONNX
+in float32 and int8, and served in every way in turn, several times in one run, from files on disk to verdicts. Peers:
+`pipeline("image-classification")` as its documentation calls it, one image at a time and in batches; and timm's own
+transform and model in plain float32, with channels_last, compiled, in bfloat16, and on ONNX Runtime. Faces are not
+looked
 for: no peer does. Cold start is a new process, from its imports to its first verdict.
 """
 
@@ -28,21 +29,21 @@ from PIL import Image as PILImage
 from transformers import pipeline
 
 from hf_deepfake.config import DataConfig
-from hf_deepfake.data.machine import BF16_FLAGS, cpu_flags, cpu_name, usable_cores
-from hf_deepfake.detect.backends import Variant
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.evaluate import load_split
 from hf_deepfake.files import write_json
+from hf_deepfake.machine import BF16_FLAGS, cpu_flags, cpu_name, usable_cores
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, export_checkpoint, load_checkpoint
-from hf_deepfake.models.deploy import FORMATS, backend_file, export_backend
+from hf_deepfake.runtimes.backends import Variant
+from hf_deepfake.runtimes.export import FORMATS, backend_file, export_backend
 
 BATCH = 16
-"""Pictures of a peer's batch; more makes none of them faster on two cores."""
+"""Images of a peer's batch; more makes none of them faster on two cores."""
 
 CALIBRATED_ON = 100
-"""Pictures that set int8's ranges here, where speed alone counts."""
+"""Images that set int8's ranges here, where speed alone counts."""
 
 PIPELINE = "pipeline, one at a time"
 """What all others are held against: a user's first try."""
@@ -150,7 +151,7 @@ def run(words: argparse.Namespace) -> dict[str, Any]:
     """Measure everything."""
     pictures = load_split(DataConfig(data=(words.data,)), "train")[0]["train"]
     if len(pictures) < words.pictures:
-        raise InputError(f"{words.data} has {len(pictures)} training pictures; {words.pictures} are needed")
+        raise InputError(f"{words.data} has {len(pictures)} training images; {words.pictures} are needed")
     chosen = np.random.default_rng(0).permutation(len(pictures))[: words.pictures]
     images = pictures.select(chosen).cast_column("image", Image(decode=False))["image"]
     files = [image["path"] for image in images]
@@ -197,7 +198,7 @@ def table(result: dict[str, Any]) -> str:
     def spread(values: Sequence[float], digits: int) -> str:
         return f"{median(values):.{digits}f} [{min(values):.{digits}f}, {max(values):.{digits}f}]"
 
-    lines = ["| | images/s | over pipeline | one picture, ms | with its map, over without |", "|---|---|---|---|---|"]
+    lines = ["| | images/s | over pipeline | one image, ms | with its map, over without |", "|---|---|---|---|---|"]
     for name, values in speed.items():
         ratios = [mine / theirs for mine, theirs in zip(values, speed[PIPELINE], strict=True)]
         mapped = spread(maps[name], 2) if name in maps else ""
@@ -205,7 +206,7 @@ def table(result: dict[str, Any]) -> str:
     lines += ["", "| Cold start | seconds | MB |", "|---|---|---|"]
     for name, one in result["cold_start"].items():
         lines.append(f"| {name} | {spread(one['seconds'], 1)} | {spread(one['megabytes'], 0)} |")
-    head = f"{result['model']}, {result['image_size']} px, {result['pictures']} pictures, {result['machine']}"
+    head = f"{result['model']}, {result['image_size']} px, {result['pictures']} images, {result['machine']}"
     return "\n".join([f"{head}, {result['cores']} cores ({', '.join(result['flags'])})", "", *lines])
 
 
@@ -216,7 +217,7 @@ def main() -> int:
     parser.add_argument("--model", default="resnet50", help="timm backbone (default resnet50)")
     parser.add_argument("--image_size", type=int, default=224, help="side of the input, px (default 224)")
     parser.add_argument(
-        "--pictures", type=int, default=128, help="pictures served each time, a multiple of 16 (default 128)"
+        "--pictures", type=int, default=128, help="images served each time, a multiple of 16 (default 128)"
     )
     parser.add_argument("--repeats", type=int, default=3, help="times that all are run (default 3)")
     parser.add_argument("--output", type=Path, help="JSON file for all figures")

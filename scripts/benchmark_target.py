@@ -4,7 +4,7 @@
     python scripts/benchmark_target.py --data faces.zip --pretrained WEIGHTS --way theirs --out theirs.json
     python scripts/benchmark_target.py --draw ours.json theirs.json --out target.json --figure target.png
 
-Each way trains the same net from the same weights for as many steps, with the same peak learning rate; validation is
+Each way trains the same model from the same weights for as many steps, with the same peak learning rate; validation is
 scored a few times an epoch, outside the clock. To run two ways side by side, give each a core of its own.
 """
 
@@ -25,15 +25,15 @@ from peers import transformers_example
 
 from hf_deepfake.config import DataConfig, TrainConfig, build
 from hf_deepfake.data.load import prepare
-from hf_deepfake.data.machine import cpu_name, usable_cores
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.calibration import fake_probability
-from hf_deepfake.evaluation.figures import save_figure
-from hf_deepfake.evaluation.metrics import compute_metrics
-from hf_deepfake.evaluation.predict import predict_logits
+from hf_deepfake.evaluation.inference import predict_logits
 from hf_deepfake.files import write_json
+from hf_deepfake.machine import cpu_name, usable_cores
+from hf_deepfake.metrics.calibration import fake_probability
+from hf_deepfake.metrics.classification import compute_metrics
 from hf_deepfake.models.build import build_model, data_config
 from hf_deepfake.recipe import read_recipe
+from hf_deepfake.report.figures import save_figure
 from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.loop import Loop
 from hf_deepfake.training.resume import RunFolder
@@ -86,11 +86,13 @@ def measure(words: argparse.Namespace) -> dict[str, Any]:
         recipe = read_recipe("small").options
         chosen = {"data": words.data, "output_dir": f"{folder}/run", "pretrained": words.pretrained}
         chosen |= {"epochs": CHECKS * words.epochs, "steps_per_epoch": steps, "workers": words.workers}
-        config = build(TrainConfig, recipe, chosen, {"first_size": words.first_size, "model": words.model})
+        config = build(
+            TrainConfig, recipe, chosen, {"initial_image_size": words.initial_image_size, "model": words.model}
+        )
         curve = theirs(config, data) if words.way == "theirs" else ours(replace(config, overwrite=True), data)
     name = "transformers' example" if words.way == "theirs" else "ours"
-    if words.first_size:
-        name += f", {words.first_size} px growing to {config.image_size}"
+    if words.initial_image_size:
+        name += f", {words.initial_image_size} px growing to {config.image_size}"
     return {"name": name, "model": config.model, "steps": CHECKS * words.epochs * steps, "curve": curve}
 
 
@@ -140,8 +142,8 @@ def main() -> int:
     parser.add_argument("--data", default="", help="any source of hf-deepfake")
     parser.add_argument("--way", choices=("ours", "theirs"), default="ours", help="what trains (default ours)")
     parser.add_argument("--model", default="tf_efficientnet_lite0", help="timm backbone (default that of small)")
-    parser.add_argument("--pretrained", default="off", help="start weights")
-    parser.add_argument("--first_size", type=int, help="ours: side of the first pictures, px")
+    parser.add_argument("--pretrained", default="off", help="pretrained weights")
+    parser.add_argument("--initial_image_size", type=int, help="ours: side of the first images, px")
     parser.add_argument("--epochs", type=int, default=2, help="passes over the data (default 2)")
     parser.add_argument("--workers", type=int, default=usable_cores(), help="of the loader (default one per core)")
     parser.add_argument("--draw", nargs="+", metavar="JSON", help="compare results instead of training")

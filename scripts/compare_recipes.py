@@ -1,13 +1,13 @@
 """Train recipes on the same data with the same budget, and compare what comes out.
 
-    python scripts/compare_recipes.py --data dfdc-faces.zip --output_dir runs/recipes --pictures 1600 --epochs 2
+    python scripts/compare_recipes.py --data dfdc-faces.zip --output_dir runs/recipes --images 1600 --epochs 2
     python scripts/compare_recipes.py --data dfdc/ ciplab/ --output_dir runs/recipes --minutes 5 --also runs/mine
     python scripts/compare_recipes.py ... --recipes compact-cnn resnet50-frozen --weights resnet50=resnet50.pth
 
-Each recipe keeps its net, picture size, batches, augmentation, rates and weights of classes; what is the same for all
-is the data, the number of epochs, and the pictures of an epoch or the time of training. A recipe that trains its
+Each recipe keeps its model, image size, batches, augmentation, rates and weights of classes; what is the same for all
+is the data, the number of epochs, and the images of an epoch or the time of training. A recipe that trains its
 classifier alone does so all the time, and one with two stages for one epoch. --also puts runs beside them that were
-trained on the same data otherwise. Without --weights a net starts from random weights, since those of
+trained on the same data otherwise. Without --weights a model starts from random weights, since those of
 ImageNet come from the Hub. The same command goes on from where it was stopped.
 """
 
@@ -24,23 +24,23 @@ from torch.nn import functional
 
 from hf_deepfake.config import LABELS, DataConfig, TrainConfig, build
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.compare import Comparison, compare, load_candidates
 from hf_deepfake.evaluation.evaluate import load_split, score
-from hf_deepfake.evaluation.figures import comparison_figure, save_figure
-from hf_deepfake.evaluation.report import REPORT_FILE, Report
 from hf_deepfake.files import make_folder, replacing, write_json
 from hf_deepfake.models.build import build_model, freeze_statistics, unfreeze
 from hf_deepfake.models.checkpoint import checkpoint_name, load_checkpoint
 from hf_deepfake.recipe import read_recipe, recipe_names
+from hf_deepfake.report.compare import Comparison, compare, load_candidates
+from hf_deepfake.report.figures import comparison_figure, save_figure
+from hf_deepfake.report.report import REPORT_FILE, Report
 from hf_deepfake.training.apart import train_apart
 from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.stages import make_optimizer, plan_stages
 
 LEFT_OUT = ("demo",)
-"""The recipe of the drawn pictures is no system to compare."""
+"""The recipe of the drawn images is no system to compare."""
 
 TIMED = 64
-"""Test pictures on which serving is timed, from files to scores, in float32."""
+"""Test images on which serving is timed, from files to scores, in float32."""
 
 PROBE_STEPS = 4
 """Steps on noise from which a recipe's speed is known; the fastest counts."""
@@ -64,15 +64,15 @@ def shared_budget(options: dict[str, Any], epochs: int, pictures: int) -> dict[s
     return {"head_epochs": head, "epochs": epochs - head, "steps_per_epoch": max(steps, 1)}
 
 
-def pictures_in(config: TrainConfig, minutes: float) -> int:
-    """Pictures that an epoch can have so that a run's steps take some minutes, from steps on noise.
+def images_in(config: TrainConfig, minutes: float) -> int:
+    """Images that an epoch can have so that a run's steps take some minutes, from steps on noise.
 
     Args:
         config: the run, with the epochs that it shall have.
         minutes: of all epochs together, without validation.
 
     Returns:
-        How many; what decoding costs beside the net is not counted, so that runs last a little longer.
+        How many; what decoding costs beside the model is not counted, so that runs last a little longer.
     """
     accelerator = make_accelerator(config)
     net = build_model(config.model, image_size=config.image_size, drop_rate=config.drop_rate, pretrained="off")
@@ -109,7 +109,7 @@ def train(name: str, folder: Path, words: argparse.Namespace) -> None:
     if record.exists():
         options["steps_per_epoch"] = json.loads(record.read_text(encoding="utf-8"))["options"]["steps_per_epoch"]
     elif words.minutes:
-        options |= shared_budget(options, words.epochs, pictures_in(build(TrainConfig, options), words.minutes))
+        options |= shared_budget(options, words.epochs, images_in(build(TrainConfig, options), words.minutes))
     train_apart(options)
 
 
@@ -189,13 +189,15 @@ def main() -> int:
     parser.add_argument("--data", required=True, nargs="+", help="any sources of hf-deepfake")
     parser.add_argument("--output_dir", required=True, type=Path, help="folder for the runs and the table")
     parser.add_argument("--recipes", nargs="+", default=known, metavar="NAME", help="default: all systems")
-    parser.add_argument("--pictures", type=int, default=1600, help="pictures of an epoch (default 1600)")
-    parser.add_argument("--minutes", type=float, help="of training steps, in place of a number of pictures")
+    parser.add_argument("--pictures", type=int, default=1600, help="images of an epoch (default 1600)")
+    parser.add_argument("--minutes", type=float, help="of training steps, in place of a number of images")
     parser.add_argument(
         "--also", nargs="+", default=[], type=Path, metavar="DIR", help="checkpoints to put beside them"
     )
     parser.add_argument("--epochs", type=int, default=2, help="epochs of both stages together (default 2)")
-    parser.add_argument("--weights", nargs="+", default=[], metavar="MODEL=FILE", help="start weights by timm name")
+    parser.add_argument(
+        "--weights", nargs="+", default=[], metavar="MODEL=FILE", help="pretrained weights by timm name"
+    )
     words = parser.parse_args()
     words.weights = dict(pair.partition("=")[::2] for pair in words.weights)
     try:

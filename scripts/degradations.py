@@ -10,15 +10,15 @@ from hf_deepfake.data.sample import draw_sample
 from hf_deepfake.errors import InputError
 from hf_deepfake.explain.overlay import GROUND, INK, caption_font
 from hf_deepfake.files import replacing
-from hf_deepfake.pictures.degrade import FAMILIES, SEVERITIES, degrade
-from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.images.degrade import FAMILIES, SEVERITIES, degrade
+from hf_deepfake.images.open import open_image
 
 TILE, GAP, TITLE, COLUMNS = 76, 2, 19, 3
-"""Side of a picture, space around it, height of a family's name, px, and families in a row."""
+"""Side of an image, space around it, height of a family's name, px, and families in a row."""
 
 
 def draw_sheet(picture: Image.Image) -> Image.Image:
-    """Draw a picture in all conditions, a row of five severities under each family's name."""
+    """Draw an image in all conditions, a row of five severities under each family's name."""
     names = list(FAMILIES)
     width, height = len(SEVERITIES) * (TILE + GAP) + 12, TITLE + TILE + 10
     sheet = Image.new("RGB", (COLUMNS * width + 12, -(-len(names) // COLUMNS) * height + 12), GROUND)
@@ -38,7 +38,7 @@ def main(target: str) -> int:
     """Draw the sheet; see the module's description."""
     with tempfile.TemporaryDirectory() as folder:
         draw_sample(Path(folder), count=1, size=224, seed=1)
-        picture = open_picture(Path(folder, "pictures", "real", "0000.jpg"))
+        picture = open_image(Path(folder, "images", "real", "0000.jpg"))
     try:
         with replacing(Path(target)) as temporary:
             draw_sheet(picture).save(temporary, "JPEG", quality=85)

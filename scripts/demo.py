@@ -1,4 +1,4 @@
-"""The demo: train a small net on drawn pictures, then classify some of them as other people's code would."""
+"""The demo: train a small model on drawn images, then classify some of them as other people's code would."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from matplotlib.image import imread
 from hf_deepfake.cli.main import main
 from hf_deepfake.config import LABELS, DataConfig
 from hf_deepfake.data.load import prepare
-from hf_deepfake.evaluation.figures import FAKE, GROUND, INK, REAL, save_figure
+from hf_deepfake.report.figures import FAKE, GROUND, INK, REAL, save_figure
 
 RUN = Path("runs/demo")
 
@@ -36,7 +36,7 @@ def demo() -> int:
     pictures = [test[position]["image"].filename for position in chosen]
     words = [sys.executable, "-c", CLASSIFY, str(RUN / "checkpoint"), *pictures]
     verdicts = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout)
-    print("\nwith transformers alone, a real and then a fake picture of the test split:")
+    print("\nwith transformers alone, a real and then a fake image of the test split:")
     for number in (0, 4):
         print(f"{pictures[number]}: {verdicts[number]['label']} {verdicts[number]['score']:.3f}")
     save_figure(_sheet(pictures, [LABELS[labels[position]] for position in chosen], verdicts), RUN / "demo.png")
@@ -45,12 +45,12 @@ def demo() -> int:
 
 
 def _positions(labels: list[int], label: int, count: int) -> list[int]:
-    """The first pictures of a class."""
+    """The first images of a class."""
     return [position for position, found in enumerate(labels) if found == label][:count]
 
 
 def _sheet(pictures: list[str], truths: list[str], verdicts: list[dict]) -> Figure:
-    """Pictures with their verdicts beside two figures of the checkpoint."""
+    """Images with their verdicts beside two figures of the checkpoint."""
     figure = Figure(figsize=(15.5, 4.5), facecolor=GROUND)
     grid = figure.add_gridspec(2, 4, left=0.01, right=0.5, top=0.88, bottom=0.03, hspace=0.16, wspace=0.05)
     for number, (picture, truth, verdict) in enumerate(zip(pictures, truths, verdicts, strict=True)):
@@ -64,7 +64,7 @@ def _sheet(pictures: list[str], truths: list[str], verdicts: list[dict]) -> Figu
         axes = figure.add_subplot(grid[column])
         axes.imshow(imread(RUN / "checkpoint" / name), interpolation="lanczos")
         axes.set_axis_off()
-    figure.text(0.012, 0.95, "Drawn pictures of the test split", fontsize=11, color=INK)
+    figure.text(0.012, 0.95, "Drawn images of the test split", fontsize=11, color=INK)
     return figure
 
 

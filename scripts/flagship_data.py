@@ -1,4 +1,4 @@
-"""Lay out the flagship's data: every crop that may be trained on, and the same without a look at the test pictures.
+"""Lay out the flagship's data: every crop that may be trained on, and the same without a look at the test images.
 
     python scripts/flagship_data.py --faces dfdc-faces.zip --composites real-and-fake-face.zip --reserved reserved.txt \
         --crops DeepFake-Detection --out data
@@ -6,10 +6,10 @@
 `--crops` is a clone with `metadata.csv` and `faces_224/NAME.jpg`, one crop a video. Three times two sets come out:
 
 - `data/dfdc`, `data/ciplab`: train, validation and test for the one last run.
-- `data/blind/...`: the same with pictures of the training groups in place of the test split.
-- `data/ablation/...`: the validation split in the place of the test split, pictures of training groups in the place of
-  the validation split, and of DFDC the zip's own training pictures alone. What compares runs here has judged validation
-  pictures by nets that were chosen and calibrated on others.
+- `data/blind/...`: the same with images of the training groups in place of the test split.
+- `data/ablation/...`: the validation split in the place of the test split, images of training groups in the place of
+  the validation split, and of DFDC the zip's own training images alone. What compares runs here has evaluated
+  validation images by models that were chosen and calibrated on others.
 """
 
 import argparse
@@ -21,8 +21,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hf_deepfake.audit.remedy import split
 from hf_deepfake.config import DataConfig
+from hf_deepfake.curate.resplit import split
 from hf_deepfake.data.archive import unpack
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import make_folder
@@ -31,7 +31,7 @@ HELD = {"dfdc": 300, "ciplab": 120}
 """Training groups that stand in for another split."""
 
 Row = tuple[str, dict[str, str], Path]
-"""Path in the set (SPLIT/CLASS/NAME), what is known of it (group, manipulation ...), and where the picture is."""
+"""Path in the set (SPLIT/CLASS/NAME), what is known of it (group, manipulation ...), and where the image is."""
 
 
 def dfdc_rows(faces: Path, crops: Path, reserved: set[str]) -> list[Row]:
@@ -58,7 +58,7 @@ def dfdc_rows(faces: Path, crops: Path, reserved: set[str]) -> list[Row]:
 
 
 def read_facts(folder: Path) -> list[tuple[str, dict[str, str]]]:
-    """File of each picture of a set, and the other columns of its `groups.csv`."""
+    """File of each image of a set, and the other columns of its `groups.csv`."""
     with (folder / "groups.csv").open(newline="", encoding="utf-8") as lines:
         return [(line.pop("file"), line) for line in csv.DictReader(lines)]
 
@@ -106,7 +106,7 @@ def write(folder: Path, rows: list[Row]) -> None:
         table = csv.writer(lines)
         table.writerow(["file", *columns])
         table.writerows([file, *(facts[name] for name in columns)] for file, facts, _ in rows)
-    print(f"{folder}: {len(rows):,} pictures")
+    print(f"{folder}: {len(rows):,} images")
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from torchvision.transforms import Compose, Normalize, RandomHorizontalFlip, Ran
 
 from hf_deepfake.config import LABELS, TrainConfig
 from hf_deepfake.models.build import data_config
-from hf_deepfake.models.pretrained import load_start_weights
+from hf_deepfake.models.pretrained import load_pretrained_weights
 
 
 def transformers_example(config: TrainConfig, train: Dataset, workers: int, steps: int) -> Iterator[nn.Module]:
@@ -28,13 +28,13 @@ def transformers_example(config: TrainConfig, train: Dataset, workers: int, step
     PIL transforms in the loader, NCHW, AdamW through Accelerate, a learning rate that falls on a line to zero, float32.
 
     Args:
-        config: net, start weights, size, batch size and learning rate.
-        train: pictures.
+        config: model, pretrained weights, size, batch size and learning rate.
+        train: images.
         workers: of the loader.
         steps: over which the learning rate falls.
 
     Yields:
-        The net, after each step, without end.
+        The model, after each step, without end.
     """
     accelerator = Accelerator(mixed_precision="no", cpu=not torch.cuda.is_available())
     net, preprocessing = _net(config)
@@ -74,7 +74,7 @@ def transformers_example(config: TrainConfig, train: Dataset, workers: int, step
             yield net
 
 
-class _Pictures(TorchDataset):
+class _Images(TorchDataset):
     """Rows as timm's loader wants them; it sets `transform`."""
 
     def __init__(self, rows: Dataset) -> None:
@@ -92,24 +92,24 @@ class _Pictures(TorchDataset):
 def timm_script(config: TrainConfig, train: Dataset, workers: int, reduced: bool) -> Iterator[nn.Module]:
     """As timm's train.py trains with its own settings.
 
-    Its loader with its transforms (crops from .08 of the picture, colour .4, random interpolation) and prefetcher,
+    Its loader with its transforms (crops from .08 of the image, colour .4, random interpolation) and prefetcher,
     SGD with momentum, label smoothing .1.
 
     Args:
-        config: net, size, batch size and learning rate.
-        train: pictures.
+        config: model, size, batch size and learning rate.
+        train: images.
         workers: of the loader.
         reduced: with --amp --amp-dtype bfloat16 --channels-last.
 
     Yields:
-        The net, after each step, without end.
+        The model, after each step, without end.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     layout = torch.channels_last if reduced else torch.contiguous_format
     net, preprocessing = _net(config)
     net = net.to(device, memory_format=layout)  # ty: ignore[no-matching-overload]
     loader = create_loader(
-        _Pictures(train),  # ty: ignore[invalid-argument-type] - any data set with a transform serves
+        _Images(train),  # ty: ignore[invalid-argument-type] - any data set with a transform serves
         input_size=preprocessing["input_size"],
         batch_size=config.batch_size,
         is_training=True,
@@ -136,9 +136,9 @@ def timm_script(config: TrainConfig, train: Dataset, workers: int, reduced: bool
 
 
 def _net(config: TrainConfig) -> tuple[nn.Module, dict[str, Any]]:
-    """The net and its preprocessing."""
+    """The model and its preprocessing."""
     net = timm.create_model(config.model, num_classes=len(LABELS))
     preprocessing = data_config(net, config.image_size)
     if Path(config.pretrained).exists():
-        load_start_weights(net, config.pretrained)
+        load_pretrained_weights(net, config.pretrained)
     return net, preprocessing

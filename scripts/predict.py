@@ -1,4 +1,4 @@
-"""Judge pictures: `accelerate launch --multi_gpu --num_processes N scripts/predict.py FILE... --out OUT`."""
+"""Evaluate images: `accelerate launch --multi_gpu --num_processes N scripts/predict.py FILE... --out OUT`."""
 
 import sys
 

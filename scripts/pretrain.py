@@ -1,9 +1,9 @@
-"""Teach a net another's features on pictures without looking at their labels: a start where no weights can be had.
+"""Teach a model another's features on images without looking at their labels: a start where no weights can be had.
 
     python scripts/pretrain.py --data faces.zip --teacher runs/small/checkpoint --output_dir runs/start
     hf-deepfake train --data faces.zip --pretrained runs/start/start.safetensors --output_dir runs/faces
 
-Dense distillation: a 1 x 1 convolution on the net's features at strides 16 and 32 is to give the teacher's features
+Dense distillation: a 1 x 1 convolution on the model's features at strides 16 and 32 is to give the teacher's features
 there, cell by cell, standardised channel by channel (Romero et al. 2015, "FitNets"; that both see the same augmented
 pixels is Beyer et al. 2022, arXiv:2106.05237). Called again, it goes on from its last saved state.
 """
@@ -23,14 +23,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hf_deepfake.config import TrainConfig, build
-from hf_deepfake.data.batch import Augment, Normalise, Pictures, make_loader
+from hf_deepfake.data.batch import Augment, DecodedImages, Normalise, make_loader
 from hf_deepfake.data.load import prepare
-from hf_deepfake.data.machine import default_workers
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import make_folder, replacing
+from hf_deepfake.images.degrade import Degrade
+from hf_deepfake.machine import default_workers
 from hf_deepfake.models.build import build_model, data_config
 from hf_deepfake.models.checkpoint import load_checkpoint
-from hf_deepfake.pictures.degrade import Degrade
 from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.order import Share, StepBatches, epoch_order
 from hf_deepfake.training.stages import Stage, plan_stages
@@ -51,14 +51,14 @@ class Progress:
 
 
 def features(net: nn.Module, pixels: Tensor) -> list[Tensor]:
-    """What a net makes of pixels at its coarsest strides: (B, C, h, w) each, the finest first."""
+    """What a model makes of pixels at its coarsest strides: (B, C, h, w) each, the finest first."""
     timm_net: Any = net
     final, stages = timm_net.forward_intermediates(pixels, indices=STRIDES)
-    return [*stages[:-1], final]  # after the last stage some nets, as EfficientNets, widen once more
+    return [*stages[:-1], final]  # after the last stage some models, as EfficientNets, widen once more
 
 
 class Matching(nn.Module):
-    """A net with a linear map from its features to another's, and what the difference costs."""
+    """A model with a linear map from its features to another's, and what the difference costs."""
 
     def __init__(self, net: nn.Module, teacher: nn.Module, side: int):
         super().__init__()
@@ -70,7 +70,7 @@ class Matching(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(one.shape[1], affine=False, momentum=0.01) for one in wanted)
 
     def forward(self, pixels: Tensor, wanted: list[Tensor]) -> Tensor:
-        """Mean squared difference over strides, cells and standardised channels: 1 for a net that knows nothing."""
+        """Mean squared difference over strides, cells and standardised channels: 1 for a model that knows nothing."""
         losses = []
         for own, other, linear, norm in zip(features(self.net, pixels), wanted, self.maps, self.norms, strict=True):
             target = norm(other.float())
@@ -86,7 +86,7 @@ def pretrain(config: TrainConfig, steps: int) -> Path:
         steps: of the optimiser.
 
     Returns:
-        The file of start weights.
+        The file of pretrained weights.
     """
     accelerator = make_accelerator(config)
     device = accelerator.device
@@ -106,7 +106,7 @@ def pretrain(config: TrainConfig, steps: int) -> Path:
     batches = StepBatches(Share(config.batch_size))
     change = Degrade(config.seed, share=config.degrade) if config.degrade else None
     workers = default_workers(1) if config.workers is None else config.workers
-    pictures = Pictures(train, preprocessing, reduced=True, change=change)
+    pictures = DecodedImages(train, preprocessing, reduced=True, change=change)
     loader = make_loader(pictures, batches, workers, pin_memory=device.type == "cuda")
     per_epoch = plan_stages(config, len(train))[0].steps_per_epoch
     stage = Stage("pretraining", 0, 1, steps, config.lr, None, config.schedule, min(config.warmup_steps, steps // 10))
@@ -167,10 +167,10 @@ def main() -> int:
     parser.add_argument("--model", default="resnet50", help="timm backbone (default resnet50)")
     parser.add_argument("--image_size", type=int, default=160, help="side of both inputs, px (default 160)")
     parser.add_argument("--steps", type=int, default=3000, help="optimiser steps (default 3000)")
-    parser.add_argument("--batch_size", type=int, default=32, help="pictures a step (default 32)")
+    parser.add_argument("--batch_size", type=int, default=32, help="images a step (default 32)")
     parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate (default .001)")
-    parser.add_argument("--degrade", type=float, default=0.0, help="share of pictures degraded, alike for both nets")
-    parser.add_argument("--compile", action="store_true", help="compile the net: minutes at the start, faster after")
+    parser.add_argument("--degrade", type=float, default=0.0, help="share of images degraded, alike for both models")
+    parser.add_argument("--compile", action="store_true", help="compile the model: minutes at the start, faster after")
     parser.add_argument("--workers", type=int, help="decoding processes")
     parser.add_argument("--output_dir", required=True, help="folder for start.safetensors and the state")
     words = vars(parser.parse_args())

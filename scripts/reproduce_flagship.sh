@@ -19,16 +19,16 @@ train() { # NAME OPTIONS...: start a run, or go on with it
         $([ -f "$folder/run.json" ] && echo --resume)
 }
 
-# 1. Pictures: every DFDC crop whose source video is free, CIPLAB with a tenth for validation and a tenth for the test.
+# 1. Images: every DFDC crop whose source video is free, CIPLAB with a tenth for validation and a tenth for the test.
 [ -d "$OUT/data" ] || python scripts/flagship_data.py --faces "$SETS/dfdc-faces.zip" \
     --composites "$SETS/real-and-fake-face.zip" --crops "$CROPS" --reserved "$RESERVED" --out "$OUT/data"
 
-# 2. The teacher: a small net with ImageNet weights. It never sees the test pictures, nor does anything before step 5.
+# 2. The teacher: a small model with ImageNet weights. It never sees the test images, nor does anything before step 5.
 train teacher --data "$OUT/data/blind/dfdc" "$OUT/data/blind/ciplab" --model tf_efficientnet_lite0 \
     --pretrained "$LITE0" --image_size 128 --drop_rate .2 --epochs 4 --steps_per_epoch 425 --lr 7e-4 \
-    --sampling paired --source_balance .5 --degrade .75 --ema .998 --explained 0 --audit off --compile
+    --sampling paired --source_sampling_alpha .5 --degrade .75 --ema .998 --explained 0 --audit off --compile
 
-# 3. Single changes of the recipe, on validation pictures.
+# 3. Single changes of the recipe, on validation images.
 python scripts/ablate.py --recipe resnet50-robust --data "$OUT/data/ablation/dfdc" "$OUT/data/ablation/ciplab" \
     --pretrained "$LITE0" --teacher "$OUT/runs/teacher/checkpoint" --output_dir "$OUT/runs/ablation"
 # The recipe (0) against its change to self-blended fakes alone (6), on sets that neither saw.
@@ -38,7 +38,7 @@ for run in 0 6; do
 done
 hf-deepfake compare "$OUT/evaluations/unseen/0" "$OUT/evaluations/unseen/6"
 
-# The same stand-in with one source left out, judged on both.
+# The same stand-in with one source left out, evaluated on both.
 for set in dfdc ciplab; do
     train "ablation/$set-alone" --recipe "$OUT/runs/ablation/0.yaml" --data "$OUT/data/ablation/$set"
 done
@@ -53,8 +53,8 @@ hf-deepfake compare "$OUT/evaluations/one-out/0" "$OUT/evaluations/one-out/dfdc-
 python scripts/pretrain.py --data "$OUT/data/dfdc" "$OUT/data/ciplab" --teacher "$OUT/runs/teacher/checkpoint" \
     --image_size 112 --batch_size 64 --steps 850 --lr 1.4e-3 --degrade .75 --compile --output_dir "$OUT/runs/start"
 
-# 5. The recipe, the same once more from where it ended, then at lower rates with fewer pictures degraded (beside it with
-#    BatchNorm frozen and another seed, and the average of both), and so once more, with less of the teacher's opinion:
+# 5. The recipe, the same once more from where it ended, then at lower rates with fewer images degraded (beside it with
+#    BatchNorm frozen and another seed, and the average of both), and so once more, with less of the teacher's targets:
 #    the flagship. Beside that, at 160 px with none of it. Validation chose.
 recipe() { # NAME START OPTIONS...
     train "$1" --recipe resnet50-robust --data "$OUT/data/dfdc" "$OUT/data/ciplab" --pretrained "$2" \
@@ -73,7 +73,7 @@ third third --seed 1
 third frozen --seed 2 --freeze_batchnorm
 [ -d "$OUT/runs/average" ] || hf-deepfake combine "$OUT/runs/third/checkpoint" "$OUT/runs/frozen/checkpoint" \
     --method weights --data "$OUT/data/dfdc" "$OUT/data/ciplab" --out "$OUT/runs/average"
-fourth flagship --epochs 5 --steps_per_epoch 500 --teacher_share .3 --seed 3
+fourth flagship --epochs 5 --steps_per_epoch 500 --distillation_weight .3 --seed 3
 fourth larger --image_size 160 --steps_per_epoch 400 --teacher "" --seed 4
 
 # 6. What it is worth: degraded, where it errs, and on sets it never saw.

@@ -9,24 +9,24 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import roc_curve
 
-from hf_deepfake.evaluation.bootstrap import roc_band
-from hf_deepfake.evaluation.figures import FAKE, GROUND, INK, MARK, PALE, REAL, dress, save_figure
-from hf_deepfake.evaluation.report import REPORT_FILE, Report
-from hf_deepfake.evaluation.scores import SCORES_FILE, groups_of, load_scores
 from hf_deepfake.files import replacing
 from hf_deepfake.hub.card import build_card
+from hf_deepfake.metrics.bootstrap import roc_band
+from hf_deepfake.metrics.score_table import SCORES_FILE, groups_of, load_scores
+from hf_deepfake.report.figures import FAKE, GROUND, INK, MARK, PALE, REAL, dress, save_figure
+from hf_deepfake.report.report import REPORT_FILE, Report
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = Path("space/checkpoint")
 LICENSE = "cc-by-nc-4.0"
-"""Of the weights: the training pictures allow no commercial use."""
+"""Of the weights: the training images allow no commercial use."""
 
 KINDS = {
     "face swaps (DFDC)": ("dfdc", None, REAL),
     "early GANs (CIPLAB)": ("ciplab", ("began", "pggan", "stargan"), MARK),
     "composites (CIPLAB)": ("ciplab", ("easy", "mid", "hard"), FAKE),
 }
-"""What the test pictures hold: source, manipulations (None for all), and a colour."""
+"""What the test images hold: source, manipulations (None for all), and a colour."""
 
 
 def card() -> str:
@@ -41,7 +41,7 @@ def card() -> str:
 
 
 def kind_of(table: pd.DataFrame, source: str, manipulations: tuple[str, ...] | None) -> pd.DataFrame:
-    """Test pictures of one source: its real ones, and its fakes or those of some manipulations."""
+    """Test images of one source: its real ones, and its fakes or those of some manipulations."""
     table = table[(table["split"] == "test") & (table["source"] == source)]
     return table if manipulations is None else table[(table["label"] == 0) | table["manipulation"].isin(manipulations)]
 
@@ -58,8 +58,8 @@ def draw(report: Report, table: pd.DataFrame) -> Figure:
     """
     figure = Figure(figsize=(15.5, 5.2), facecolor=GROUND, layout="constrained")
     roc, mild, scores = figure.subplots(1, 3)
-    dress(roc, "What it finds, by kind of fake", "False alarms: real pictures called fake", "Fakes found")
-    dress(mild, "After a messenger", "AUC on all test pictures, 95 % intervals", "")
+    dress(roc, "What it finds, by kind of fake", "False alarms: real images called fake", "Fakes found")
+    dress(mild, "After compression", "AUC on all test images, 95 % intervals", "")
     dress(scores, "What its scores look like", "Score P(fake)", "Share of the class")
     for name, (source, manipulations, colour) in KINDS.items():
         kind = kind_of(table, source, manipulations)
@@ -84,8 +84,10 @@ def draw(report: Report, table: pd.DataFrame) -> Figure:
         counts, edges = np.histogram(test["score"][test["label"] == label], bins=30, range=(0, 1))
         scores.stairs(counts / counts.sum(), edges, fill=True, color=colour, alpha=0.25)
         scores.stairs(counts / counts.sum(), edges, color=colour, linewidth=1.6, label=f"{name} (n = {counts.sum():,})")
-    if report.checkpoint.unsure_band:
-        scores.axvspan(*report.checkpoint.unsure_band, color=PALE, alpha=0.25, linewidth=0, zorder=0, label="unsure")
+    if report.checkpoint.abstention_band:
+        scores.axvspan(
+            *report.checkpoint.abstention_band, color=PALE, alpha=0.25, linewidth=0, zorder=0, label="unsure"
+        )
     scores.axvline(report.checkpoint.operating_point, color=INK, linewidth=1, linestyle="--", label="threshold")
     scores.set_xlim(0, 1)
     scores.legend(loc="upper center", ncols=2, fontsize=9, facecolor=GROUND, edgecolor=GROUND, framealpha=1)

@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import binomtest, norm
 
-from hf_deepfake.evaluation.bootstrap import intervals, sign_test
-from hf_deepfake.evaluation.compare import auc_parts
-from hf_deepfake.evaluation.metrics import compute_metrics
+from hf_deepfake.metrics.bootstrap import intervals, sign_test
+from hf_deepfake.metrics.classification import compute_metrics
+from hf_deepfake.report.compare import auc_parts
 
 SHOWN = ("auc", "average_precision", "accuracy", "brier", "ece")
 
 LARGE = 1_000_000
-"""Pictures whose metrics are taken for the truth."""
+"""Images whose metrics are taken for the truth."""
 
 
 class Scene(NamedTuple):
     """What a set of drawn scores is like.
 
     Attributes:
-        n: pictures.
-        groups: groups of equal size; None where pictures are independent.
+        n: images.
+        groups: groups of equal size; None where images are independent.
         fakes: share of fakes, about.
         trust: factor between the log-odds of the scores and the true ones: 1 is calibrated, less is overconfident.
     """
@@ -39,7 +39,7 @@ class Scene(NamedTuple):
 
     @property
     def group(self) -> NDArray[np.int64]:
-        """Group of each picture."""
+        """Group of each image."""
         return np.arange(self.n) % (self.groups or self.n)
 
 
@@ -51,7 +51,7 @@ SCENES = (
 
 
 def draw_scores(scene: Scene, generator: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Draw scores, and labels of which pictures of a group tend to have the same.
+    """Draw scores, and labels of which images of a group tend to have the same.
 
     Args:
         scene: what they are like.
@@ -68,7 +68,7 @@ def draw_scores(scene: Scene, generator: np.random.Generator) -> tuple[NDArray[n
 
 
 def truth(scene: Scene) -> dict[str, float]:
-    """The metrics that many independent pictures would show; the calibration error of calibrated scores is 0."""
+    """The metrics that many independent images would show; the calibration error of calibrated scores is 0."""
     many = scene._replace(n=LARGE, groups=None)
     values = compute_metrics(*draw_scores(many, np.random.default_rng(0)))
     return {name: values[name] or 0.0 for name in SHOWN} | ({"ece": 0.0} if scene.trust == 1 else {})
@@ -104,11 +104,11 @@ def false_differences(groups: int, size: int, repeats: int) -> dict[str, float]:
 
     Args:
         groups: number of groups.
-        size: pictures of each, half of them fake.
+        size: images of each, half of them fake.
         repeats: sets that are drawn.
 
     Returns:
-        Share of p below .05: of AUC and accuracy by the sign test, and of McNemar's exact test, which takes pictures
+        Share of p below .05: of AUC and accuracy by the sign test, and of McNemar's exact test, which takes images
         as independent.
     """
     generator = np.random.default_rng(2)
@@ -134,14 +134,14 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=1000, help="sets that are drawn of each kind (default 1000)")
     parser.add_argument("--resamples", type=int, default=500, help="of each bootstrap (default 500)")
     words = parser.parse_args()
-    print("| pictures | groups | fakes | trust | " + " | ".join(SHOWN) + " | own value outside |")
+    print("| images | groups | fakes | trust | " + " | ".join(SHOWN) + " | own value outside |")
     print("|---" * (5 + len(SHOWN)) + "|")
     for scene in SCENES:
         shares, outside = coverage(scene, words.repeats, words.resamples)
         facts = [scene.n, scene.groups or "single", scene.fakes, scene.trust]
         cells = [*facts, *(f"{shares[name]:.3f}" for name in SHOWN), outside]
         print("| " + " | ".join(map(str, cells)) + " |", flush=True)
-    print("\n| groups | pictures of each | AUC | accuracy | McNemar |\n|---|---|---|---|---|")
+    print("\n| groups | images of each | AUC | accuracy | McNemar |\n|---|---|---|---|---|")
     for groups, size in ((6, 20), (10, 20), (20, 20), (60, 10), (200, 2)):
         cells = [groups, size, *(f"{share:.3f}" for share in false_differences(groups, size, words.repeats).values())]
         print("| " + " | ".join(map(str, cells)) + " |", flush=True)

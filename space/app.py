@@ -1,4 +1,4 @@
-"""The Space: a page that says what the net makes of a picture, and where it looked. `make serve` runs it here."""
+"""The Space: a page that says what the model makes of an image, and where it looked. `make serve` runs it here."""
 
 import json
 import os
@@ -17,13 +17,13 @@ from uploads import BAD_CALLS, FAILED, FILE, UploadsOnly, read_upload
 from views import NO_VERDICT, describe_error, describe_verdict, list_faces, mark_faces, show_card, show_inspection
 
 from hf_deepfake import Detector, Explanation, InputError
-from hf_deepfake.pictures.source import MAX_BYTES
+from hf_deepfake.images.source import MAX_BYTES
 
 HERE = Path(__file__).parent
 CHECKPOINT = HERE / "checkpoint"
 
 WAITING = 20
-"""Pictures that may wait while one is judged; whoever comes then is asked to come again."""
+"""Images that may wait while one is evaluated; whoever comes then is asked to come again."""
 
 # gradio 6.31's semi-bold file of this font lacks most letters, and its orange is too pale to read.
 THEME = gr.themes.Default(primary_hue="indigo", font=[gr.themes.LocalFont("Source Sans Pro", (400, 700)), "sans-serif"])
@@ -61,13 +61,13 @@ def build_page(checkpoint: str) -> UploadsOnly:
         return describe_verdict(found), gr.ImageSlider(pair, visible=True), list_faces(found)
 
     def predict(picture: dict[str, Any] | None) -> tuple[dict[str, Any], Image]:
-        """Say what a net makes of a picture of a face: real or deepfake, how sure, and where it looked.
+        """Say what a model makes of an image of a face: real or deepfake, how sure, and where it looked.
 
         Args:
             picture: an upload, or over MCP a data URL; links are refused.
 
         Returns:
-            The verdict, and the picture with what speaks for the verdict laid over it.
+            The verdict, and the image with what speaks for the verdict laid over it.
         """
         try:
             explanation = explain(picture)
@@ -77,9 +77,9 @@ def build_page(checkpoint: str) -> UploadsOnly:
 
     with UploadsOnly(title="Real or deepfake?", analytics_enabled=False) as page:
         gr.Markdown((HERE / "introduction.md").read_text(encoding="utf-8"))
-        with gr.Tab("Judge a picture"), gr.Row():
+        with gr.Tab("Evaluate an image"), gr.Row():
             with gr.Column():
-                picture = gr.Image(label="Face picture", height=300, buttons=[])
+                picture = gr.Image(label="Face image", height=300, buttons=[])
                 verdict = gr.Markdown(elem_id="verdict")
                 examples = sorted(str(file) for file in (HERE / "examples").iterdir())
                 gr.Examples(examples, picture, label="Drawn examples: three fakes, two real", api_visibility="private")
@@ -91,7 +91,7 @@ def build_page(checkpoint: str) -> UploadsOnly:
             show_inspection(closer, picture, turns)
         with gr.Tab("About"):
             show_card(checkpoint)
-        # Without preprocessing gr.Image does not open the upload: what is no picture shall get our own words.
+        # Without preprocessing gr.Image does not open the upload: what is no image shall get our own words.
         shown = [verdict, maps, faces]
         picture.change(
             show, picture, shown, preprocess=False, concurrency_limit=None, api_visibility="private"

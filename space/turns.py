@@ -1,4 +1,4 @@
-"""Who is next: pictures are judged one at a time, and only so many wait."""
+"""Who is next: images are evaluated one at a time, and only so many wait."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ class Turns:
             InputError: too many are waiting already.
         """
         if not self._places.acquire(blocking=False):
-            raise InputError(f"{self._waiting} pictures are waiting already; try again in a minute")
+            raise InputError(f"{self._waiting} images are waiting already; try again in a minute")
         try:
             with self._turn:
                 yield

@@ -1,4 +1,4 @@
-"""What the server takes as a picture: what somebody has just uploaded, and nothing else."""
+"""What the server takes as an image: what somebody has just uploaded, and nothing else."""
 
 import asyncio
 import os
@@ -22,13 +22,13 @@ from hf_deepfake import InputError
 KEPT = 60
 """Seconds from one sweep to the next: uploads and maps are deleted 60 to 120 s after they came."""
 
-ELSEWHERE = "Neither links nor paths are judged; upload the picture itself."
-GONE = "The picture has been deleted from the server; upload it again."
+ELSEWHERE = "Neither links nor paths are evaluated; upload the image itself."
+GONE = "The image has been deleted from the server; upload it again."
 NO_UPLOAD = (
     'What was sent is no upload; send {"path": what /gradio_api/upload answered}, or in Python handle_file("face.jpg").'
 )
 NO_CALL = "This is no call that the server knows; how to call it is at /?view=api."
-FAILED = "Something went wrong on the server, not with your picture; please try again."
+FAILED = "Something went wrong on the server, not with your image; please try again."
 
 FILE = {"_type": "gradio.FileData"}
 
@@ -40,7 +40,7 @@ class UploadsOnly(gr.Blocks):
     """
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *rest: Any, **options: Any) -> list[Any]:
-        """Take uploads and nothing else as pictures, then go on as gradio does."""
+        """Take uploads and nothing else as images, then go on as gradio does."""
         if block_fn.fn is None:  # the page's own, in JavaScript
             raise gr.Error(NO_CALL, print_exception=False)
         if len(inputs) < len(block_fn.inputs):
@@ -98,7 +98,7 @@ BAD_CALLS = dict.fromkeys((RequestValidationError, FnIndexInferError, KeyError, 
 
 
 def read_upload(upload: dict[str, Any] | None) -> bytes:
-    """Read an uploaded picture, whatever its name says it is.
+    """Read an uploaded image, whatever its name says it is.
 
     Args:
         upload: what gradio hands to a function with `preprocess=False`; None where nothing was given.
@@ -110,15 +110,15 @@ def read_upload(upload: dict[str, Any] | None) -> bytes:
         InputError: nothing was given, or the file has been deleted meanwhile.
     """
     if upload is None or upload["path"] is None:
-        raise InputError("no picture was given; choose one")
+        raise InputError("no image was given; choose one")
     try:
         return Path(upload["path"]).read_bytes()
     except OSError as error:
-        raise InputError("the picture has been deleted from the server; upload it again") from error
+        raise InputError("the image has been deleted from the server; upload it again") from error
 
 
 def _taken(value: Any) -> dict[str, Any] | None:
-    """What a request says of its picture, reduced to the path of an upload; None where it names none.
+    """What a request says of its image, reduced to the path of an upload; None where it names none.
 
     An upload is a regular file inside the folder of uploads, which no part of the path reaches over a link.
     """

@@ -1,4 +1,4 @@
-"""What the page shows: a verdict in words, the faces, the marked picture, an error, and the model's card."""
+"""What the page shows: a verdict in words, the faces, the marked image, an error, and the model's card."""
 
 import re
 from html import escape
@@ -12,26 +12,26 @@ from turns import Turns
 from uploads import read_upload
 
 from hf_deepfake import InputError, Verdict
-from hf_deepfake.explain.inspect import MEANINGS, inspect_picture
+from hf_deepfake.forensics.inspect import MEANINGS, inspect_image
 
 SIDE = 800
-"""Longer side of a shown picture, px: sharp on a phone and on half a screen, and quick to send."""
+"""Longer side of a shown image, px: sharp on a phone and on half a screen, and quick to send."""
 
 NO_VERDICT = "## No verdict\n\n{}"
 """What stands in the place of a verdict, around a sentence that says why."""
 
 
 def describe_verdict(verdict: Verdict) -> str:
-    """Say what the net found, as a finding of the net and never as a fact.
+    """Say what the model found, as a finding of the model and never as a fact.
 
     Args:
-        verdict: on one picture.
+        verdict: on one image.
 
     Returns:
         Markdown.
     """
-    found = {"fake": "The net finds signs of a deepfake", "real": "The net finds no signs of a deepfake"}
-    headline = "The net cannot tell" if verdict.unsure else found[verdict.label]
+    found = {"fake": "The model finds signs of a deepfake", "real": "The model finds no signs of a deepfake"}
+    headline = "The model cannot tell" if verdict.unsure else found[verdict.label]
     leaning = "leaning to" if verdict.unsure else "for"
     score = f"Score **{verdict.score:.2f}** {leaning} *{verdict.label}*, on a scale from 0.50 (undecided) to 1.00."
     return "\n\n".join([f"## {headline}", score, *verdict.reasons])
@@ -51,10 +51,10 @@ def describe_error(error: Exception) -> str:
 
 
 def list_faces(verdict: Verdict) -> str:
-    """List the faces that were judged, numbered as `mark_faces` numbers them.
+    """List the faces that were evaluated, numbered as `mark_faces` numbers them.
 
     Args:
-        verdict: on one picture.
+        verdict: on one image.
 
     Returns:
         A Markdown table; empty where there are no faces.
@@ -70,14 +70,14 @@ def list_faces(verdict: Verdict) -> str:
 
 
 def mark_faces(picture: Image.Image, verdict: Verdict) -> Image.Image:
-    """Scale a picture for the page and number its faces.
+    """Scale an image for the page and number its faces.
 
     Args:
-        picture: RGB, as large as the one that was judged.
+        picture: RGB, as large as the one that was evaluated.
         verdict: on it.
 
     Returns:
-        A new RGB picture with a longer side of `SIDE`.
+        A new RGB image with a longer side of `SIDE`.
     """
     shown = ImageOps.contain(picture, (SIDE, SIDE))
     scale = shown.width / picture.width
@@ -106,7 +106,7 @@ def show_inspection(tab: gr.Tab, picture: gr.Image, turns: Turns) -> None:
         try:
             content = read_upload(upload)
             with turns.take():
-                found = inspect_picture(content)
+                found = inspect_image(content)
         except InputError as error:
             return [], describe_error(error)
         parts = ["  \n".join([f"**{name}**", *map(escape, lines)]) for name, lines in found.facts.items()]

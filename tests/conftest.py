@@ -25,4 +25,4 @@ def faces(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("faces")
     draw_sample(folder, count=60, size=64, seed=1)
-    return folder / "pictures"
+    return folder / "images"

@@ -102,8 +102,8 @@ def test_what_a_data_set_holds(faces, capsys):
 def test_names_of_classes_do_not_swallow_what_comes_after_them(tmp_path, capsys):
     draw_sample(tmp_path / "sample", count=30, size=64, seed=0)
     for name, new in (("real", "0"), ("fake", "1")):
-        (tmp_path / "sample" / "pictures" / name).rename(tmp_path / "sample" / "pictures" / new)
-    source = str(tmp_path / "sample" / "pictures")
+        (tmp_path / "sample" / "images" / name).rename(tmp_path / "sample" / "images" / new)
+    source = str(tmp_path / "sample" / "images")
     named = ["--real_names", "0", "--fake_names", "1", "--fake_names", "generated"]
     for words in (["data", *named, source], ["data", source, *named], ["data", source, *named, "--split_seed", "1"]):
         assert main(words) == 0
@@ -137,7 +137,7 @@ def test_the_served_page_gets_the_signals(tmp_path):
 
 def test_crops_of_a_data_set(tmp_path, capsys):
     draw_sample(tmp_path / "sample", count=3, size=128, seed=0)
-    assert main(["crop", str(tmp_path / "sample" / "pictures"), str(tmp_path / "crops")]) == 0
+    assert main(["crop", str(tmp_path / "sample" / "images"), str(tmp_path / "crops")]) == 0
     said = capsys.readouterr().out.split()
     written = len(list((tmp_path / "crops").rglob("*.jpg")))
     assert written >= 4  # of six drawn faces the finder may miss one or two

@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from hf_deepfake.cli.main import main
-from hf_deepfake.evaluation.report import Report
+from hf_deepfake.images.degrade import conditions
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
-from hf_deepfake.pictures.degrade import conditions
+from hf_deepfake.report.report import Report
 
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    """An untrained net."""
+    """An untrained model."""
     torch.manual_seed(0)
     return export_checkpoint(
         build_model("test_resnet", image_size=64, pretrained="off"), tmp_path / "net", image_size=64
@@ -59,7 +59,7 @@ def test_robustness_is_measured(checkpoint, faces, tmp_path, capsys):
     report = Report.load(out / "report.json")
     assert [(one.family, one.severity) for one in report.robustness] == [("clean", 0), *conditions("mild")]
     assert len(report.robustness) == 16
-    assert "Degraded pictures" in (out / "report.html").read_text()
+    assert "Degraded images" in (out / "report.html").read_text()
     assert (out / "robustness.png").is_file()
 
 

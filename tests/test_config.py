@@ -1,10 +1,13 @@
 import dataclasses
 import math
+import typing
 
 import pytest
+from transformers import HfArgumentParser
 
 from hf_deepfake.config import GROUPS, DataConfig, TrainConfig, build
 from hf_deepfake.errors import InputError
+from hf_deepfake.options import FACTS
 
 RUN = {"data": "faces.zip", "output_dir": "out"}
 
@@ -51,8 +54,8 @@ def test_no_option_takes_what_means_nothing(item):
         ({"lr": math.inf}, "lr is inf; it must be at least 0.0 and finite"),
         ({"mixup": "inf"}, "mixup is inf; it must be at least 0.0 and finite"),
         ({"miss_cost": math.inf}, "miss_cost is inf; it must be at least 0.001 and finite"),
-        ({"clip_norm": 0}, "clip_norm is 0.0; it must be more than 0.0"),
-        ({"clip_norm": math.inf}, "clip_norm is inf; it must be more than 0.0 and finite"),
+        ({"max_grad_norm": 0}, "max_grad_norm is 0.0; it must be more than 0.0"),
+        ({"max_grad_norm": math.inf}, "max_grad_norm is inf; it must be more than 0.0 and finite"),
         ({"class_weights": [0, 0]}, "class_weights is 0.0; it must be more than 0.0"),
         ({"class_weights": [1, math.inf]}, "class_weights is inf; it must be more than 0.0 and finite"),
         ({"ema": 1.0}, "ema is 1.0; it must be at least 0.0 and less than 1.0"),
@@ -73,7 +76,7 @@ def test_no_option_takes_what_means_nothing(item):
         ({"model": 5}, "model is 5; it must be text"),
         ({"class_weights": [1.0]}, "class_weights needs two numbers, real and fake, not 1"),
         ({"class_weights": [1.0, -1]}, "class_weights is -1.0; it must be more than 0.0"),
-        ({"batch_size": 10, "accumulation": 3}, "batch_size 10 does not divide by accumulation 3"),
+        ({"batch_size": 10, "gradient_accumulation_steps": 3}, "batch_size 10 does not divide by accumulation 3"),
         ({"epochs": 0}, "head_epochs and epochs are both 0; nothing would be trained, so raise one of them"),
         ({"resume": True, "overwrite": True}, "--resume and --overwrite contradict each other; give one of them"),
         ({"data": []}, "no data given; name a source, such as --data faces.zip or --data sample"),
@@ -88,8 +91,45 @@ def test_bad_options_are_one_sentence(options, sentence):
 
 def test_every_option_is_explained_and_every_group_begins_with_one():
     items = dataclasses.fields(TrainConfig)
-    assert all(len(item.metadata["text"]) > 10 for item in items)
+    assert all(len(item.metadata["help"]) > 10 for item in items)
     assert set(GROUPS) <= {item.name for item in items}
+
+
+def test_options_that_hold_several_values_are_the_tuples():
+    hints = typing.get_type_hints(TrainConfig)
+    tuples = {name for name, hint in hints.items() if "tuple" in str(hint)}
+    assert tuples == {item.name for item in dataclasses.fields(TrainConfig) if FACTS[item].several}
+    assert tuples == {"data", "real_names", "fake_names", "class_weights"}
+
+
+def test_the_parser_of_transformers_reads_the_same_options(capsys):
+    options = {
+        "data": ["faces", "more.zip"],
+        "output_dir": "run",
+        "real_names": ["original"],
+        "class_weights": [1.3, 1.0],
+        "model": "resnet18",
+        "image_size": 128,
+        "lr": 1e-3,
+        "ema": 0.99,
+        "last_blocks": 2,
+        "save_fp16": True,
+        "sampling": "paired",
+    }
+    words = []
+    for name, value in options.items():
+        words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
+    parser = HfArgumentParser(TrainConfig)  # ty: ignore[invalid-argument-type]
+    (config,) = parser.parse_args_into_dataclasses(words)
+    assert config == build(TrainConfig, options)
+    assert config.data == ("faces", "more.zip")
+    (plain,) = parser.parse_args_into_dataclasses(["--data", "faces", "--output_dir", "run"])
+    assert plain == TrainConfig(data=("faces",), output_dir="run")
+    with pytest.raises(InputError, match="lr is -1"):
+        parser.parse_args_into_dataclasses(["--data", "faces", "--output_dir", "run", "--lr=-1"])
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--help"])
+    assert "confidently misclassified" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_configuration_cannot_be_changed():

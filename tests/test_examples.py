@@ -1,4 +1,4 @@
-"""Every example as a user runs it, on drawn pictures and a small net; the notebook without its install cell."""
+"""Every example as a user runs it, on drawn images and a small model; the notebook without its install cell."""
 
 import io
 import json
@@ -29,13 +29,13 @@ EXAMPLES = ROOT / "examples"
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
-    """The checkpoint of an untrained net whose scores differ from picture to picture."""
+    """The checkpoint of an untrained model whose scores differ from image to image."""
     torch.manual_seed(1)
     net: Any = build_model("test_resnet", image_size=64, pretrained="off")
     with torch.no_grad():
         net.fc.weight.mul_(50)
     folder = tmp_path_factory.mktemp("example") / "checkpoint"
-    return export_checkpoint(net, folder, image_size=64, temperature=2.0, unsure_band=(0.4, 0.6))
+    return export_checkpoint(net, folder, image_size=64, temperature=2.0, abstention_band=(0.4, 0.6))
 
 
 @pytest.fixture
@@ -71,8 +71,8 @@ def test_fine_tune_with_trainer(run, checkpoint, faces, tmp_path):
     assert float(auc) == pytest.approx(roc_auc_score(test["label"], scores))
     before = Detector.from_pretrained(checkpoint)
     assert detector.fingerprint != before.fingerprint
-    assert (before.checkpoint.temperature, before.checkpoint.unsure_band) == (2.0, (0.4, 0.6))
-    assert (detector.checkpoint.temperature, detector.checkpoint.unsure_band) == (1.0, None)
+    assert (before.checkpoint.temperature, before.checkpoint.abstention_band) == (2.0, (0.4, 0.6))
+    assert (detector.checkpoint.temperature, detector.checkpoint.abstention_band) == (1.0, None)
 
 
 def test_use_the_metric(run, tmp_path):
@@ -87,7 +87,7 @@ def test_use_the_metric(run, tmp_path):
     assert 0.4 < low < 0.75 < high <= 1
     assert not [line for line in lines if "undefined" in line]
     lines = run("use_the_metric.py", tmp_path / "scores.parquet", "--threshold", 0.95).splitlines()
-    assert "precision_fake is undefined: no picture was called fake" in lines
+    assert "precision_fake is undefined: no image was called fake" in lines
 
 
 STREAM = """
@@ -157,7 +157,7 @@ def test_the_notebook_runs(cache, tmp_path):
         for cell in CELLS
         if cell is not tagged["install"]
     ]
-    (tmp_path / "notebook.py").write_text("\n".join(sources) + "\nprint(detector(picture))\n")
+    (tmp_path / "notebook.py").write_text("\n".join(sources) + "\nprint(detector(image))\n")
     done = subprocess.run(
         [sys.executable, "notebook.py"], cwd=tmp_path, env=os.environ | {"MPLBACKEND": "agg"},
         capture_output=True, text=True, check=False, timeout=600,

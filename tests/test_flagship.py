@@ -18,10 +18,10 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification, pi
 from hf_deepfake.cli.main import main
 from hf_deepfake.config import LABELS
 from hf_deepfake.detect.detector import Detector
-from hf_deepfake.evaluation.measure import measure
-from hf_deepfake.evaluation.report import Report
-from hf_deepfake.evaluation.scores import load_scores
 from hf_deepfake.hub.card import build_card
+from hf_deepfake.metrics.score_table import load_scores
+from hf_deepfake.report.measure import measure
+from hf_deepfake.report.report import Report
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "space" / "checkpoint"
@@ -44,7 +44,7 @@ def test_half_precision_weights_under_fifty_megabytes():
     assert kinds == {torch.float16, torch.int64}  # integers count BatchNorm's batches
 
 
-def test_no_picture_of_a_person_is_shipped(report):
+def test_no_image_of_a_person_is_shipped(report):
     figures = {path.name for path in SHIPPED.iterdir() if path.suffix in {".png", ".jpg", ".jpeg", ".webp"}}
     drawn = {"confusion.png", "roc.png", "reliability.png", "scores.png", "learning_curves.png", "robustness.png"}
     assert figures == drawn
@@ -90,7 +90,7 @@ def test_cards_are_those_of_the_report(report):
     assert all((ROOT / link).is_file() for link in links)
 
 
-def test_the_picture_shows_what_the_scores_say(report):
+def test_the_image_shows_what_the_scores_say(report):
     script = runpy.run_path(str(ROOT / "scripts" / "show_flagship.py"))
     table = load_scores(SHIPPED / "scores.parquet")
     roc, mild, _ = script["draw"](report, table).axes
@@ -106,7 +106,7 @@ def test_the_card_says_what_may_be_done_with_it(report):
     card = (ROOT / "model_card.md").read_text(encoding="utf-8")
     assert "\nlicense: cc-by-nc-4.0\n" in card
     assert "non-commercial" in report.training["options"]["data_license"]
-    for part in ("dfdc", "ciplab", "gan-vs-photo", "format-shortcut", "## Degraded pictures", "## Where it looks"):
+    for part in ("dfdc", "ciplab", "gan-vs-photo", "format-shortcut", "## Degraded images", "## Where it looks"):
         assert part in card
     assert report.robustness
     assert report.explanations

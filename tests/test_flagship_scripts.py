@@ -1,4 +1,4 @@
-"""The scripts behind the flagship: its data without a look at the test pictures, and its ablation."""
+"""The scripts behind the flagship: its data without a look at the test images, and its ablation."""
 
 import csv
 import importlib.util
@@ -73,7 +73,7 @@ def sources(tmp_path) -> list[str]:
     return [str(word) for word in words]
 
 
-def test_no_training_picture_is_of_a_reserved_video(sources, tmp_path, monkeypatch):
+def test_no_training_image_is_of_a_reserved_video(sources, tmp_path, monkeypatch):
     module = script("flagship_data")
     monkeypatch.setattr(module, "HELD", {"dfdc": 1, "ciplab": 3})
     monkeypatch.setattr(sys, "argv", ["flagship_data.py", *sources])
@@ -137,8 +137,8 @@ def test_changes_are_held_against_the_recipe(faces, tmp_path, monkeypatch):
     lines = (tmp_path / "runs" / "table.md").read_text().splitlines()
     names = [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]]
     assert names == [
-        "the recipe", "another seed", "no degradations", "a teacher's opinion for half of each target",
-        "mirrored pictures judged too", "weights of two seeds averaged",
+        "the recipe", "another seed", "no degradations", "a teacher for half of each target",
+        "mirrored images evaluated too", "weights of two seeds averaged",
     ]  # fmt: skip
     assert lines[2].endswith(" |  |  |")
     found = json.loads((tmp_path / "runs" / "ablation.json").read_text())

@@ -15,15 +15,21 @@ ROOMS = [
     "files",
     "progress",
     "options",
+    "machine",
     "config",
     "recipe",
-    "pictures",
+    "images",
     "data",
     "models",
+    "metrics",
+    "report",
     "evaluation",
-    "audit",
+    "runtimes",
+    "audits",
+    "curate",
     "deepfake_metric",
     "explain",
+    "forensics",
     "detect",
     "hub",
     "training",
@@ -70,3 +76,42 @@ def test_public_names_are_there():
     assert dir(hf_deepfake) == sorted(hf_deepfake.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         hf_deepfake.nonsense  # noqa: B018  # ty: ignore[unresolved-attribute]
+
+
+def test_type_checkers_see_the_public_names():
+    (block,) = (node for node in ast.parse((ROOT / "__init__.py").read_text()).body if isinstance(node, ast.If))
+    seen = {alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert seen == set(hf_deepfake.__all__)
+
+
+def test_no_package_or_module_has_a_public_name():
+    inside = {path.stem for path in ROOT.iterdir()}
+    assert inside & set(hf_deepfake.__all__) == set()
+
+
+MODULES = ("hf_deepfake.audits.search", "hf_deepfake.evaluation.evaluate", "hf_deepfake.training.run")
+CHECK = """
+from types import ModuleType
+print([name for name in hf_deepfake.__all__ if isinstance(getattr(hf_deepfake, name), ModuleType)])
+assert (audit, train) == (hf_deepfake.audit, hf_deepfake.train)
+"""
+
+
+@pytest.mark.parametrize("first", ["name", "rooms"])
+def test_public_names_stay_themselves(first):
+    """Importing a subpackage sets it as an attribute, which would hide a function of its name."""
+    steps = {"name": "from hf_deepfake import audit, compare, evaluate, train", "rooms": "import " + ", ".join(MODULES)}
+    second = "rooms" if first == "name" else "name"
+    code = f"{steps[first]}\n{steps[second]}\nimport hf_deepfake\n{CHECK}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("0", "0")])
+def test_onnxruntime_sends_nothing_unless_asked(given, expected, monkeypatch):
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    if given is not None:
+        monkeypatch.setenv("ORT_DISABLE_TELEMETRY", given)
+    code = "import hf_deepfake, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == expected

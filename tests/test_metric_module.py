@@ -12,8 +12,8 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.bootstrap import intervals
-from hf_deepfake.evaluation.metrics import CONFUSION, METRICS
+from hf_deepfake.metrics.bootstrap import intervals
+from hf_deepfake.metrics.classification import CONFUSION, METRICS
 
 MODULE = str(files("hf_deepfake") / "deepfake_metric")
 
@@ -30,13 +30,13 @@ def metric(cache, tmp_path) -> Any:
 
 @pytest.fixture(scope="module")
 def many() -> tuple[np.ndarray, np.ndarray]:
-    """Scores and labels of 300 pictures that overlap, with ties."""
+    """Scores and labels of 300 images that overlap, with ties."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 300)
     return np.round(np.clip(rng.normal(0.4 + 0.2 * labels, 0.2), 0, 1), 2), labels
 
 
-def test_four_pictures_by_hand(metric):
+def test_four_images_by_hand(metric):
     result = metric.compute(predictions=SCORES, references=LABELS)
     assert list(result) == [*METRICS, *CONFUSION]
     assert result["auc"] == 0.75  # three of the four pairs are in order
@@ -45,22 +45,24 @@ def test_four_pictures_by_hand(metric):
     assert result["brier"] == pytest.approx((0.01 + 0.36 + 0.04 + 0.36) / 4)
 
 
-def test_a_lower_threshold_calls_more_pictures_fake(metric):
+def test_a_lower_threshold_calls_more_images_fake(metric):
     result = metric.compute(predictions=SCORES, references=LABELS, threshold=0.4)
     assert [result[name] for name in CONFUSION] == [1, 1, 0, 2]
 
 
 def test_an_unsure_band_by_hand(metric):
-    # .4 and .6 are unsure; of .9 (fake), .2 (real) and .7 (real) the last is surely wrong.
-    result = metric.compute(predictions=[*SCORES, 0.7], references=[*LABELS, 0], unsure_band=(0.3, 0.6), intervals=True)
-    assert result["unsure_coverage"] == 3 / 5
-    assert result["unsure_error"] == pytest.approx(1 / 3)
-    assert (result["unsure_missed"], result["unsure_false_alarms"]) == (0, pytest.approx(1 / 3))
-    low, high = result["intervals"]["unsure_coverage"]
+    # .4 and .6 are unsure; of .9 (fake), .2 (real) and .7 (real) the last is confidently misclassified.
+    result = metric.compute(
+        predictions=[*SCORES, 0.7], references=[*LABELS, 0], abstention_band=(0.3, 0.6), intervals=True
+    )
+    assert result["coverage"] == 3 / 5
+    assert result["selective_risk"] == pytest.approx(1 / 3)
+    assert (result["confident_misses"], result["confident_false_alarms"]) == (0, pytest.approx(1 / 3))
+    low, high = result["intervals"]["coverage"]
     assert low < 3 / 5 < high
-    nothing = metric.compute(predictions=SCORES, references=LABELS, unsure_band=(0.0, 1.0))
-    assert nothing["unsure_error"] is None
-    assert nothing["undefined"]["unsure_error"] == "no picture gets a verdict"
+    nothing = metric.compute(predictions=SCORES, references=LABELS, abstention_band=(0.0, 1.0))
+    assert nothing["selective_risk"] is None
+    assert nothing["undefined"]["selective_risk"] == "no image has a confident verdict"
 
 
 def test_agrees_with_scikit_learn(metric, many):
@@ -85,7 +87,7 @@ def test_an_undefined_metric_has_a_reason(metric):
     result = metric.compute(predictions=[0.9, 0.4], references=["fake", "fake"])
     assert result["recall_fake"] == 0.5
     assert result["auc"] is None
-    assert result["undefined"]["auc"] == "no real pictures"
+    assert result["undefined"]["auc"] == "no real images"
     assert result["undefined"].keys() == {name for name in METRICS if result[name] is None}
 
 

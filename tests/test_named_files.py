@@ -109,6 +109,7 @@ def test_what_is_not_there_is_found(text, names):
 
 def test_references_are_followed():
     text = (
-        "`config.TrainConfig.epochs`, `evaluation.metrics.METRICS`, `evaluation.nothing`, `errors.Nothing`, `np.array`"
+        "`config.TrainConfig.epochs`, `metrics.classification.METRICS`, `evaluation.nothing`, "
+        "`errors.Nothing`, `np.array`"
     )
     assert missing_modules(text) == {"evaluation.nothing", "errors.Nothing"}

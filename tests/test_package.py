@@ -12,7 +12,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-INSIDE = {"hf_deepfake/py.typed", "hf_deepfake/recipes/demo.yaml", "hf_deepfake/hub/card_template.md"}
+INSIDE = {
+    f"hf_deepfake/{path.relative_to(ROOT / 'hf_deepfake').as_posix()}"
+    for path in (ROOT / "hf_deepfake").rglob("*")
+    if path.is_file() and path.suffix != ".pyc"
+}
+"""Every file of the package: one that is added and not named in pyproject.toml would be missing."""
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ from hf_deepfake.cli.main import _parser, main
 from hf_deepfake.config import DataConfig, TrainConfig, build
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_name, local_path
+from hf_deepfake.options import FACTS
 
-PATHS = {"CHECKPOINT", "DIR", "FILE", "OUT", "PICTURE", "TARGET"}
+PATHS = {"CHECKPOINT", "DIR", "FILE", "OUT", "IMAGE", "TARGET"}
 """What help calls an argument that is, or may be, a path; DATA and SOURCE go through the configuration."""
 
 
@@ -27,7 +28,7 @@ def test_every_argument_that_is_a_path_knows_the_home_folder():
 
 def test_every_option_that_is_a_path_knows_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    names = {item.name for item in dataclasses.fields(TrainConfig) if item.metadata["path"]}
+    names = {item.name for item in dataclasses.fields(TrainConfig) if FACTS[item].path}
     assert names == {"data", "output_dir", "cache_dir", "pretrained", "teacher"}
     config = build(TrainConfig, dict.fromkeys(names, "~/a"))
     assert {getattr(config, name) for name in names} == {str(tmp_path / "a"), (str(tmp_path / "a"),)}
@@ -69,10 +70,10 @@ def test_what_cannot_be_written_is_said_before_anything_is_read(words, path, tmp
 
 
 def test_functions_know_the_home_folder_too(tmp_path, monkeypatch, faces):
-    from hf_deepfake.data.pack import pack
+    from hf_deepfake.curate.pack import pack
+    from hf_deepfake.images.open import open_image
     from hf_deepfake.models.build import build_model
     from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
-    from hf_deepfake.pictures.open import open_picture
 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -82,7 +83,7 @@ def test_functions_know_the_home_folder_too(tmp_path, monkeypatch, faces):
     (tmp_path / "faces").symlink_to(faces)
     pack(DataConfig(data=("~/faces",)), "~/packed")
     assert list((tmp_path / "packed").glob("*.parquet"))
-    assert open_picture(f"~/faces/real/{next((faces / 'real').iterdir()).name}").size == (64, 64)
+    assert open_image(f"~/faces/real/{next((faces / 'real').iterdir()).name}").size == (64, 64)
     assert not (tmp_path / "~").exists()
 
 

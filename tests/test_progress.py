@@ -36,8 +36,8 @@ def test_a_log_gets_a_line_every_half_minute(clock, capsys):
             clock.now += 10
             bar.update(10)
     assert capsys.readouterr().err.splitlines() == [
-        "scores: 30 of 100 pictures, 01:10 left",
-        "scores: 60 of 100 pictures, 00:40 left",
+        "scores: 30 of 100 images, 01:10 left",
+        "scores: 60 of 100 images, 00:40 left",
     ]
 
 
@@ -77,7 +77,7 @@ def test_what_follows_the_last_step_is_said(capsys):
     for place in range(len(AFTER)):
         run.after(place, 1200 if place == 0 else 0)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "after training, 1 of 5: temperature and operating point, on validation: 1,200 pictures"
+    assert lines[0] == "after training, 1 of 5: temperature and operating point, on validation: 1,200 images"
     assert lines[-1] == "after training, 5 of 5: figures, page and card"
     assert len(lines) == 5
 

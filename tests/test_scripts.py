@@ -121,7 +121,7 @@ def test_demo_trains_and_classifies_without_the_package(tmp_path):
 def test_ways_are_held_against_the_example_s_best(faces, tmp_path):
     script = [sys.executable, ROOT / "scripts" / "benchmark_target.py"]
     common = ["--data", str(faces), "--model", "test_resnet", "--epochs", "1", "--workers", "0"]
-    for way, more in (("ours", ["--first_size", "96"]), ("theirs", [])):
+    for way, more in (("ours", ["--initial_image_size", "96"]), ("theirs", [])):
         words = [*common, "--way", way, *more, "--out", tmp_path / f"{way}.json"]
         done = subprocess.run([*script, *words], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -152,7 +152,7 @@ def test_an_example_that_learns_nothing_is_no_measure(tmp_path, value):
 
 
 @pytest.mark.slow
-def test_growth_with_the_number_of_pictures_is_measured(tmp_path):
+def test_growth_with_the_number_of_images_is_measured(tmp_path):
     words = ["--folder", tmp_path / "trees", "--sizes", "30", "60", "--output", tmp_path / "figures.json"]
     script = ROOT / "scripts" / "benchmark_scale.py"
     command = [sys.executable, script, *words, "--figure", tmp_path / "figure.png"]

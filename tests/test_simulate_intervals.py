@@ -27,8 +27,8 @@ def test_intervals_hold_the_truth_and_their_own_value(simulate, scene):
     assert all(share >= 51 / 60 for share in shares.values()), shares
 
 
-def test_equal_detectors_are_rarely_told_apart_where_pictures_belong_together(simulate):
+def test_equal_detectors_are_rarely_told_apart_where_images_belong_together(simulate):
     shares = simulate.false_differences(groups=20, size=20, repeats=100)
     # 5 of 100 are expected; 12 are three standard deviations more.
     assert max(shares["auc"], shares["accuracy"]) <= 0.12
-    assert shares["mcnemar"] > 0.3  # what comes of taking pictures for independent
+    assert shares["mcnemar"] > 0.3  # what comes of taking images for independent

@@ -21,26 +21,26 @@ FACES = (
 
 
 def test_words_for_a_fake():
-    text = views.describe_verdict(Verdict("fake", 0.914, 0.914, reasons=("Only its first frame was judged.",)))
+    text = views.describe_verdict(Verdict("fake", 0.914, 0.914, reasons=("Only its first frame was evaluated.",)))
     assert text == (
-        "## The net finds signs of a deepfake\n\n"
+        "## The model finds signs of a deepfake\n\n"
         "Score **0.91** for *fake*, on a scale from 0.50 (undecided) to 1.00.\n\n"
-        "Only its first frame was judged."
+        "Only its first frame was evaluated."
     )
 
 
 def test_words_for_a_real_one():
     text = views.describe_verdict(Verdict("real", 0.8, 0.2))
-    assert text.startswith("## The net finds no signs of a deepfake\n\nScore **0.80** for *real*")
+    assert text.startswith("## The model finds no signs of a deepfake\n\nScore **0.80** for *real*")
 
 
 def test_words_for_an_unsure_one():
     text = views.describe_verdict(Verdict("fake", 0.53, 0.53, unsure=True))
-    assert text.startswith("## The net cannot tell\n\nScore **0.53** leaning to *fake*")
+    assert text.startswith("## The model cannot tell\n\nScore **0.53** leaning to *fake*")
 
 
 def test_error_as_sentence():
-    assert views.describe_error(ValueError("the picture is empty; choose one")) == "The picture is empty; choose one."
+    assert views.describe_error(ValueError("the image is empty; choose one")) == "The image is empty; choose one."
 
 
 def test_table_of_faces():
@@ -49,7 +49,7 @@ def test_table_of_faces():
     assert rows == ["| 1 | fake | 0.91 | 50 x 60 px |", "| 2 | unsure (real?) | 0.55 | 40 x 50 px |"]
 
 
-def test_faces_are_framed_and_the_picture_scaled():
+def test_faces_are_framed_and_the_image_scaled():
     picture = Image.new("RGB", (200, 100))
     shown = views.mark_faces(picture, Verdict("fake", 0.91, 0.91, faces=FACES))
     assert shown.size == (800, 400)
@@ -66,7 +66,7 @@ def test_read_upload(tmp_path):
     file.unlink()
     with pytest.raises(ValueError, match="has been deleted from the server"):
         uploads.read_upload({"path": str(file)})
-    with pytest.raises(ValueError, match="no picture was given"):
+    with pytest.raises(ValueError, match="no image was given"):
         uploads.read_upload(None)
 
 

@@ -55,7 +55,7 @@ def page(checkpoint):
 
 @pytest.fixture(scope="module")
 def kept(page):
-    """What is there before anybody comes: the page's own pictures."""
+    """What is there before anybody comes: the page's own images."""
     return contents()
 
 
@@ -71,7 +71,7 @@ def contents():
     return {f"{root}/{name}" for root, *names in os.walk(os.environ["GRADIO_TEMP_DIR"]) for name in chain(*names)}
 
 
-def upload(page, content=b"no picture"):
+def upload(page, content=b"no image"):
     """Where the server says that it has put it."""
     sent = httpx.post(f"{page.local_api_url}upload", files={"files": ("face.jpg", content)})
     return sent.raise_for_status().json()[0]
@@ -145,7 +145,7 @@ def test_the_sweep_outlives_whatever_a_request_holds(page, kept, tmp_path, capfd
     ("body", "said"),
     [
         ({"data": []}, uploads.NO_UPLOAD),
-        ({"data": [{"path": None, "url": "https://example.com/a.jpg"}]}, "No picture was given; choose one."),
+        ({"data": [{"path": None, "url": "https://example.com/a.jpg"}]}, "No image was given; choose one."),
         ({"data": "/etc/passwd"}, uploads.NO_CALL),
         ({"data": [3], "session_hash": 5}, uploads.NO_CALL),
         ({}, uploads.NO_CALL),
@@ -198,7 +198,7 @@ def test_who_finds_no_place_to_wait_is_told(page, monkeypatch, picture):
     assert started.wait(60)
     try:
         said = call(page, {"data": [{"path": upload(page, content)}]})
-        assert said == "0 pictures are waiting already; try again in a minute."
+        assert said == "0 images are waiting already; try again in a minute."
         shown = next(number for number, function in page.fns.items() if function.name == "show")
         body = {"fn_index": shown, "data": [{"path": upload(page, content)}], "session_hash": "a"}
         verdict = httpx.post(f"{page.local_api_url}run/predict", json=body).json()["data"][0]
@@ -221,7 +221,7 @@ def test_turns():
         second = Thread(target=wait)
         second.start()
         wait_for(lambda: turns._places._value == 0)
-        with pytest.raises(InputError, match=r"^1 pictures are waiting already; try again in a minute$"), turns.take():
+        with pytest.raises(InputError, match=r"^1 images are waiting already; try again in a minute$"), turns.take():
             pass
         order.append("first")
     second.join()
@@ -231,7 +231,7 @@ def test_turns():
 
 def test_the_api_panel_shows_how_to_upload_a_file(page):
     described = httpx.get(f"{page.local_api_url}info").json()["named_endpoints"]["/predict"]
-    assert "picture=handle_file('face.jpg')" in described["code_snippets"]["python"]
+    assert "image=handle_file('face.jpg')" in described["code_snippets"]["python"]
     assert 'fetch("face.jpg")' in described["code_snippets"]["javascript"]
     assert "githubusercontent" not in json.dumps(described)
 

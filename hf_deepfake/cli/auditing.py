@@ -10,7 +10,7 @@ AUDIT_EXAMPLES = """\
   hf-deepfake audit faces.zip --out audits/faces
   hf-deepfake audit faces.zip --against test_faces/ --out audits/faces
 
-The exit code is 1 where a finding is fatal. OUT receives audit.html, audit.json and figures; its sheets show pictures
+The exit code is 1 where a finding is fatal. OUT receives audit.html, audit.json and figures; its sheets show images
 of the data, so share it as you may share these."""
 
 SPLIT_EXAMPLES = """\
@@ -73,8 +73,8 @@ def _audit(given: dict[str, Any]) -> int:
     out, against, level = (given.pop(name) for name in ("out", "against", "level"))
     config = build(DataConfig, given)
     try_folder(out)
-    from hf_deepfake.audit.render import summary, write_audit
-    from hf_deepfake.audit.run import audit
+    from hf_deepfake.audits.audit_page import summary, write_audit
+    from hf_deepfake.audits.search import audit
 
     found = audit(config, against=against, level=level)
     write_audit(found, out)
@@ -86,7 +86,7 @@ def _split(given: dict[str, Any]) -> int:
     """`hf-deepfake split`."""
     target, block = given.pop("target"), given.pop("block")
     config = build(DataConfig, given)
-    from hf_deepfake.audit.remedy import split
+    from hf_deepfake.curate.resplit import split
 
     for name, counts in split(config, target, block=block).items():
         print(f"{name:10}  " + ", ".join(f"{count:,} {label}" for label, count in counts.items()))
@@ -97,7 +97,7 @@ def _normalise(given: dict[str, Any]) -> int:
     """`hf-deepfake normalise`."""
     target = given.pop("target")
     config = build(DataConfig, given)
-    from hf_deepfake.audit.remedy import normalise
+    from hf_deepfake.curate.resplit import normalise
 
-    print(f"{normalise(config, target):,} pictures written to {target}")
+    print(f"{normalise(config, target):,} images written to {target}")
     return 0

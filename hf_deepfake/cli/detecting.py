@@ -1,4 +1,4 @@
-"""Commands for the person who judges pictures: predict, inspect, crop, serve."""
+"""Commands for the person who evaluates images: predict, inspect, crop, serve."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ PREDICT_EXAMPLES = """\
 
 The exit code is 0 whatever the verdicts; a file that does not open has its error in its place. With --out, the same
 command goes on from where it was stopped, with any number of processes. A data set of the Hub, or parquet files with
-pictures inside, are read as they are judged."""
+images inside, are read as they are evaluated."""
 
 LAUNCH = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 1}
 """What `accelerate launch` tells each process in its environment, and what holds without a launch."""
@@ -26,7 +26,7 @@ LAUNCH = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 1}
 INSPECT_EXAMPLES = """\
   hf-deepfake inspect photo.jpg
   hf-deepfake inspect photo.jpg --out views.png
-  hf-deepfake inspect photo.jpg --out views.png --checkpoint runs/faces/checkpoint     (with the net's map)
+  hf-deepfake inspect photo.jpg --out views.png --checkpoint runs/faces/checkpoint     (with the model's map)
 
 Nothing of this changes a score. Content Credentials are read with pip install "hf-deepfake[c2pa]"."""
 
@@ -34,7 +34,7 @@ CROP_EXAMPLES = """\
   hf-deepfake crop photos.zip photos_cropped
   hf-deepfake crop photos/ photos_cropped --checkpoint runs/faces/checkpoint
 
-The crops lie as in the training pictures of the checkpoint, or else as in the DFDC competition's face crops. The same
+The crops lie as in the training images of the checkpoint, or else as in the DFDC competition's face crops. The same
 command goes on from where it was stopped; crop.json in the new folder says what was left out."""
 
 SERVE_EXAMPLES = """\
@@ -47,14 +47,14 @@ Run it in a clone, where the page is; gradio's extra (pip install "hf-deepfake[s
 def register(commands: Any) -> None:
     """Add these commands to the parser."""
     predict = add_command(
-        commands, "predict", "FILE...", "judge pictures: files, folders, data sets", PREDICT_EXAMPLES, _predict
+        commands, "predict", "FILE...", "evaluate images: files, folders, data sets", PREDICT_EXAMPLES, _predict
     )
     predict.add_argument(
         "files",
         nargs="+",
         type=local_name,
         metavar="FILE",
-        help="a picture, a folder, a pattern, parquet, or OWNER/NAME",
+        help="an image, a folder, a pattern, parquet, or OWNER/NAME",
     )
     _add_checkpoint(predict)
     form = predict.add_mutually_exclusive_group()
@@ -64,25 +64,25 @@ def register(commands: Any) -> None:
     form.add_argument("--csv", dest="form", action="store_const", const="csv", help="CSV with a header")
     predict.add_argument("--out", metavar="FILE", type=local_path, help="write there, and go on where it ends")
     predict.add_argument(
-        "--explain", metavar="DIR", type=local_path, help="save a picture of what speaks for each verdict"
+        "--explain", metavar="DIR", type=local_path, help="save an image of what speaks for each verdict"
     )
     predict.add_argument(
         "--faces",
         choices=("auto", "off"),
         default="auto",
-        help="find faces and judge each, or take every picture for a face crop (default auto)",
+        help="find faces and evaluate each, or take every image for a face crop (default auto)",
     )
     predict.add_argument("--device", metavar="NAME", help="torch device (default: the GPU where there is one)")
     look = add_command(
-        commands, "inspect", "PICTURE", "show what a file says of its past, and views of it", INSPECT_EXAMPLES, _inspect
+        commands, "inspect", "IMAGE", "show what a file says of its past, and views of it", INSPECT_EXAMPLES, _inspect
     )
-    look.add_argument("picture", type=local_name, metavar="PICTURE", help="a picture")
+    look.add_argument("picture", type=local_name, metavar="IMAGE", help="an image")
     look.add_argument(
         "--out", metavar="FILE", type=local_path, help="PNG for the views: error level, noise and spectrum"
     )
     look.add_argument("--checkpoint", type=local_name, metavar="CHECKPOINT", help="whose map to show beside the views")
     crop = add_command(
-        commands, "crop", "SOURCE TARGET", "crop a data set to its faces as training pictures are", CROP_EXAMPLES, _crop
+        commands, "crop", "SOURCE TARGET", "crop a data set to its faces as training images are", CROP_EXAMPLES, _crop
     )
     crop.add_argument("source", type=local_name, metavar="SOURCE", help="folder or zip with class folders")
     crop.add_argument("target", metavar="TARGET", type=local_path, help="folder for the crops")
@@ -117,10 +117,10 @@ def _predict(given: dict[str, Any]) -> int:
         try_folder(given["explain"])
     from torch import accelerator
 
-    from hf_deepfake.data.machine import best_device, take_cores
+    from hf_deepfake.detect.batch_predict import predict
     from hf_deepfake.detect.detector import Detector
-    from hf_deepfake.detect.predict import predict
     from hf_deepfake.detect.units import find_units
+    from hf_deepfake.machine import best_device, take_cores
 
     launch = {name: int(os.environ.get(name, str(alone))) for name, alone in LAUNCH.items()}
     device = given["device"]
@@ -140,14 +140,14 @@ def _predict(given: dict[str, Any]) -> int:
 def _inspect(given: dict[str, Any]) -> int:
     """`hf-deepfake inspect`."""
     from hf_deepfake.detect.detector import Detector
-    from hf_deepfake.explain.inspect import inspect_picture
-    from hf_deepfake.explain.views import draw_views
+    from hf_deepfake.forensics.inspect import inspect_image
+    from hf_deepfake.forensics.views import draw_views
 
     if given["checkpoint"] and not given["out"]:
         raise InputError("--checkpoint adds a map to the views, and there are none; add --out")
     if given["out"]:
         try_file(given["out"])
-    found = inspect_picture(given["picture"])
+    found = inspect_image(given["picture"])
     print(found.summary())
     if given["out"]:
         views = {"Picture": found.picture}
@@ -163,7 +163,7 @@ def _inspect(given: dict[str, Any]) -> int:
 
 def _crop(given: dict[str, Any]) -> int:
     """`hf-deepfake crop`."""
-    from hf_deepfake.data.crop_set import DFDC_MARGIN, crop_set
+    from hf_deepfake.curate.crop_images import DFDC_MARGIN, crop_set
     from hf_deepfake.models.checkpoint import load_checkpoint
 
     margin: Any = DFDC_MARGIN

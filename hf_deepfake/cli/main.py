@@ -50,7 +50,7 @@ def _parser() -> Parser:
     """All commands with their options."""
     parser = Parser(
         prog="hf-deepfake",
-        description="Tell real face pictures from deepfakes, with numbers that survive a second look.",
+        description="Tell real face images from deepfakes, with numbers that survive a second look.",
         epilog="hf-deepfake COMMAND --help explains a command and all its options.",
         allow_abbrev=False,
     )

@@ -22,7 +22,7 @@ COMPARE_EXAMPLES = """\
   hf-deepfake compare evaluations/small evaluations/large
   hf-deepfake compare runs/*/checkpoint --against small --out comparison
 
-The folders are those that evaluate wrote, or checkpoints of training runs; all must have judged the same pictures.
+The folders are those that evaluate wrote, or checkpoints of training runs; all must have evaluated the same images.
 A difference counts only where it stays below 5 % after Holm's correction for all that are made; --against makes
 fewer. OUT receives comparison.json and comparison.png."""
 
@@ -31,12 +31,12 @@ COMBINE_EXAMPLES = """\
   hf-deepfake combine runs/a/checkpoint --flip --data faces.zip --out detectors/mirrored
   hf-deepfake combine runs/s1/checkpoint runs/s2/checkpoint --method weights --data faces.zip --out detectors/soup
 
-The validation split decides the operating point, the test split is scored once. To distil the result into one net,
+The validation split decides the operating point, the test split is scored once. To distil the result into one model,
 give it to train --teacher."""
 
 RECALIBRATE_EXAMPLES = """\
   hf-deepfake recalibrate runs/faces/checkpoint faces.zip --criterion "fpr<=0.01" --out runs/faces/strict
-  hf-deepfake recalibrate owner/name my_faces/ --split all --unsure_error 0.01 --out detectors/mine"""
+  hf-deepfake recalibrate owner/name my_faces/ --split all --confident_error 0.01 --out detectors/mine"""
 
 REPORT_EXAMPLES = """\
   hf-deepfake report evaluations/faces
@@ -53,14 +53,14 @@ def register(commands: Any) -> None:
         "--split",
         choices=("test", "all"),
         default="test",
-        help="the test split, made where there is none, or all pictures of data never seen (default test)",
+        help="the test split, made where there is none, or all images of data never seen (default test)",
     )
     evaluate.add_argument("--out", type=local_path, metavar="DIR", help="folder for the report")
     evaluate.add_argument(
         "--robustness",
         choices=("off", "mild", "full"),
         default="off",
-        help="also degraded: mild is 15 conditions that any messenger brings, full is 33 kinds in 5 severities",
+        help="also degraded: mild is 15 conditions that any platform brings, full is 33 kinds in 5 severities",
     )
     evaluate.add_argument(
         "--errors",
@@ -75,7 +75,7 @@ def register(commands: Any) -> None:
         commands,
         "recalibrate",
         "CHECKPOINT DATA... --out DIR",
-        "decide anew where fake begins and what is unsure",
+        "recalibrate where fake begins and what is unsure",
         RECALIBRATE_EXAMPLES,
         _recalibrate,
     )
@@ -87,11 +87,11 @@ def register(commands: Any) -> None:
         "--split",
         choices=("validation", "all"),
         default="validation",
-        help="the validation split, made where there is none, or all pictures of data never seen (default validation)",
+        help="the validation split, made where there is none, or all images of data never seen (default validation)",
     )
     add_options(recalibrate, DecisionConfig, leave_out="data")
     compare = add_command(
-        commands, "compare", "DIR DIR...", "compare detectors on the same pictures", COMPARE_EXAMPLES, _compare
+        commands, "compare", "DIR DIR...", "compare detectors on the same images", COMPARE_EXAMPLES, _compare
     )
     compare.add_argument(
         "folders", nargs="+", metavar="DIR", type=local_path, help="folder with report.json, scores.parquet"
@@ -114,13 +114,13 @@ def register(commands: Any) -> None:
         "--method",
         choices=("log_odds", "weights"),
         default="log_odds",
-        help="average what calibrated nets say, or the weights of runs that share their start (default log_odds)",
+        help="average what calibrated models say, or the weights of runs that share their start (default log_odds)",
     )
     combine.add_argument("--shares", nargs="+", type=float, metavar="X", help="of each checkpoint; default equal")
-    combine.add_argument("--flip", action="store_true", help="judge the mirrored picture too, at twice the cost")
+    combine.add_argument("--flip", action="store_true", help="evaluate the mirrored image too, at twice the cost")
     add_options(combine, DecisionConfig)
     report = add_command(
-        commands, "report", "DIR", "draw figures, page and card again, without pictures", REPORT_EXAMPLES, _report
+        commands, "report", "DIR", "draw figures, page and card again, without images", REPORT_EXAMPLES, _report
     )
     report.add_argument("folder", metavar="DIR", type=local_path, help="folder with report.json and scores.parquet")
     report.add_argument(
@@ -144,16 +144,16 @@ def _evaluate(given: dict[str, Any]) -> int:
     if into_card and not Path(checkpoint).is_dir():
         raise InputError(f"{checkpoint} is no folder here, so that its card cannot change; leave out --into_card")
     if errors and not out:
-        raise InputError("--errors needs a folder for the sheets of pictures; add --out")
+        raise InputError("--errors needs a folder for the sheets of images; add --out")
     config = build(DataConfig, given)
     for folder in [out] * (out is not None) + [checkpoint] * into_card:
         try_folder(folder)
     from accelerate import PartialState
 
-    from hf_deepfake.evaluation.adopt import adopt
     from hf_deepfake.evaluation.evaluate import evaluate
-    from hf_deepfake.explain.errors import add_errors
-    from hf_deepfake.hub.render import render, write
+    from hf_deepfake.explain.error_sheets import add_errors
+    from hf_deepfake.hub.render_checkpoint import render, write
+    from hf_deepfake.report.merge import adopt
 
     report, table = evaluate(checkpoint, config, split=split, robustness=robustness)
     report, sheets = add_errors(report, table, checkpoint, config, out) if errors else (report, [])
@@ -178,7 +178,7 @@ def _recalibrate(given: dict[str, Any]) -> int:
     from accelerate import PartialState
 
     from hf_deepfake.evaluation.recalibrate import recalibrate
-    from hf_deepfake.hub.render import render
+    from hf_deepfake.hub.render_checkpoint import render
 
     report = recalibrate(checkpoint, config, out, split=split)
     if PartialState().is_main_process:
@@ -189,13 +189,13 @@ def _recalibrate(given: dict[str, Any]) -> int:
 
 def _compare(given: dict[str, Any]) -> int:
     """`hf-deepfake compare`."""
-    from hf_deepfake.evaluation.compare import compare, load_candidates
-    from hf_deepfake.evaluation.figures import comparison_figure, save_figure
     from hf_deepfake.files import make_folder, write_json
+    from hf_deepfake.report.compare import compare
+    from hf_deepfake.report.figures import comparison_figure, save_figure
 
     if given["out"]:
         try_folder(given["out"])
-    comparison = compare(load_candidates(given["folders"]), given["against"])
+    comparison = compare(given["folders"], given["against"])
     print(comparison.summary())
     if out := given["out"]:
         make_folder(out)
@@ -213,7 +213,7 @@ def _combine(given: dict[str, Any]) -> int:
     from accelerate import PartialState
 
     from hf_deepfake.evaluation.combine import combine
-    from hf_deepfake.hub.render import render
+    from hf_deepfake.hub.render_checkpoint import render
 
     report = combine(checkpoints, config, out, method=method, shares=shares, flip=flip)
     if PartialState().is_main_process:
@@ -224,7 +224,7 @@ def _combine(given: dict[str, Any]) -> int:
 
 def _report(given: dict[str, Any]) -> int:
     """`hf-deepfake report`."""
-    from hf_deepfake.hub.render import render
+    from hf_deepfake.hub.render_checkpoint import render
 
     file = given["notes"]
     try:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from hf_deepfake.config import GROUPS, DataConfig
 from hf_deepfake.errors import InputError
+from hf_deepfake.options import FACTS
 
 Command = Callable[[dict[str, Any]], int]
 """What runs a command: from the options that were given to the exit code."""
@@ -82,7 +83,7 @@ def add_options(parser: Parser, kind: type[DataConfig], leave_out: str | None = 
             words["metavar"] = "|".join(kinds)
         else:
             words["metavar"] = "N" if int in kinds else "TEXT" if str in kinds else "X"
-            if tuple in (typing.get_origin(hint), *map(typing.get_origin, kinds)):
+            if FACTS[item].several:
                 # A list of names would swallow the sources that come after it.
                 words |= {"action": "append"} if item.name in ONE_BY_ONE else {"nargs": "+"}
         group.add_argument(f"--{item.name}", **words)
@@ -90,11 +91,11 @@ def add_options(parser: Parser, kind: type[DataConfig], leave_out: str | None = 
 
 def text_of(name: str) -> str:
     """The text of a data option."""
-    return next(item.metadata["text"] for item in fields(DataConfig) if item.name == name)
+    return next(item.metadata["help"] for item in fields(DataConfig) if item.name == name)
 
 
 def _explained(item: Field) -> str:
     """An option's text with its default."""
-    text = item.metadata["text"].replace("%", "%%")
+    text = item.metadata["help"]
     shown = item.default not in (None, "", ()) and item.default is not False
     return f"{text} (default {item.default})" if shown else text

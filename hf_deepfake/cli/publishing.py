@@ -11,7 +11,7 @@ EXPORT_EXAMPLES = """\
   hf-deepfake export runs/faces/checkpoint --data faces.zip --format openvino --int8
   hf-deepfake export runs/faces/checkpoint --data faces.zip --format onnx
 
-The files lie in CHECKPOINT/backends. Up to 1,000 validation and training pictures show how far each runtime agrees
+The files lie in CHECKPOINT/backends. Up to 1,000 validation and training images show how far each runtime agrees
 with torch in float32, which its report keeps; Detector's backend "auto" takes the fastest that agrees."""
 
 PUSH_EXAMPLES = """\
@@ -28,7 +28,7 @@ Run it in a clone: the Space gets the page in space/, the checkpoint, and this p
 DATA_EXAMPLES = """\
   hf-deepfake push-data faces.zip me/faces --license cc-by-nc-4.0 --private
 
-Splits that share a picture or a group are mended first, as for training; the data card says what was done."""
+Splits that share an image or a group are mended first, as for training; the data card says what was done."""
 
 
 def register(commands: Any) -> None:
@@ -45,7 +45,7 @@ def register(commands: Any) -> None:
         "checkpoint", type=local_name, metavar="CHECKPOINT", help="folder of the checkpoint, with its report"
     )
     export.add_argument("--format", required=True, choices=("openvino", "onnx"), help="runtime")
-    export.add_argument("--int8", action="store_true", help="also quantise, calibrated on training pictures")
+    export.add_argument("--int8", action="store_true", help="also quantise, calibrated on training images")
     add_options(export, DataConfig)
     push = add_command(
         commands, "push", "CHECKPOINT OWNER/NAME --license NAME", "publish a checkpoint", PUSH_EXAMPLES, _push
@@ -77,7 +77,7 @@ def _export(given: dict[str, Any]) -> int:
     checkpoint, form, int8 = (given.pop(name) for name in ("checkpoint", "format", "int8"))
     config = build(DataConfig, given)
     from hf_deepfake.detect.agreement import export, summary
-    from hf_deepfake.hub.render import render
+    from hf_deepfake.hub.render_checkpoint import render
 
     print(summary(export(checkpoint, config, form, int8=int8)))
     render(checkpoint)

@@ -59,7 +59,7 @@ def register(commands: Any) -> None:
     )
     data.add_argument("data", nargs="+", metavar="SOURCE", help=text_of("data"))
     add_options(data, DataConfig, leave_out="data")
-    text = "write a data set as parquet files with the pictures inside"
+    text = "write a data set as parquet files with the images inside"
     pack = add_command(commands, "pack", "SOURCE OUT", text, PACK_EXAMPLES, _pack)
     pack.add_argument("data", metavar="SOURCE", help=text_of("data"))
     pack.add_argument("out", type=local_path, metavar="OUT", help="new folder")
@@ -116,7 +116,7 @@ def _pack(given: dict[str, Any]) -> int:
     """`hf-deepfake pack`."""
     out = given.pop("out")
     config = build(DataConfig, given)
-    from hf_deepfake.data.pack import pack
+    from hf_deepfake.curate.pack import pack
 
     print(f"{pack(config, out).summary()}\n\npacked  {out}")
     return 0

@@ -1,1 +1,1 @@
-"""Many pictures: where they are, which are broken or the same, and how they are split."""
+"""Many images: where they are, which are broken or the same, and how they are split."""

@@ -1,4 +1,4 @@
-"""What the tables beside pictures say of each: label, split, group and further columns."""
+"""What the tables beside images say of each: label, split, group and further columns."""
 
 import posixpath
 import re
@@ -27,14 +27,14 @@ _SCORES = frozenset({"score", "scores", "probability", "prob", "prediction", "pr
 
 @dataclass
 class Said:
-    """What tables say of N pictures.
+    """What tables say of N images.
 
     Attributes:
         labels: int8 (N,), indices in `LABELS`; -1 where no table gives one.
         splits: int8 (N,), of columns and lists of splits; -1 where none gives one.
         named_splits: int8 (N,), of the tables' own names (train.csv); -1 where none gives one.
         columns: further columns by name, N values each, None where nothing is known.
-        unmatched: rows that name no picture.
+        unmatched: rows that name no image.
         labelled_by: tables that labels came from.
         unused: what each table lacks that gives no labels.
         taken: tables of which anything is used.
@@ -64,12 +64,12 @@ def annotate(
 
     groups.csv and attributes.csv add their columns and come before all others. A metadata table (CSV, JSON lines, JSON
     or parquet) adds its columns, and labels where it has them. Any other table counts where it has a column of paths
-    and one of labels. Rows whose pictures are missing are counted.
+    and one of labels. Rows whose images are missing are counted.
 
     Args:
         root: the folder.
         tables: paths of its tables, relative to it.
-        files: N paths of its pictures.
+        files: N paths of its images.
         classes: from `names.class_names`.
         known: int8 (N,), labels that class folders give; -1 where there is none.
         splits: int8 (N,), splits that folders give; -1 where there is none.
@@ -79,7 +79,7 @@ def annotate(
 
     Raises:
         InputError: a groups.csv, attributes.csv or metadata table cannot be read, rows contradict each other, a short
-            name means several pictures, or pictures need a label that a table has in a form that is not understood.
+            name means several images, or images need a label that a table has in a form that is not understood.
     """
     count = len(files)
     said = Said(np.full(count, -1, np.int8), np.full(count, -1, np.int8), np.full(count, -1, np.int8))
@@ -99,7 +99,7 @@ def annotate(
             continue
         column, rows = _paths(table, finder)
         if column is None:
-            said.unused[path] = f"names no picture that is here in its columns {', '.join(table.columns)}"
+            said.unused[path] = f"names no image that is here in its columns {', '.join(table.columns)}"
             continue
         if (reason := _passed_over(table, known)) is not None:
             said.unused[path] = reason
@@ -126,13 +126,13 @@ def annotate(
 
 
 def _must_be_read(path: str) -> bool:
-    """Whether a table is one that people put beside pictures on purpose; any program writes a metadata.json."""
+    """Whether a table is one that people put beside images on purpose; any program writes a metadata.json."""
     table = Table(path, {})
     return table.adds_only or (table.is_metadata and not path.lower().endswith(".json"))
 
 
 def _paths(table: Table, finder: Finder) -> tuple[str | None, list[list[int]]]:
-    """The column that names most pictures, and the pictures of each of its rows."""
+    """The column that names most images, and the images of each of its rows."""
     best: tuple[int, str | None, list[list[int]]] = (0, None, [])
     for column in table.path_columns():
         rows = finder.find(table.columns[column], posixpath.dirname(table.path))
@@ -152,7 +152,7 @@ def _sure(
     known: NDArray[np.int8],
     labels: NDArray[np.int8] | None,
 ) -> list[list[int]]:
-    """The pictures of each row; of several with a short name that of the table's split and the row's class."""
+    """The images of each row; of several with a short name that of the table's split and the row's class."""
     values = table.columns[column]
     own_split = _named_split(table)
     sure = []
@@ -173,12 +173,12 @@ def _sure(
 
 
 def _is_one_video(value: str, rows: list[int], finder: Finder) -> bool:
-    """Whether a row may mean several pictures: those of a video, or of one folder."""
+    """Whether a row may mean several images: those of a video, or of one folder."""
     return is_video(value) or len({posixpath.dirname(finder.files[row]) for row in rows}) == 1
 
 
 def _passed_over(table: Table, known: NDArray[np.int8]) -> str | None:
-    """Why a table that names pictures tells nothing of what they are; None if it may."""
+    """Why a table that names images tells nothing of what they are; None if it may."""
     if "submission" in table.path.lower():
         return "is an example of a submission"
     if (known >= 0).all() and not table.is_metadata and _SCORES & set(map(normal, table.columns)):
@@ -200,7 +200,7 @@ def _put(
     used: set[str],
     finder: Finder,
 ) -> None:
-    """Take over what a table says of its pictures; columns that are used otherwise are no further ones."""
+    """Take over what a table says of its images; columns that are used otherwise are no further ones."""
     said.unmatched += _unmatched(table.columns[column], rows)
     said.taken.append(table.path)
     where = f"{finder.root / table.path}"
@@ -262,7 +262,7 @@ def _put_texts(
 
 
 def _add(added: dict[str, list[str | None]], table: Table, finder: Finder) -> int:
-    """Add the columns of a groups.csv or attributes.csv; how many of its rows name no picture."""
+    """Add the columns of a groups.csv or attributes.csv; how many of its rows name no image."""
     where = finder.root / table.path
     if taken := RESERVED & set(table.columns):
         raise InputError(f"{where} has a column {sorted(taken)[0]}, a name that is taken; rename it")
@@ -278,7 +278,7 @@ def _add(added: dict[str, list[str | None]], table: Table, finder: Finder) -> in
 
 
 def _unmatched(values: Sequence[str], rows: list[list[int]]) -> int:
-    """How many rows name a picture that is not there."""
+    """How many rows name an image that is not there."""
     return sum(bool(value) and not found for value, found in zip(values, rows, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""Unpacking a zip that someone else made: once, whole or not at all, and nothing but its pictures and tables."""
+"""Unpacking a zip that someone else made: once, whole or not at all, and nothing but its images and tables."""
 
 import hashlib
 import json
@@ -16,10 +16,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from hf_deepfake.data.tables import is_table
-from hf_deepfake.data.walk import HIDDEN, describe_left_out, is_junk, kind_of, says_picture
+from hf_deepfake.data.walk import HIDDEN, describe_left_out, is_junk, kind_of, says_image
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import refusal
-from hf_deepfake.pictures.formats import HEAD, begins_picture
+from hf_deepfake.images.formats import HEAD, begins_image
 
 MAX_ENTRIES = 5_000_000
 """Files in a zip: more than any face data set has, few enough to list in memory."""
@@ -28,10 +28,10 @@ MAX_UNPACKED = 200_000_000_000
 """Bytes that the files may claim together: DFDC's face crops fit, a common disk is not filled."""
 
 MAX_RATIO = 200
-"""Unpacked bytes for each byte of the zip. Pictures hardly shrink, and deflate cannot pass 1032."""
+"""Unpacked bytes for each byte of the zip. Images hardly shrink, and deflate cannot pass 1032."""
 
 _PACKED = (".parquet", ".arrow", ".tar")
-"""Ends of the names of files that may hold pictures by the thousand."""
+"""Ends of the names of files that may hold images by the thousand."""
 
 _LEFT_OUT = ".left_out.json"
 """File in an unpacked folder with the counts of what was not unpacked."""
@@ -45,9 +45,9 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runtim
 
 
 def unpack(path: Path, cache: Path) -> Path:
-    """Unpack the pictures, tables and shards of a zip into the cache, unless that was done before.
+    """Unpack the images, tables and shards of a zip into the cache, unless that was done before.
 
-    What counts as a picture, and which folders are passed over, is as in `walk`.
+    What counts as an image, and which folders are passed over, is as in `walk`.
 
     Args:
         path: the zip.
@@ -59,7 +59,7 @@ def unpack(path: Path, cache: Path) -> Path:
     Raises:
         InputError: the zip is damaged or encrypted, an entry is a link or would lie outside the folder, the sizes
             are beyond `MAX_ENTRIES`, `MAX_UNPACKED` or `MAX_RATIO`, a size is not what the zip says, there are no
-            pictures in it, or the disk is full. Nothing is left behind then.
+            images in it, or the disk is full. Nothing is left behind then.
     """
     facts = path.stat()
     key = f"{_RULES}\0{path.resolve()}\0{facts.st_size}\0{facts.st_mtime_ns}".encode(errors="surrogateescape")
@@ -70,8 +70,8 @@ def unpack(path: Path, cache: Path) -> Path:
     try:
         with whole_folder(target) as folder, zipfile.ZipFile(path) as archive:
             entries, left_out = _wanted(archive, _checked(archive, path, facts.st_size), path)
-            if not any(says_picture(name) is not False or name.lower().endswith(_PACKED) for name in entries):
-                raise InputError(f"{path} holds no pictures{'; ' * bool(left_out)}{describe_left_out(left_out)}")
+            if not any(says_image(name) is not False or name.lower().endswith(_PACKED) for name in entries):
+                raise InputError(f"{path} holds no images{'; ' * bool(left_out)}{describe_left_out(left_out)}")
             (folder / _LEFT_OUT).write_text(json.dumps(left_out), encoding="utf-8")
             for name, entry in tqdm(entries.items(), desc=f"unpacking {path.name}", unit=" files", disable=None):
                 _extract(archive, entry, folder / name, path)
@@ -171,7 +171,7 @@ def _wanted(
     left_out: Counter[str] = Counter()
     for name, entry in files:
         *folders, last = name.split("/")
-        said = says_picture(last)
+        said = says_image(last)
         if any(map(is_junk, folders)) or last.startswith("."):
             left_out[HIDDEN] += said is True
         elif said or last.lower().endswith(_PACKED) or is_table(last) or (said is None and _begins(archive, entry)):
@@ -184,9 +184,9 @@ def _wanted(
 
 
 def _begins(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bool:
-    """Whether an entry without a suffix is a picture."""
+    """Whether an entry without a suffix is an image."""
     with archive.open(entry) as packed:
-        return begins_picture(packed.read(HEAD))
+        return begins_image(packed.read(HEAD))
 
 
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, path: Path) -> None:

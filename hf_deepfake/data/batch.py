@@ -1,4 +1,4 @@
-"""Pictures to batches: decoded to uint8 by worker processes, augmented and normalised on the device."""
+"""Images to batches: decoded to uint8 by worker processes, augmented and normalised on the device."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -16,15 +16,15 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from hf_deepfake.config import TrainConfig
-from hf_deepfake.data.machine import leave_signals_to_parent
-from hf_deepfake.pictures.blend import self_blend
-from hf_deepfake.pictures.degradations import REFERENCE
-from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.images.degradations import REFERENCE
+from hf_deepfake.images.open import open_image
+from hf_deepfake.images.self_blend import self_blend
+from hf_deepfake.machine import leave_signals_to_parent
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures uint8 (B, 3, S, S), labels int64 (B,) and positions in the split int64 (B,)."""
+    """Images uint8 (B, 3, S, S), labels int64 (B,) and positions in the split int64 (B,)."""
 
     pictures: Tensor
     labels: Tensor
@@ -35,18 +35,18 @@ class Batch:
         return Batch(self.pictures.pin_memory(), self.labels.pin_memory(), self.positions.pin_memory())
 
 
-class Pictures(TorchDataset):
+class DecodedImages(TorchDataset):
     """Decodes rows of a split to squares, as timm's evaluation transform with `crop_mode="squash"` does.
 
     Args:
         dataset: a split with columns image and label.
         data_config: timm's preprocessing; `input_size` and `interpolation` are used.
         reduced: decode a JPEG at reduced scale where it is at least twice as large as needed. Faster, but not to
-            the bit what a reader of the checkpoint sees: for training pictures only.
-        change: what to do to each picture before it becomes a square, from the picture and its index; larger ones
-            are first shrunk to a shorter side of 224 px or the net's. An index counts on over epochs: its rest by the
+            the bit what a reader of the checkpoint sees: for training images only.
+        change: what to do to each image before it becomes a square, from the image and its index; larger ones
+            are first shrunk to a shorter side of 224 px or the model's. An index counts on over epochs: its rest by the
             number of rows is the row, so that a change drawn from it differs between epochs.
-        blend_seed: where the quotient of an index by the number of rows is odd, the picture is blended with itself,
+        blend_seed: where the quotient of an index by the number of rows is odd, the image is blended with itself,
             as this seed and the index have it, and its label is fake. None: an odd quotient means nothing.
     """
 
@@ -77,7 +77,7 @@ class Pictures(TorchDataset):
         labels = torch.tensor(rows["label"])
         pictures = np.empty((len(positions), self.size, self.size, 3), dtype=np.uint8)
         for place, (slot, image, index) in enumerate(zip(pictures, rows["image"], indices, strict=True)):
-            picture = open_picture(image["bytes"] or image["path"], draft=self.draft)
+            picture = open_image(image["bytes"] or image["path"], draft=self.draft)
             if self.blend_seed is not None and index // len(self.rows) % 2:
                 picture, _ = self_blend(self._shrunk(picture), np.random.default_rng((self.blend_seed, index)))
                 labels[place] = 1
@@ -88,14 +88,14 @@ class Pictures(TorchDataset):
         return Batch(nchw, labels, torch.tensor(positions))
 
     def _shrunk(self, picture: PIL.Image.Image) -> PIL.Image.Image:
-        """The picture no larger than a change needs it: its cost grows with the pixels."""
+        """The image no larger than a change needs it: its cost grows with the pixels."""
         times = max(self.size, REFERENCE) / min(picture.size)
         if times >= 1:
             return picture
         return picture.resize((round(picture.width * times), round(picture.height * times)), self.resample)
 
 
-def make_loader(pictures: Pictures, batches: Iterable[list[int]], workers: int, pin_memory: bool) -> DataLoader:
+def make_loader(pictures: DecodedImages, batches: Iterable[list[int]], workers: int, pin_memory: bool) -> DataLoader:
     """A loader whose `workers` processes decode the given batches of positions, in order."""
     return DataLoader(
         pictures,
@@ -110,7 +110,7 @@ def make_loader(pictures: Pictures, batches: Iterable[list[int]], workers: int, 
 
 
 class Normalise:
-    """uint8 pictures in [0, 255] to what the net takes: (x / 255 - mean) / std, float32, channels_last."""
+    """uint8 images in [0, 255] to what the model takes: (x / 255 - mean) / std, float32, channels_last."""
 
     def __init__(self, data_config: dict[str, Any], device: torch.device):
         self.mean = torch.tensor(data_config["mean"], device=device).view(1, 3, 1, 1)
@@ -126,7 +126,7 @@ class Normalise:
 
 
 class Augment:
-    """Flip, crop, rotation and colour, each picture with its own draw, the whole batch at once on its device.
+    """Flip, crop, rotation and colour, each image with its own draw, the whole batch at once on its device.
 
     What is drawn is apart from what is done with it, so that several processes can draw for the whole batch and
     each apply its own rows: the result does not depend on how many share the work.
@@ -137,11 +137,11 @@ class Augment:
         self.moves = config.crop_scale < 1 or config.rotate > 0
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Numbers for `count` pictures: uniform float32 (count, 8) in [0, 1)."""
+        """Numbers for `count` images: uniform float32 (count, 8) in [0, 1)."""
         return torch.rand(count, 8, generator=generator)
 
     def __call__(self, pictures: Tensor, drawn: Tensor) -> Tensor:
-        """Change and normalise pictures.
+        """Change and normalise images.
 
         Args:
             pictures: uint8 (B, 3, S, S) on the device.
@@ -162,7 +162,7 @@ class Augment:
         return self.normalise.unit(unit)
 
     def _move(self, unit: Tensor, flipped: Tensor, drawn: Tensor) -> Tensor:
-        """Crop, rotation and flip as one resampling; what comes from outside the picture is mirrored."""
+        """Crop, rotation and flip as one resampling; what comes from outside the image is mirrored."""
         side = (self.config.crop_scale + (1 - self.config.crop_scale) * drawn[:, 1]).sqrt()
         angle = (2 * drawn[:, 2] - 1) * math.radians(self.config.rotate)
         cosine, sine = side * angle.cos(), side * angle.sin()
@@ -173,7 +173,7 @@ class Augment:
         return functional.grid_sample(unit, grid, padding_mode="reflection", align_corners=False)
 
     def _colour(self, unit: Tensor, drawn: Tensor) -> Tensor:
-        """Brightness, contrast about the picture's mean grey, and saturation."""
+        """Brightness, contrast about the image's mean grey, and saturation."""
         factors = 1 + self.config.colour * (2 * drawn[:, 5:8] - 1)
         brightness, contrast, saturation = factors.T.reshape(3, -1, 1, 1, 1)
         weights = unit.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
@@ -185,5 +185,5 @@ class Augment:
 
 
 def _as_is(batch: Any) -> Any:
-    """`Pictures` makes whole batches already."""
+    """`Images` makes whole batches already."""
     return batch

@@ -1,4 +1,4 @@
-"""Which pictures the rows of a table mean, however their paths are written."""
+"""Which images the rows of a table mean, however their paths are written."""
 
 import posixpath
 import re
@@ -11,13 +11,13 @@ from hf_deepfake.data.tables import MEDIA
 
 
 class Finder:
-    """Finds pictures by the paths that tables give."""
+    """Finds images by the paths that tables give."""
 
     def __init__(self, root: Path, files: Sequence[str]) -> None:
         """Keep the paths; what else is needed is made on first use.
 
         Args:
-            root: folder of the pictures.
+            root: folder of the images.
             files: N paths relative to it, with `/`.
         """
         self.root, self.files = root, files
@@ -26,19 +26,19 @@ class Finder:
         self._videos: dict[str, dict[str, list[int]]] | None = None
 
     def find(self, values: Sequence[str], folder: str) -> list[list[int]]:
-        r"""Find the pictures that the cells of a column name.
+        r"""Find the images that the cells of a column name.
 
-        A path may be relative to the table's own folder or to the root, the end of a picture's path, or absolute; with
+        A path may be relative to the table's own folder or to the root, the end of an image's path, or absolute; with
         `\` for `/`, a `./` before it or other capitals. Where no cell is such a path, leading folders are taken off
         all cells alike (paths of the machine that wrote the table), and then cells are taken as videos, or as names
-        without their end: all pictures of that name, in a folder of that name or with it before the frame's number.
+        without their end: all images of that name, in a folder of that name or with it before the frame's number.
 
         Args:
             values: the cells, empty where there is none.
             folder: the table's own folder, relative to the root, with `/`.
 
         Returns:
-            Positions of pictures for each cell: none, one, the frames of a video, or all that a short name could mean.
+            Positions of images for each cell: none, one, the frames of a video, or all that a short name could mean.
         """
         paths = [self._clean(value) for value in values]
         for taken_off in range(max((path.count("/") for path in paths), default=0) + 1):
@@ -56,7 +56,7 @@ class Finder:
         return path.removeprefix(f"{self.root.as_posix()}/")
 
     def _pictures(self, path: str, taken_off: int, folder: str) -> list[int]:
-        """The pictures whose path this is or ends with, after some leading folders were taken off."""
+        """The images whose path this is or ends with, after some leading folders were taken off."""
         parts = [part for part in path.split("/") if part][taken_off:]
         if not parts:
             return []
@@ -64,7 +64,7 @@ class Finder:
         for place in (posixpath.normpath(posixpath.join(folder, rest)), rest):
             if (row := self._rows.get(place)) is not None:
                 return [row]
-        if taken_off and len(parts) < 2:  # a name alone, of a path of which nothing else fits, may be any picture
+        if taken_off and len(parts) < 2:  # a name alone, of a path of which nothing else fits, may be any image
             return []
         if self._named is None:
             self._named = defaultdict(list)
@@ -77,13 +77,13 @@ class Finder:
         return self._inside(fitting, folder)
 
     def _inside(self, rows: list[int], folder: str) -> list[int]:
-        """Of several pictures those in the table's folder, if there are any."""
+        """Of several images those in the table's folder, if there are any."""
         if len(rows) > 1 and folder:
             return [row for row in rows if self.files[row].startswith(f"{folder}/")] or rows
         return rows
 
     def _frames(self, path: str, folder: str) -> list[int]:
-        """The pictures of a video, or those of a name without its end."""
+        """The images of a video, or those of a name without its end."""
         name = MEDIA.sub("", path).casefold()
         parts = [part for part in name.split("/") if part and part != "."]
         if not parts:
@@ -97,7 +97,7 @@ class Finder:
         return self._inside(sorted({row for rows in fitting.values() for row in rows}), folder)
 
     def _index_videos(self) -> dict[str, dict[str, list[int]]]:
-        """Pictures by whole path, by last part, of everything that can be a video's name."""
+        """Images by whole path, by last part, of everything that can be a video's name."""
         index: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
         for row, file in enumerate(self.files):
             folder, name = posixpath.split(file.casefold())
@@ -111,7 +111,7 @@ class Finder:
 
 
 def is_video(value: str) -> bool:
-    """Whether a path has the end of a video's name, so that it means all of several pictures."""
+    """Whether a path has the end of a video's name, so that it means all of several images."""
     return bool(re.search(r"\.(mp4|avi|mov|mkv|webm|m4v)$", value.strip(), re.IGNORECASE))
 
 

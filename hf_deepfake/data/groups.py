@@ -1,4 +1,4 @@
-"""Which pictures belong together, as far as folders and file names tell: the frames of a video, a person's pictures."""
+"""Which images belong together, as far as folders and file names tell: the frames of a video, a person's images."""
 
 import posixpath
 import re
@@ -20,7 +20,7 @@ _WORDY = 6
 """Siblings without numbers that are persons or videos rather than methods, of which few data sets have as many."""
 
 _REPEATED = 1.5
-"""Pictures for each name: a name that hardly any other picture shares says nothing."""
+"""Images for each name: a name that hardly any other image shares says nothing."""
 
 # Words that number something else than videos or persons: frames, parts of a download, compressions (c23).
 _NO_VIDEO = re.compile(r"(.*(part|chunk|batch|shard|fold|split|subset)|set|frames?|frm|c|q|crf)", re.IGNORECASE)
@@ -48,7 +48,7 @@ class Inferred:
     """Groups that names tell.
 
     Attributes:
-        groups: of each picture, None where its name tells none.
+        groups: of each image, None where its name tells none.
         note: one line that says what was inferred, empty if nothing was.
     """
 
@@ -98,7 +98,7 @@ def infer_groups(
         files: N paths relative to the source's folder, with `/`.
         splits: int8 (N,), as given; -1 where there is none.
         classes: from `names.class_names`.
-        how: "auto"; "folder": the folder of each picture below the class folder, whatever its name; "name": the part
+        how: "auto"; "folder": the folder of each image below the class folder, whatever its name; "name": the part
             of its file name before the last number; "given": nothing.
 
     Returns:
@@ -137,13 +137,13 @@ def infer_groups(
     where = "folders and file names" if how == "auto" else "folders" if how == "folder" else "file names"
     return Inferred(
         groups,
-        f"{distinct:,} groups inferred from {where} such as {example} ({pictures:,} pictures{said}); "
+        f"{distinct:,} groups inferred from {where} such as {example} ({pictures:,} images{said}); "
         "a groups.csv comes before, and --groups given turns this off",
     )
 
 
 def _names(files: Sequence[str], classes: Mapping[str, int], how: str) -> list[str | None]:
-    """The name of the video or person of each picture."""
+    """The name of the video or person of each image."""
     if how == "given":
         return [None] * len(files)
     paths = [posixpath.split(file) for file in files]
@@ -168,7 +168,7 @@ def _names(files: Sequence[str], classes: Mapping[str, int], how: str) -> list[s
         ]
         good = series(meant)
         for place, parts in zip(free, meant, strict=True):
-            # A video's only picture may bear its bare name: 000.png beside 000_003.png.
+            # A video's only image may bear its bare name: 000.png beside 000_003.png.
             names[place] = next((part for part in (*parts, stems[place]) if part in good), None)
     return names
 
@@ -206,7 +206,7 @@ def _numbered(chains: list[tuple[str, ...]]) -> set[str]:
 
 
 def _wordy(chains: list[tuple[str, ...]]) -> set[str]:
-    """Names of several pictures that have many siblings of several pictures."""
+    """Names of several images that have many siblings of several images."""
     count = Counter(chain[: depth + 1] for chain in chains for depth in range(len(chain)))
     siblings: dict[tuple[str, ...], set[tuple[str, ...]]] = defaultdict(set)
     for chain, pictures in count.items():

@@ -1,4 +1,4 @@
-"""Where the pictures of a folder are, and what the names of folders and the tables beside them say of each."""
+"""Where the images of a folder are, and what the names of folders and the tables beside them say of each."""
 
 import os
 import posixpath
@@ -13,7 +13,7 @@ from hf_deepfake.config import LABELS, SPLITS
 from hf_deepfake.data.annotate import Said, annotate
 from hf_deepfake.data.names import normal, split_index
 from hf_deepfake.data.tables import ADDING, is_table, read_table
-from hf_deepfake.data.walk import NOT_UTF8, PICTURE_SUFFIXES, Walked, describe_left_out, is_utf8, walk
+from hf_deepfake.data.walk import IMAGE_SUFFIXES, NOT_UTF8, Walked, describe_left_out, is_utf8, walk
 from hf_deepfake.errors import InputError
 
 _BOTH = -2  # named real and fake at once
@@ -23,19 +23,19 @@ _DEEPEST_CLASS = 5  # three folders down to the splits, the split, the class
 
 @dataclass(frozen=True)
 class Listing:
-    """The pictures of a folder, sorted by path.
+    """The images of a folder, sorted by path.
 
     Attributes:
         files: N paths relative to the folder, with `/`.
         labels: int8 (N,), indices in `LABELS`.
         splits: int8 (N,), indices in `SPLITS`; -1 everywhere if the folder has no split.
         columns: further columns by name, N values each, None where nothing is known.
-        unmatched: rows of tables that name no picture of the folder.
-        unlabelled: pictures that are left out, for no table of those that say the labels names them.
+        unmatched: rows of tables that name no image of the folder.
+        unlabelled: images that are left out, for no table of those that say the labels names them.
         from_tables: whether a table says labels or splits, so that folders alone do not.
         notes: lines that say which tables the labels are from, which tables are not used, and which folders are not
             looked into.
-        left_out: files that are no pictures by their names, or have names that no column can hold, by kind.
+        left_out: files that are no images by their names, or have names that no column can hold, by kind.
     """
 
     files: list[str]
@@ -50,12 +50,12 @@ class Listing:
 
 
 def list_folder(root: Path, classes: dict[str, int], walked: Walked | None = None) -> Listing:
-    """List and label the pictures of a folder, opening none of them.
+    """List and label the images of a folder, opening none of them.
 
-    A picture's class is the name of a folder above it, at most five levels below `root`; its split is the name of a
+    An image's class is the name of a folder above it, at most five levels below `root`; its split is the name of a
     folder above the class folder (Train/Real) or right below it (Real/Train). What lies deeper in the class folder
     says nothing, nor does a class's word above folders of both classes (deepfakes/Train/Real). Tables at any level
-    add labels, splits and columns, see `annotate`; a picture that they leave without a label is left out and counted.
+    add labels, splits and columns, see `annotate`; an image that they leave without a label is left out and counted.
 
     Args:
         root: the folder.
@@ -63,10 +63,10 @@ def list_folder(root: Path, classes: dict[str, int], walked: Walked | None = Non
         walked: what `walk` found there, where that is known.
 
     Returns:
-        The pictures.
+        The images.
 
     Raises:
-        InputError: there are no pictures, some lie outside any class folder or outside any split folder where
+        InputError: there are no images, some lie outside any class folder or outside any split folder where
             others have one, a folder means both classes, or a table cannot be used, see `annotate`.
     """
     walked = walked or walk(root)
@@ -75,24 +75,24 @@ def list_folder(root: Path, classes: dict[str, int], walked: Walked | None = Non
     left_out = walked.left_out(tables) + Counter({NOT_UTF8: len(walked.files) - len(files)})
     if not files:
         found = "; ".join(["", *filter(None, [describe_left_out(left_out), *walked.remarks()])])
-        raise InputError(f"{root} holds no pictures; looked for {', '.join(sorted(PICTURE_SUFFIXES))}{found}")
+        raise InputError(f"{root} holds no images; looked for {', '.join(sorted(IMAGE_SUFFIXES))}{found}")
     listing = label_files(root, files, tables, classes)
     return replace(listing, notes=(*listing.notes, *walked.kinds(), *walked.remarks()), left_out=left_out)
 
 
 def list_table(path: Path, classes: dict[str, int]) -> tuple[Path, Listing]:
-    """List and label the pictures that one table names.
+    """List and label the images that one table names.
 
     Args:
-        path: of the table. Its paths are relative to its folder, or absolute; where nothing lies there, the pictures
+        path: of the table. Its paths are relative to its folder, or absolute; where nothing lies there, the images
             are searched for below its folder. A groups.csv or attributes.csv beside it adds its columns.
         classes: index of the class by name, from `names.class_names`.
 
     Returns:
-        The folder that all pictures lie in, and the pictures.
+        The folder that all images lie in, and the images.
 
     Raises:
-        InputError: the table cannot be read, names no picture, or does not say what they are.
+        InputError: the table cannot be read, names no image, or does not say what they are.
     """
     root = path.parent
     table = read_table(root, path.name)
@@ -112,16 +112,16 @@ def list_table(path: Path, classes: dict[str, int]) -> tuple[Path, Listing]:
 
 
 def label_files(root: Path, files: list[str], tables: list[str], classes: dict[str, int]) -> Listing:
-    """Label pictures by their folders' names and by tables.
+    """Label images by their folders' names and by tables.
 
     Args:
         root: the folder.
-        files: paths of pictures relative to it, with `/`.
+        files: paths of images relative to it, with `/`.
         tables: paths of tables, likewise.
         classes: index of the class by name, from `names.class_names`.
 
     Returns:
-        The pictures that have a label.
+        The images that have a label.
 
     Raises:
         InputError: as of `list_folder`.
@@ -152,7 +152,7 @@ def label_files(root: Path, files: list[str], tables: list[str], classes: dict[s
 
 
 def _tables(walked: Walked) -> list[str]:
-    """Paths of the tables, without those with the name of a picture, which are about that one (such as landmarks)."""
+    """Paths of the tables, without those with the name of an image, which are about that one (such as landmarks)."""
     pictures = {posixpath.splitext(file)[0] for file in walked.files}
     tables = [file for file in walked.others if is_table(posixpath.basename(file)) and is_utf8(file)]
     return [table for table in tables if posixpath.splitext(table)[0] not in pictures]
@@ -195,7 +195,7 @@ def _place(folder: tuple[str, ...], classes: dict[str, int], themes: set[tuple[s
 
 
 def _labels(root: Path, files: list[str], of_folder: NDArray[np.int8], said: Said) -> NDArray[np.int8]:
-    """The label of each picture, -1 where a table leaves it without one."""
+    """The label of each image, -1 where a table leaves it without one."""
     given = said.labels >= 0
     known = np.where(of_folder == _BOTH, -1, of_folder)
     if given.any() and len(set(known.tolist()) - {-1}) < len(LABELS):
@@ -204,7 +204,7 @@ def _labels(root: Path, files: list[str], of_folder: NDArray[np.int8], said: Sai
     if len(wrong):
         raise InputError(
             f"{root / said.labelled_by[0]} calls {files[wrong[0]]} {LABELS[said.labels[wrong[0]]]}, unlike the folder "
-            f"that it lies in ({len(wrong)} such pictures); mend what is wrong"
+            f"that it lies in ({len(wrong)} such images); mend what is wrong"
         )
     labels = np.where(given, said.labels, known).astype(np.int8)
     if given.any():
@@ -219,7 +219,7 @@ def _labels(root: Path, files: list[str], of_folder: NDArray[np.int8], said: Sai
         known_counts = Counter(LABELS[label] for _, label in known_folders if label >= 0)
         tables = "; ".join(f"{path} {reason}" for path, reason in list(said.unused.items())[:3])
         raise InputError(
-            f"{len(outside)} pictures in {root} lie in no folder that is known as real or fake: {found}"
+            f"{len(outside)} images in {root} lie in no folder that is known as real or fake: {found}"
             f"{', ...' if len(counts) > 10 else ''} (folders known as real: {known_counts['real']}, as "
             f"fake: {known_counts['fake']}){f' and no table says what they are ({tables})' if tables else ''}; "
             "move them, or name their folders with --real_names or --fake_names"
@@ -230,14 +230,14 @@ def _labels(root: Path, files: list[str], of_folder: NDArray[np.int8], said: Sai
 def _splits(
     root: Path, files: list[str], of_folder: NDArray[np.int8], said: Said, rows: NDArray[np.int64]
 ) -> NDArray[np.int8]:
-    """The split of each picture: what a table's column says, else the folder, else the table's name."""
+    """The split of each image: what a table's column says, else the folder, else the table's name."""
     splits = np.where(said.splits >= 0, said.splits, np.where(of_folder >= 0, of_folder, said.named_splits))
     if said.tests_listed:  # what is not on the list of test videos is for training
         splits = np.where(splits < 0, SPLITS.index("train"), splits)
     without = rows[splits[rows] < 0]
     if 0 < len(without) < len(rows):
         raise InputError(
-            f"{root} has splits, but {len(without)} pictures such as {files[without[0]]} are in none of them; move "
+            f"{root} has splits, but {len(without)} images such as {files[without[0]]} are in none of them; move "
             "them, or add them to the table that says the splits"
         )
     return splits.astype(np.int8)

@@ -1,4 +1,4 @@
-"""Which column of a table says what a picture is, and which class each of its values means."""
+"""Which column of a table says what an image is, and which class each of its values means."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

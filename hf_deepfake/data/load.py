@@ -15,9 +15,9 @@ from datasets import ClassLabel, Dataset, DatasetDict, Image, Value, concatenate
 from numpy.typing import NDArray
 
 from hf_deepfake.config import LABELS, SPLITS, DataConfig, build
+from hf_deepfake.data.data_report import DataReport
+from hf_deepfake.data.image_names import below_shared, name_images, without_path
 from hf_deepfake.data.names import class_names
-from hf_deepfake.data.picture_names import below_shared, name_pictures, without_path
-from hf_deepfake.data.report import DataReport
 from hf_deepfake.data.scan import scan
 from hf_deepfake.data.sources import Source, hold_source, open_source
 from hf_deepfake.data.split import connect, find_leaks, join_given, make_splits, missing_splits
@@ -32,9 +32,9 @@ Held = str | Path | Dataset | DatasetDict | Sequence[Mapping[str, Any]]
 
 
 def load_images(source: Held, *more_sources: Held, **options: Any) -> DatasetDict:
-    """Load real and fake pictures, labelled and split, from folders, zips, tables, the Hub or Kaggle.
+    """Load real and fake images, labelled and split, from folders, zips, tables, the Hub or Kaggle.
 
-    Every picture is opened once, and what does not open is left out. A group or picture that given splits share is
+    Every image is opened once, and what does not open is left out. A group or image that given splits share is
     dropped from the earlier one. Splits that are missing are made: 80/10/10 of a source without splits, otherwise
     `validation_share` of train for validation and for test each; a source without train stays as it is. What was
     found goes to the log of `hf_deepfake`.
@@ -49,10 +49,10 @@ def load_images(source: Held, *more_sources: Held, **options: Any) -> DatasetDic
     Returns:
         Splits train, validation and test, each with the columns image (`datasets.Image`), label (`ClassLabel` real,
         fake), source, and group, manipulation and whatever else the source says (text or None). Rows are in the order
-        of the pictures' hashes, so that neither names nor file systems decide on it.
+        of the images' hashes, so that neither names nor file systems decide on it.
 
     Raises:
-        InputError: a source or option cannot be used, or a class has too few pictures.
+        InputError: a source or option cannot be used, or a class has too few images.
     """
     sources = (source, *more_sources)
     named = tuple(one for one in sources if isinstance(one, (str, Path)))
@@ -73,7 +73,7 @@ def prepare(config: DataConfig, held: Sequence[Any] = ()) -> tuple[DatasetDict, 
         The splits and what was found.
 
     Raises:
-        InputError: a source or option cannot be used, or a class has too few pictures.
+        InputError: a source or option cannot be used, or a class has too few images.
     """
     if not config.data and not held:
         raise InputError("no data given; name a source, such as --data faces.zip or --data sample")
@@ -88,10 +88,10 @@ def prepare(config: DataConfig, held: Sequence[Any] = ()) -> tuple[DatasetDict, 
     groups = np.array(table["group"] if "group" in table.column_names else [None] * len(table), object)
 
     hashes, problems = scan(table.select_columns(["image"]), cache)
-    names = name_pictures(table)
+    names = name_images(table)
     bad_files = tuple((names[row], _reason(table, row, names[row], problems[row])) for row in sorted(problems))
     if bad_files and config.on_bad_file == "error":
-        raise InputError(f"{len(bad_files)} pictures do not open; the first is {': '.join(bad_files[0])}")
+        raise InputError(f"{len(bad_files)} images do not open; the first is {': '.join(bad_files[0])}")
     rows = np.flatnonzero(hashes != b"")
     _check_classes(labels[rows], sources)  # again: broken files may have been all of a class
 
@@ -101,7 +101,7 @@ def prepare(config: DataConfig, held: Sequence[Any] = ()) -> tuple[DatasetDict, 
     leaks = find_leaks(given[rows], hashes[rows], groups[rows])
     if leaks.rows.any() and config.on_leak == "error":
         raise InputError(
-            f"{len(leaks.groups)} groups and {leaks.pictures} pictures are in more than one split, such as that of "
+            f"{len(leaks.groups)} groups and {leaks.pictures} images are in more than one split, such as that of "
             f"{names[rows[leaks.rows][0]]}; mend the splits, or give --on_leak drop to leave out the earlier"
         )
     dropped = int(leaks.rows.sum()) if config.on_leak == "drop" else 0
@@ -125,7 +125,7 @@ def prepare(config: DataConfig, held: Sequence[Any] = ()) -> tuple[DatasetDict, 
         listed=len(table),
         bad_files=bad_files,
         leaked_groups=tuple(leaks.groups),
-        leaked_pictures=leaks.pictures,
+        leaked_images=leaks.pictures,
         dropped=dropped,
         duplicates=len(rows) - len(set(zip(hashes, splits, strict=True))),
         label_conflicts=_conflicts(names, rows, hashes, labels),
@@ -153,12 +153,12 @@ def hash_images(images: Dataset, config: DataConfig) -> NDArray[np.bytes_]:
 
 
 def _check_classes(labels: NDArray[np.int8], sources: list[Source]) -> None:
-    """Refuse pictures of which a class is missing."""
+    """Refuse images of which a class is missing."""
     names, left_out = ", ".join(source.name for source in sources), sum((one.left_out for one in sources), Counter())
     for label, name in enumerate(LABELS):
         if label not in labels:
             raise InputError(
-                f"there are no {name} pictures in {names} that open; give pictures of both classes"
+                f"there are no {name} images in {names} that open; give images of both classes"
                 f"{'; ' * bool(left_out)}{describe_left_out(left_out)}"
             )
 
@@ -201,13 +201,13 @@ def _merge(sources: list[Source]) -> Dataset:
 
 
 def _reason(table: Dataset, row: int, name: str, problem: str) -> str:
-    """Why a picture does not open, without where it lies."""
+    """Why an image does not open, without where it lies."""
     path = table.cast_column("image", Image(decode=False))[row]["image"]["path"]
     return without_path(problem, path, name) if path else problem
 
 
 def _count(splits: NDArray[np.int8], labels: NDArray[np.int8]) -> dict[str, dict[str, int]]:
-    """Pictures by split and class."""
+    """Images by split and class."""
     return {
         split: {label: int(((splits == place) & (labels == index)).sum()) for index, label in enumerate(LABELS)}
         for place, split in enumerate(SPLITS)
@@ -225,7 +225,7 @@ def _check_made(
             total = sum(counts[source][split][label] for split in needed)
             if total and not all(counts[source][split][label] for split in needed):
                 raise InputError(
-                    f"{source} has {total} {label} pictures, which is too few (or too few groups) to split into "
+                    f"{source} has {total} {label} images, which is too few (or too few groups) to split into "
                     f"{', '.join(needed)}; add some{hint}"
                 )
 
@@ -233,7 +233,7 @@ def _check_made(
 def _conflicts(
     names: list[str], rows: NDArray[np.int64], hashes: NDArray[np.bytes_], labels: NDArray[np.int8]
 ) -> tuple[tuple[str, str], ...]:
-    """A real and a fake picture of each hash that is in both classes."""
+    """A real and a fake image of each hash that is in both classes."""
     # Rows are sorted by hash, then label: a hash's classes change where the next row has the same hash.
     changes = np.flatnonzero((hashes[1:] == hashes[:-1]) & (labels[1:] != labels[:-1]))
     return tuple((names[rows[place]], names[rows[place + 1]]) for place in changes)

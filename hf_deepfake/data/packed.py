@@ -1,4 +1,4 @@
-"""Pictures inside files: parquet as anybody writes it, what `save_to_disk` wrote, WebDataset shards, rows in memory."""
+"""Images inside files: parquet as anybody writes it, what `save_to_disk` wrote, WebDataset shards, rows in memory."""
 
 import os
 import re
@@ -17,22 +17,22 @@ from pyarrow import types
 
 from hf_deepfake.config import SPLITS
 from hf_deepfake.data.names import split_index
-from hf_deepfake.data.tables import holds_pictures
-from hf_deepfake.data.walk import says_picture
+from hf_deepfake.data.tables import holds_images
+from hf_deepfake.data.walk import says_image
 from hf_deepfake.errors import InputError
-from hf_deepfake.pictures.formats import HEAD, begins_picture
+from hf_deepfake.images.formats import HEAD, begins_image
 
 UNSPLIT = "unsplit"
 """How shards whose names say no split are handed to `datasets`."""
 
-_LOOKED_AT = 64  # members of a tar, or rows: some samples, whatever lies beside each picture
+_LOOKED_AT = 64  # members of a tar, or rows: some samples, whatever lies beside each image
 
 _ERRORS = (OSError, ValueError, TypeError, DatasetsError, tarfile.TarError)
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether a file is parquet with pictures inside; true of a damaged one, too, for its reader to say so."""
-    if path.suffix.lower() != ".parquet" or not path.is_file() or not holds_pictures(path):
+    """Whether a file is parquet with images inside; true of a damaged one, too, for its reader to say so."""
+    if path.suffix.lower() != ".parquet" or not path.is_file() or not holds_images(path):
         return False
     try:
         file = pq.ParquetFile(path)
@@ -43,7 +43,7 @@ def is_parquet(path: Path) -> bool:
         some = next(file.iter_batches(_LOOKED_AT, columns=plain), pa.record_batch({})).to_pydict()
     except (OSError, pa.ArrowException):
         return True
-    return any(begins_picture(value[:HEAD]) for values in some.values() for value in values if value)
+    return any(begins_image(value[:HEAD]) for values in some.values() for value in values if value)
 
 
 def _holds_bytes(field: pa.Field) -> bool:
@@ -59,11 +59,11 @@ def is_saved(folder: Path) -> bool:
 
 
 def is_shard(path: Path, labelled: bool = True) -> bool:
-    """Whether a file is a tar with pictures, as WebDataset has it.
+    """Whether a file is a tar with images, as WebDataset has it.
 
     Args:
         path: the file.
-        labelled: ask for a label (`key.cls` or `key.json`) beside a picture, too.
+        labelled: ask for a label (`key.cls` or `key.json`) beside an image, too.
 
     Returns:
         Whether the first members are such; true of a damaged file, too, for its reader to say so.
@@ -80,7 +80,7 @@ def is_shard(path: Path, labelled: bool = True) -> bool:
                     fields[f"{folder}/{key}"].add(f".{field}")
     except (OSError, tarfile.TarError):
         return True
-    kinds = [own for own in fields.values() if any(says_picture(f"key{field}") for field in own)]
+    kinds = [own for own in fields.values() if any(says_image(f"key{field}") for field in own)]
     return any(own & {".cls", ".json"} for own in kinds) if labelled else bool(kinds)
 
 
@@ -168,13 +168,13 @@ def as_splits(data: Any) -> DatasetDict:
     if isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data):
         return DatasetDict({UNSPLIT: _from_rows(data)})
     raise InputError(
-        f"{type(data).__name__} is no source of pictures; give a path, a datasets.Dataset or DatasetDict, or a list of "
+        f"{type(data).__name__} is no source of images; give a path, a datasets.Dataset or DatasetDict, or a list of "
         'rows such as {"image": "a.jpg", "label": "real"}'
     )
 
 
 def _from_rows(rows: Sequence[Mapping[str, Any]]) -> Dataset:
-    """Rows as a data set, with their pictures still encoded where they were."""
+    """Rows as a data set, with their images still encoded where they were."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     if "image" not in names:
         raise InputError(f"the rows have no image; they have {', '.join(map(str, names))}, so rename one to image")
@@ -183,7 +183,7 @@ def _from_rows(rows: Sequence[Mapping[str, Any]]) -> Dataset:
     try:
         columns["image"] = [features.encode_example(_absolute(value)) for value in columns["image"]]
         table = Dataset.from_dict(columns)
-    except (*_ERRORS, AttributeError) as error:  # what is no picture is asked for its keys
+    except (*_ERRORS, AttributeError) as error:  # what is no image is asked for its keys
         raise InputError(f"the rows are no table ({reason_of(error)}); give each the same kinds of values") from error
     return table.cast(Features(table.features | {"image": features}))
 
@@ -193,15 +193,15 @@ def _absolute(value: Any) -> Any:
     return os.path.abspath(value) if isinstance(value, (str, os.PathLike)) else value  # noqa: PTH100
 
 
-def picture_column(name: str, features: Mapping[str, Any]) -> str:
-    """The column of a data set that holds its pictures.
+def image_column(name: str, features: Mapping[str, Any]) -> str:
+    """The column of a data set that holds its images.
 
     Args:
         name: of the data set, for the error.
         features: of its columns, as `datasets` gives them.
 
     Returns:
-        "image" where it holds pictures, else the only column that does: an `Image`, or else structs with bytes, or
+        "image" where it holds images, else the only column that does: an `Image`, or else structs with bytes, or
         else bytes.
 
     Raises:
@@ -223,7 +223,7 @@ def picture_column(name: str, features: Mapping[str, Any]) -> str:
             break
     if not pictures and features.get("image") == Value("string"):  # paths
         return "image"
-    raise InputError(f"{name} has {len(pictures)} picture columns; one is needed among {', '.join(features)}")
+    raise InputError(f"{name} has {len(pictures)} image columns; one is needed among {', '.join(features)}")
 
 
 def is_bytes(feature: Any) -> bool:

@@ -9,15 +9,15 @@ from PIL import Image
 from hf_deepfake.data.scene import Array, Scene, draw_scene, noise
 
 QUALITY = 92
-"""JPEG quality of all pictures: high enough to keep the traces of a fake, lossy as photographs are."""
+"""JPEG quality of all images: high enough to keep the traces of a fake, lossy as photographs are."""
 
 
 def draw_sample(folder: Path, count: int = 300, size: int = 128, seed: int = 0) -> None:
     """Draw pairs of a scene and a fake made from it.
 
-    Written are `pictures/real/` and `pictures/fake/` (JPEG), `pictures/groups.csv` (file, group = scene, manipulation)
-    and, outside the pictures, `masks/` (8-bit grey PNG by the fake's name: how much of each pixel was pasted). Both
-    pictures of a pair have the same size, format, quality and metadata.
+    Written are `images/real/` and `images/fake/` (JPEG), `images/groups.csv` (file, group = scene, manipulation)
+    and, outside the images, `masks/` (8-bit grey PNG by the fake's name: how much of each pixel was pasted). Both
+    images of a pair have the same size, format, quality and metadata.
 
     A fake is a soft-edged part of the face, from the same scene moved and recoloured ("warp") or from the face of the
     scene before ("swap"), a little blurred, laid over the scene, as face swaps and self-blended images
@@ -26,10 +26,10 @@ def draw_sample(folder: Path, count: int = 300, size: int = 128, seed: int = 0) 
     Args:
         folder: existing folder to write to.
         count: number of pairs.
-        size: side of the pictures, px.
+        size: side of the images, px.
         seed: decides on every pixel.
     """
-    pictures = folder / "pictures"
+    pictures = folder / "images"
     for name in ("real", "fake"):
         (pictures / name).mkdir(parents=True)
     (folder / "masks").mkdir()
@@ -41,9 +41,9 @@ def draw_sample(folder: Path, count: int = 300, size: int = 128, seed: int = 0) 
         kind = "warp" if rng.random() < 0.5 else "swap"
         fake, mask = _forge(rng, scene, scene if kind == "warp" else donor)
         name = f"{number:04d}"
-        _picture(scene.picture).save(pictures / "real" / f"{name}.jpg", quality=QUALITY)
-        _picture(fake).save(pictures / "fake" / f"{name}.jpg", quality=QUALITY)
-        _picture(mask).save(folder / "masks" / f"{name}.png")
+        _image(scene.picture).save(pictures / "real" / f"{name}.jpg", quality=QUALITY)
+        _image(fake).save(pictures / "fake" / f"{name}.jpg", quality=QUALITY)
+        _image(mask).save(folder / "masks" / f"{name}.png")
         rows += [f"real/{name}.jpg,scene-{name},", f"fake/{name}.jpg,scene-{name},{kind}"]
         donor = scene
     (pictures / "groups.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
@@ -73,7 +73,7 @@ def _forge(rng: np.random.Generator, scene: Scene, donor: Scene) -> tuple[Array,
 
 
 def _moved(rng: np.random.Generator, scene: Scene, donor: Scene) -> Array:
-    """The donor's picture, moved so that its face lies about where the scene's is."""
+    """The donor's image, moved so that its face lies about where the scene's is."""
     angle = donor.angle - scene.angle + rng.normal(0, 0.03)
     zoom = donor.scale / scene.scale * (1 + rng.normal(0, 0.03))
     cosine, sine = zoom * np.cos(angle), zoom * np.sin(angle)
@@ -94,7 +94,7 @@ def _face(scene: Scene) -> NDArray[np.float64]:
 
 
 def _light(picture: Array) -> Array:
-    """The light that falls on a picture, (S, S, 1): what is left of its brightness at 6 x 6 px."""
+    """The light that falls on an image, (S, S, 1): what is left of its brightness at 6 x 6 px."""
     grey = Image.fromarray(picture.mean(axis=2, dtype=np.float32))
     coarse = grey.resize((6, 6), Image.Resampling.BOX).resize(grey.size, Image.Resampling.BILINEAR)
     return np.asarray(coarse)[..., None] + 0.05
@@ -108,6 +108,6 @@ def _blurred(picture: Array, sigma: float) -> Array:
     return (side * rows[:, :-2] + rows[:, 1:-1] + side * rows[:, 2:]) / (1 + 2 * side)
 
 
-def _picture(values: Array) -> Image.Image:
-    """Values in [0, 1] as an 8-bit picture."""
+def _image(values: Array) -> Image.Image:
+    """Values in [0, 1] as an 8-bit image."""
     return Image.fromarray((values * 255 + 0.5).astype(np.uint8))

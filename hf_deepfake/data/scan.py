@@ -1,4 +1,4 @@
-"""The pass that opens every picture: which files are broken, and which pictures are the same."""
+"""The pass that opens every image: which files are broken, and which images are the same."""
 
 import hashlib
 import os
@@ -14,43 +14,43 @@ from datasets import Dataset, Image
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hf_deepfake.data.machine import leave_signals_to_parent, usable_cores
-from hf_deepfake.errors import InputError, PictureError
-from hf_deepfake.pictures.formats import decoders
-from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.errors import ImageError, InputError
+from hf_deepfake.images.formats import decoders
+from hf_deepfake.images.open import open_image
+from hf_deepfake.machine import leave_signals_to_parent, usable_cores
 
 Encoded = str | bytes
-"""A picture as a data set holds it: the path of a file, or encoded bytes."""
+"""An image as a data set holds it: the path of a file, or encoded bytes."""
 
 _HASH_BYTES = 16
-_CHUNK = 256  # pictures per message to a worker: about 0.1 s of work
-_ALONE = 1024  # with fewer pictures, starting workers costs more than it saves
+_CHUNK = 256  # images per message to a worker: about 0.1 s of work
+_ALONE = 1024  # with fewer images, starting workers costs more than it saves
 _AHEAD = 4  # chunks that wait for each worker: none is idle, and memory stays bounded
 
 
-def hash_picture(picture: Encoded) -> bytes:
-    """Hash what a picture shows: files with the same pixels have the same hash, whatever their format and metadata.
+def hash_image(picture: Encoded) -> bytes:
+    """Hash what an image shows: files with the same pixels have the same hash, whatever their format and metadata.
 
     Args:
         picture: path or encoded bytes.
 
     Returns:
-        16 bytes: BLAKE2b of the size and the RGB pixels that `open_picture` gives.
+        16 bytes: BLAKE2b of the size and the RGB pixels that `open_image` gives.
 
     Raises:
-        PictureError: the picture does not open.
+        ImageError: the image does not open.
     """
-    opened = open_picture(picture)
+    opened = open_image(picture)
     digest = hashlib.blake2b(f"{opened.width} x {opened.height} ".encode(), digest_size=_HASH_BYTES)
     digest.update(opened.tobytes())
     return digest.digest()
 
 
 def scan(images: Dataset, cache: Path) -> tuple[NDArray[np.bytes_], dict[int, str]]:
-    """Hash all pictures of a data set on all cores that this process may use.
+    """Hash all images of a data set on all cores that this process may use.
 
-    What opened is remembered in `pictures.sqlite` of the cache: files by path, size and time of change, embedded
-    pictures by their bytes, all of them by the versions of the decoders, too. What did not open is tried again in the
+    What opened is remembered in `images.sqlite` of the cache: files by path, size and time of change, embedded
+    images by their bytes, all of them by the versions of the decoders, too. What did not open is tried again in the
     next run. Worker processes start as Python starts them by default, so that scripts need
     `if __name__ == "__main__"` where a `DataLoader` with workers needs it.
 
@@ -59,18 +59,18 @@ def scan(images: Dataset, cache: Path) -> tuple[NDArray[np.bytes_], dict[int, st
         cache: folder of the cache.
 
     Returns:
-        Hashes S32 (N,), hexadecimal, empty where the picture did not open; and by row why it did not.
+        Hashes S32 (N,), hexadecimal, empty where the image did not open; and by row why it did not.
 
     Raises:
         InputError: the cache cannot be used.
     """
     hashes = np.zeros(len(images), "S32")
     problems: dict[int, str] = {}
-    path = cache / "pictures.sqlite"
+    path = cache / "images.sqlite"
     try:
         with closing(sqlite3.connect(path, timeout=60)) as memory:
-            memory.execute("CREATE TABLE IF NOT EXISTS pictures (key BLOB PRIMARY KEY, hash BLOB) WITHOUT ROWID")
-            with tqdm(total=len(images), desc="opening pictures", unit=" pictures", disable=None) as progress:
+            memory.execute("CREATE TABLE IF NOT EXISTS images (key BLOB PRIMARY KEY, hash BLOB) WITHOUT ROWID")
+            with tqdm(total=len(images), desc="opening images", unit=" images", disable=None) as progress:
                 for rows, results in _results(images, memory):
                     for row, result in zip(rows, results, strict=True):
                         if isinstance(result, bytes):
@@ -91,7 +91,7 @@ def _results(images: Dataset, memory: sqlite3.Connection) -> Iterator[tuple[list
         for rows, pictures in _chunks(images):
             keys = [_key(picture) for picture in pictures]
             marks = ", ".join("?" * len(keys))
-            found = memory.execute(f"SELECT key, hash FROM pictures WHERE key IN ({marks})", keys)
+            found = memory.execute(f"SELECT key, hash FROM images WHERE key IN ({marks})", keys)
             known = {key: hash_ for key, hash_ in found if isinstance(hash_, bytes) and len(hash_) == _HASH_BYTES}
             new = [place for place, key in enumerate(keys) if key not in known]
             old = [place for place, key in enumerate(keys) if key in known]
@@ -106,14 +106,14 @@ def _results(images: Dataset, memory: sqlite3.Connection) -> Iterator[tuple[list
 
 
 def _workers(count: int, cores: int) -> Executor:
-    """Processes that hash; for few pictures this process alone."""
+    """Processes that hash; for few images this process alone."""
     if count < _ALONE or cores == 1:
         return ThreadPoolExecutor(1)
     return ProcessPoolExecutor(cores, initializer=leave_signals_to_parent)
 
 
 def _chunks(images: Dataset) -> Iterator[tuple[range, list[Encoded]]]:
-    """Rows and their pictures, still encoded."""
+    """Rows and their images, still encoded."""
     encoded = images.cast_column("image", Image(decode=False)).with_format("arrow")
     first = 0
     for table in encoded.iter(_CHUNK):
@@ -134,12 +134,12 @@ def _key(picture: Encoded) -> bytes:
 
 
 def _hash_all(pictures: list[Encoded]) -> list[bytes | str]:
-    """Hash, or problem, of each picture."""
+    """Hash, or problem, of each image."""
     results: list[bytes | str] = []
     for picture in pictures:
         try:
-            results.append(hash_picture(picture))
-        except PictureError as error:
+            results.append(hash_image(picture))
+        except ImageError as error:
             results.append(str(error))
     return results
 
@@ -151,5 +151,5 @@ def _remembered(
     results = future.result()
     found = [(key, result) for key, result in zip(keys, results, strict=True) if isinstance(result, bytes)]
     with memory:
-        memory.executemany("INSERT OR REPLACE INTO pictures VALUES (?, ?)", found)
+        memory.executemany("INSERT OR REPLACE INTO images VALUES (?, ?)", found)
     return rows, results

@@ -18,7 +18,7 @@ _IRIS = np.array([[0.28, 0.17, 0.09], [0.30, 0.36, 0.20], [0.26, 0.40, 0.54], [0
 
 @dataclass(frozen=True)
 class Scene:
-    """A drawn picture and where its head is.
+    """A drawn image and where its head is.
 
     Attributes:
         picture: float32 (S, S, 3) RGB in [0, 1].
@@ -53,7 +53,7 @@ def draw_scene(rng: np.random.Generator, size: int) -> Scene:
 
     Args:
         rng: decides on everything: pose, colours, light, hair, texture.
-        size: side of the picture, px.
+        size: side of the image, px.
 
     Returns:
         The scene.
@@ -129,7 +129,7 @@ def _inside(depth: Array, soft: float) -> Array:
 
 
 def _lay(picture: Array, colour: NDArray, opacity: Array) -> None:
-    """Lay a colour (3,) or (S, S, 3) over the picture."""
+    """Lay a colour (3,) or (S, S, 3) over the image."""
     picture += (colour - picture) * opacity[..., None]
 
 

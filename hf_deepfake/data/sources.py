@@ -20,11 +20,11 @@ from hf_deepfake.data.labels import choose_labels, label_columns
 from hf_deepfake.data.names import split_index
 from hf_deepfake.data.packed import (
     as_splits,
+    image_column,
     is_bytes,
     is_parquet,
     is_saved,
     is_shard,
-    picture_column,
     read_files,
     read_saved,
     reason_of,
@@ -38,7 +38,7 @@ from hf_deepfake.files import local_path
 
 @dataclass(frozen=True)
 class Source:
-    """All pictures of one source, nothing of them opened.
+    """All images of one source, nothing of them opened.
 
     Attributes:
         name: what the column source shows.
@@ -46,8 +46,8 @@ class Source:
         labels: int8 (N,), indices in `LABELS`.
         splits: int8 (N,), indices in `SPLITS`; -1 everywhere if the source has no splits.
         columns: further columns by name, N values each, None where nothing is known.
-        unmatched: rows of tables that name no picture.
-        unlabelled: pictures left out because no table says their label.
+        unmatched: rows of tables that name no image.
+        unlabelled: images left out because no table says their label.
         notes: lines that say where labels and groups are from.
         inferred: whether groups were read out of paths.
         left_out: files that are not read, by kind.
@@ -66,7 +66,7 @@ class Source:
 
 
 def open_source(text: str, classes: dict[str, int], cache: Path, groups: str = "auto") -> Source:
-    """Find out what a source is, fetch or unpack it where needed, and list and label its pictures.
+    """Find out what a source is, fetch or unpack it where needed, and list and label its images.
 
     Args:
         text: path of a folder, zip, table (CSV, JSON ...), parquet file or WebDataset shard, `owner/name` of a data set
@@ -109,7 +109,7 @@ def hold_source(data: Any, classes: dict[str, int]) -> Source:
         The source, whose name is "memory".
 
     Raises:
-        InputError: it is no set of pictures, or its labels are not understood.
+        InputError: it is no set of images, or its labels are not understood.
     """
     return _from_parts("memory", as_splits(data), classes)
 
@@ -131,17 +131,17 @@ def _from_file(path: Path, classes: dict[str, int], cache: Path, groups: str) ->
     shard = ", nor a WebDataset shard (key.jpg beside key.cls or key.json)" if path.suffix.lower() == ".tar" else ""
     raise InputError(
         f"{path} is neither a zip nor a parquet file nor a table{shard}; "
-        f"{hint + ', and give the folder' if hint else 'give one of these or a folder of pictures'}"
+        f"{hint + ', and give the folder' if hint else 'give one of these or a folder of images'}"
     )
 
 
 def _sample(cache: Path) -> Path:
-    """The folder of the drawn pictures, drawn on first use."""
-    folder = cache / "sample-1"  # to be raised when the drawing changes
+    """The folder of the drawn images, drawn on first use."""
+    folder = cache / "sample-2"  # to be raised when the drawing changes
     if not folder.is_dir():
         with whole_folder(folder) as temporary:
             draw_sample(temporary)
-    return folder / "pictures"
+    return folder / "images"
 
 
 def _kaggle(name: str) -> Path:
@@ -158,7 +158,7 @@ def _kaggle(name: str) -> Path:
 
 
 def _from_folder(name: str, root: Path, classes: dict[str, int], cache: Path, groups: str) -> Source:
-    """What a folder holds: a saved data set, shards with pictures inside if there are any, or files of pictures."""
+    """What a folder holds: a saved data set, shards with images inside if there are any, or files of images."""
     if is_saved(root):
         return _from_parts(name, read_saved(name, root), classes)
     walked = walk(root)
@@ -177,14 +177,14 @@ def _from_folder(name: str, root: Path, classes: dict[str, int], cache: Path, gr
 
 
 def _saved_below(root: Path, walked: Walked) -> list[str]:
-    """Folders below one without pictures that are saved data sets; of the splits of one, the folder above them."""
+    """Folders below one without images that are saved data sets; of the splits of one, the folder above them."""
     folders = sorted({file.rpartition("/")[0] for file in walked.others})
     saved = [] if walked.pictures else [folder for folder in folders if is_saved(root / folder)]
     return [folder for folder in saved if folder.rpartition("/")[0] not in saved]
 
 
 def _from_listing(name: str, root: Path, listing: Listing, classes: dict[str, int], groups: str) -> Source:
-    """Files of pictures, with the groups that their paths tell where no table gives one."""
+    """Files of images, with the groups that their paths tell where no table gives one."""
     inferred = infer_groups(listing.files, listing.splits, classes, groups)
     columns, notes = listing.columns, listing.notes
     given = columns.get("group", [None] * len(listing.files))
@@ -230,7 +230,7 @@ def _from_parts(name: str, parts: DatasetDict, classes: dict[str, int]) -> Sourc
             f"the splits of {name} have different columns ({reason_of(error)}); make them equal"
         ) from error
     features = table.features
-    picture = picture_column(name, features)
+    picture = image_column(name, features)
     target, labels = _labels(name, table, classes)
     others = [
         column
@@ -257,5 +257,5 @@ def _labels(name: str, table: Dataset, classes: dict[str, int]) -> tuple[str, ND
         columns[column] = values
     target, labels = choose_labels(columns, classes, name)
     if (labels < 0).any():
-        raise InputError(f"{name} has pictures without a label; leave them out")
+        raise InputError(f"{name} has images without a label; leave them out")
     return target, labels

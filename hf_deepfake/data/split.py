@@ -1,4 +1,4 @@
-"""Which picture goes into which split, so that no person, scene or picture is on both sides."""
+"""Which image goes into which split, so that no person, scene or image is on both sides."""
 
 from dataclasses import dataclass
 
@@ -20,10 +20,10 @@ class Leaks:
     """What given splits share.
 
     Attributes:
-        rows: bool (N,), pictures that share their group or pixels with a picture in a later split (in the order train,
+        rows: bool (N,), images that share their group or pixels with an image in a later split (in the order train,
             validation, test).
         groups: groups that are in more than one split, sorted.
-        pictures: how many different pictures are in more than one split.
+        pictures: how many different images are in more than one split.
     """
 
     rows: NDArray[np.bool_]
@@ -32,21 +32,21 @@ class Leaks:
 
 
 def connect(hashes: NDArray[np.bytes_], groups: NDArray[np.object_]) -> NDArray[np.int32]:
-    """Find what must stay together: pictures that share a group or their pixels, directly or through others.
+    """Find what must stay together: images that share a group or their pixels, directly or through others.
 
     Args:
         hashes: S32 (N,).
         groups: str or None (N,).
 
     Returns:
-        int32 (N,): the number of the unit that each picture belongs to.
+        int32 (N,): the number of the unit that each image belongs to.
     """
     count = len(hashes)
     rows = np.arange(count)
     picture = pd.factorize(hashes)[0]
     group = pd.factorize(groups)[0]  # -1 where None
     known = group >= 0
-    # A graph of pictures on the one side, of hashes and groups on the other.
+    # A graph of images on the one side, of hashes and groups on the other.
     ends = np.concatenate([picture, group[known] + picture.max(initial=-1) + 1]) + count
     size = int(ends.max(initial=-1)) + 1
     graph = coo_array((np.ones(len(ends), bool), (np.concatenate([rows, rows[known]]), ends)), shape=(size, size))
@@ -54,13 +54,13 @@ def connect(hashes: NDArray[np.bytes_], groups: NDArray[np.object_]) -> NDArray[
 
 
 def join_given(splits: NDArray[np.int8], units: NDArray[np.int32]) -> NDArray[np.int8]:
-    """Put pictures without a split to the pictures of their unit that have one (the last, if there are several)."""
+    """Put images without a split to the images of their unit that have one (the last, if there are several)."""
     last = pd.Series(splits).groupby(units).transform("max").to_numpy()
     return np.where(splits == UNKNOWN, last, splits).astype(np.int8)
 
 
 def find_leaks(splits: NDArray[np.int8], hashes: NDArray[np.bytes_], groups: NDArray[np.object_]) -> Leaks:
-    """Find the groups and pictures that are in more than one split.
+    """Find the groups and images that are in more than one split.
 
     Args:
         splits: int8 (N,), indices in `SPLITS`; -1 where there is none yet.
@@ -69,7 +69,7 @@ def find_leaks(splits: NDArray[np.int8], hashes: NDArray[np.bytes_], groups: NDA
 
     Returns:
         What is shared, and the rows that have to go so that nothing is. A row that goes itself shares nothing any
-        more: what train shares with a dropped validation picture alone stays in train.
+        more: what train shares with a dropped validation image alone stays in train.
     """
     keys = {"groups": groups, "pictures": hashes}
     leaking = np.zeros(len(splits), bool)
@@ -91,7 +91,7 @@ def missing_splits(splits: NDArray[np.int8], sources: NDArray[np.int64]) -> dict
 
     Args:
         splits: int8 (N,), as given; -1 where there is none.
-        sources: int64 (N,), number of each picture's source.
+        sources: int64 (N,), number of each image's source.
 
     Returns:
         By source the indices of the splits to make: all three for a source without splits; validation or test, or
@@ -120,8 +120,8 @@ def make_splits(
     """Make the splits that are missing.
 
     Units (see `connect`) stay whole. Each source is split by itself, and in it the units of only real, only fake and
-    both kinds of pictures each by themselves, so that every split has about the same share of each class. The result
-    depends on what the pictures show and on the seed, not on names or order.
+    both kinds of images each by themselves, so that every split has about the same share of each class. The result
+    depends on what the images show and on the seed, not on names or order.
 
     Args:
         splits: int8 (N,), after `join_given`.
@@ -130,8 +130,8 @@ def make_splits(
         hashes: S32 (N,).
         groups: str or None (N,).
         labels: int8 (N,), indices in `LABELS`.
-        sources: int64 (N,), number of each picture's source.
-        validation_share: share of train's pictures, in (0, 1).
+        sources: int64 (N,), number of each image's source.
+        validation_share: share of train's images, in (0, 1).
         seed: of the draw.
 
     Returns:

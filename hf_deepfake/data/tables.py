@@ -1,4 +1,4 @@
-"""Tables beside pictures: reading a CSV, JSON, JSON lines or parquet file as text, whatever it is for."""
+"""Tables beside images: reading a CSV, JSON, JSON lines or parquet file as text, whatever it is for."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ TEST_LIST = "list_of_testing_videos.txt"
 """Celeb-DF's list: a number (1 real, 0 fake) and a video in each line; the videos are its test split."""
 
 MEDIA = re.compile(r"\.(jpe?g|jfif|jpe|png|webp|bmp|tiff?|gif|avif|heic|heif|mp4|avi|mov|mkv|webm|m4v)$", re.IGNORECASE)
-"""The end of a picture's or a video's name."""
+"""The end of an image's or a video's name."""
 
 _PATHS = ("filename", "file", "path", "filepath", "relativepath", "relpath", "imagepath", "imagefile", "imagefilename")
 _PATHS += ("imagename", "image", "imageid", "images", "img", "imgpath", "imgname", "picture", "picturepath", "photo")
@@ -40,7 +40,7 @@ class Table:
     """A table as text.
 
     Attributes:
-        path: relative to the folder of pictures, with `/`.
+        path: relative to the folder of images, with `/`.
         columns: values by name of column, N each; empty where there is none.
     """
 
@@ -54,7 +54,7 @@ class Table:
 
     @property
     def is_metadata(self) -> bool:
-        """Whether it is called metadata, so that its columns are about the pictures beside it."""
+        """Whether it is called metadata, so that its columns are about the images beside it."""
         return posixpath.splitext(posixpath.basename(self.path))[0].lower() == "metadata"
 
     @property
@@ -63,7 +63,7 @@ class Table:
         return posixpath.basename(self.path).lower() == TEST_LIST
 
     def path_columns(self) -> list[str]:
-        """The columns that may name pictures or videos, the likeliest first."""
+        """The columns that may name images or videos, the likeliest first."""
         named = [column for name in _PATHS for column in self.columns if normal(column) == name]
         named += [column for column in self.columns if normal(column).endswith(("filename", "filepath"))]
         named += [
@@ -79,8 +79,8 @@ def is_table(name: str) -> bool:
     return posixpath.splitext(name)[1].lower() in SUFFIXES or name.lower() == TEST_LIST
 
 
-def holds_pictures(path: Path) -> bool:
-    """Whether a parquet file has a column of encoded pictures; true of a damaged one too, for its reader to say so."""
+def holds_images(path: Path) -> bool:
+    """Whether a parquet file has a column of encoded images; true of a damaged one too, for its reader to say so."""
     try:
         schema = pq.read_schema(path)
     except (OSError, pa.ArrowException):
@@ -102,7 +102,7 @@ def read_table(root: Path, path: str) -> Table:
     file may lack its line of names where it has two columns, of files and labels.
 
     Args:
-        root: folder of pictures.
+        root: folder of images.
         path: of the table in it, with `/`.
 
     Returns:

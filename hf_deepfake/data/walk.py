@@ -1,4 +1,4 @@
-"""The one walk over a folder, for data sets and for pictures to be judged: what is listed, and what is left out."""
+"""The one walk over a folder, for data sets and for images to be evaluated: what is listed, and what is left out."""
 
 import os
 import posixpath
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.pictures.formats import HEAD, begins_picture
+from hf_deepfake.images.formats import HEAD, begins_image
 
 
 def _words(text: str) -> frozenset[str]:
@@ -17,7 +17,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-PICTURE_SUFFIXES = _words(
+IMAGE_SUFFIXES = _words(
     ".jpg .jpeg .jpe .jfif .jfi .jif .pjpeg .pjp .mpo .png .apng .webp .bmp .dib .tif .tiff .gif .avif .avifs .heic "
     ".heif .heics .heifs .hif"
 )
@@ -26,7 +26,7 @@ PICTURE_SUFFIXES = _words(
 JUNK_FOLDERS = _words(
     "__macosx @eadir @tmp @recycle @recently-snapshot #recycle #snapshot $recycle.bin lost+found __pycache__"
 ) | {"system volume information"}
-"""What systems put beside people's pictures: copies, thumbnails, deleted files. Hidden folders are skipped as well."""
+"""What systems put beside people's images: copies, thumbnails, deleted files. Hidden folders are skipped as well."""
 
 NO_SUFFIX, HIDDEN, NOT_UTF8 = "without a suffix", "hidden", "not named in UTF-8"
 """Kinds of files that are left out, besides those that a suffix names."""
@@ -42,11 +42,11 @@ _HINTS = {
     "convert what is in another format to JPEG or PNG": _words(
         ".dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .pef .svg .psd .jp2 .jxl .exr .hdr .ppm .pgm .tga .ico .eps .pdf"
     ),
-    "write the pictures of arrays and records as files, or as parquet": _words(
+    "write the images of arrays and records as files, or as parquet": _words(
         ".npy .npz .h5 .hdf5 .mat .pkl .pickle .pt .pth .tfrecord .tfrecords .lmdb .mdb .rec .bin .arrow"
     ),
 }
-"""What to do about files of these suffixes, which may well hold pictures."""
+"""What to do about files of these suffixes, which may well hold images."""
 
 _NAMED = 10  # kinds that are named; the counts themselves tell of all
 
@@ -56,9 +56,9 @@ class Walked:
     """What lies in a folder, at any depth.
 
     Attributes:
-        pictures: names of the pictures by folder, which is given by the parts of its path; sorted.
+        pictures: names of the images by folder, which is given by the parts of its path; sorted.
         others: paths of the other files, with `/`, sorted; without hidden ones.
-        hidden: how many pictures are hidden, by their names.
+        hidden: how many images are hidden, by their names.
         skipped: how many folders were not looked into.
         again: by path of a folder that is a link, the folder above or in this one whose files it would list again.
     """
@@ -71,7 +71,7 @@ class Walked:
 
     @property
     def files(self) -> list[str]:
-        """Paths of all pictures, with `/`, sorted by folder and name."""
+        """Paths of all images, with `/`, sorted by folder and name."""
         return [posixpath.join(*folder, name) for folder, names in self.pictures.items() for name in names]
 
     def left_out(self, used: Collection[str] = ()) -> Counter[str]:
@@ -88,21 +88,21 @@ class Walked:
         return kinds + Counter({HIDDEN: self.hidden})
 
     def kinds(self) -> list[str]:
-        """A sentence on the kinds of pictures, where there are several."""
+        """A sentence on the kinds of images, where there are several."""
         kinds = Counter(map(kind_of, self.files))
-        return [f"pictures listed: {_count(kinds)}"] if len(kinds) > 1 else []
+        return [f"images listed: {_count(kinds)}"] if len(kinds) > 1 else []
 
     def remarks(self) -> list[str]:
         """Sentences on folders that are passed over, and on links to what is listed anyway."""
         skipped = f"not looked into: {self.skipped:,} folders that are hidden or the system's"
         said = [skipped] if self.skipped else []
-        return said + [f"{link} is a link to {real}, so it lists no picture again" for link, real in self.again.items()]
+        return said + [f"{link} is a link to {real}, so it lists no image again" for link, real in self.again.items()]
 
 
 def walk(root: Path) -> Walked:
     """Walk over a folder, opening no file but those whose names do not say what they are.
 
-    A file is a picture by its suffix, or, where it has none, by how it begins. Links are followed, each real folder is
+    A file is an image by its suffix, or, where it has none, by how it begins. Links are followed, each real folder is
     listed once, under its own path where it has one below `root`. Hidden files and folders and `JUNK_FOLDERS` are
     passed over.
 
@@ -139,8 +139,8 @@ def walk(root: Path) -> Walked:
                 else:
                     (links if entry.is_symlink() else waiting).append(place)
             elif entry.name.startswith("."):
-                hidden += says_picture(entry.name) is True
-            elif _is_picture(entry):
+                hidden += says_image(entry.name) is True
+            elif _is_image(entry):
                 found.append(entry.name)
             else:
                 others.append(posixpath.join(*folder, entry.name))
@@ -150,7 +150,7 @@ def walk(root: Path) -> Walked:
 
 
 def describe_left_out(left_out: Mapping[str, int]) -> str:
-    """Say what was left out, and what to do where it may hold pictures.
+    """Say what was left out, and what to do where it may hold images.
 
     Args:
         left_out: counts by kind.
@@ -165,7 +165,7 @@ def describe_left_out(left_out: Mapping[str, int]) -> str:
 
 
 def hints(kinds: Iterable[str]) -> list[str]:
-    """Say what to do about files that are not read and may hold pictures.
+    """Say what to do about files that are not read and may hold images.
 
     Args:
         kinds: of the files, as `kind_of` has them.
@@ -198,10 +198,10 @@ def is_junk(folder: str) -> bool:
     return folder.startswith(".") or folder.lower() in JUNK_FOLDERS
 
 
-def says_picture(name: str) -> bool | None:
-    """Whether a file's name says that it is a picture; None where it has no suffix that would say what it is."""
+def says_image(name: str) -> bool | None:
+    """Whether a file's name says that it is an image; None where it has no suffix that would say what it is."""
     suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path each costs seconds
-    return suffix in PICTURE_SUFFIXES if _SUFFIX.fullmatch(suffix) else None
+    return suffix in IMAGE_SUFFIXES if _SUFFIX.fullmatch(suffix) else None
 
 
 def kind_of(file: str) -> str:
@@ -227,14 +227,14 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_picture(entry: os.DirEntry[str]) -> bool:
+def _is_image(entry: os.DirEntry[str]) -> bool:
     """Whether a file is to be listed, by its suffix or how it begins."""
-    if (said := says_picture(entry.name)) is not None:
+    if (said := says_image(entry.name)) is not None:
         return said
     try:
         if not entry.is_file():  # a pipe would never answer
             return False
         with open(entry.path, "rb") as file:  # noqa: PTH123 - a Path each costs seconds
-            return begins_picture(file.read(HEAD))
+            return begins_image(file.read(HEAD))
     except OSError:
         return False

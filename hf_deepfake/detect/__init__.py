@@ -1,1 +1,1 @@
-"""Verdicts on pictures from an exported checkpoint."""
+"""Verdicts on images from an exported checkpoint."""

@@ -1,4 +1,4 @@
-"""Export a checkpoint for faster runtimes, and measure on pictures whether they may stand in for torch."""
+"""Export a checkpoint for faster runtimes, and measure on images whether they may stand in for torch."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -10,26 +10,26 @@ from numpy.typing import NDArray
 
 from hf_deepfake.config import LABELS, DataConfig
 from hf_deepfake.data.load import prepare
-from hf_deepfake.data.machine import BF16_FLAGS, cpu_flags, cpu_name, usable_cores
-from hf_deepfake.detect.backends import PLAIN, Variant
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.detect.verdict import Verdict
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.bootstrap import index_groups
-from hf_deepfake.evaluation.compare import auc_difference
-from hf_deepfake.evaluation.metrics import Floats
-from hf_deepfake.evaluation.report import REPORT_FILE, BackendResult, Report, align
-from hf_deepfake.evaluation.result import Metric
 from hf_deepfake.files import try_folder
+from hf_deepfake.images.open import open_image
+from hf_deepfake.machine import BF16_FLAGS, cpu_flags, cpu_name, usable_cores
+from hf_deepfake.metrics.bootstrap import index_groups
+from hf_deepfake.metrics.classification import Floats
+from hf_deepfake.metrics.result import Metric
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
-from hf_deepfake.models.deploy import Format, export_backend
-from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.report.compare import auc_difference
+from hf_deepfake.report.report import REPORT_FILE, BackendResult, Report, align
+from hf_deepfake.runtimes.backends import PLAIN, Variant
+from hf_deepfake.runtimes.export import Format, export_backend
 
 CALIBRATED_ON = 300
-"""Training pictures that set the ranges of int8: as many as NNCF takes where it is not told."""
+"""Training images that set the ranges of int8: as many as NNCF takes where it is not told."""
 
 JUDGED_ON = 1000
-"""Pictures by which agreement is judged, at most: those of the validation split first, then of the training split."""
+"""Images by which agreement is evaluated, at most: those of the validation split first, then of the training split."""
 
 LARGEST = {"fp32": 1e-4, "bf16": 5e-3, "int8": np.inf}
 """Largest difference of P(fake) that a precision may make."""
@@ -47,13 +47,13 @@ FEWEST = 30
 def export(checkpoint: str, config: DataConfig, form: Format, *, int8: bool = False) -> list[BackendResult]:
     """Write a checkpoint for a runtime, and note in its report how far it agrees with torch.
 
-    What agrees is shown to be equivalent, see `doubts`: that no difference is shown is not enough, for few pictures
-    never show one. int8 is calibrated on training pictures that are not among those judged; the test split is not
+    What agrees is shown to be equivalent, see `doubts`: that no difference is shown is not enough, for few images
+    never show one. int8 is calibrated on training images that are not among those evaluated; the test split is not
     looked at.
 
     Args:
         checkpoint: folder; receives `backends/`, and its report the results.
-        config: pictures like those that it will judge, such as its training data.
+        config: images like those that it will evaluate, such as its training data.
         form: "openvino" or "onnx".
         int8: also quantise.
 
@@ -74,7 +74,7 @@ def export(checkpoint: str, config: DataConfig, form: Format, *, int8: bool = Fa
     train, validation = data["train"], data["validation"]
     rows = np.random.default_rng(0).permutation(len(train))
     if int8 and not len(train):
-        raise InputError("int8 needs training pictures for its calibration; give data with a training split")
+        raise InputError("int8 needs training images for its calibration; give data with a training split")
     side = loaded.config["pretrained_cfg"]["input_size"][-1]
     export_backend(loaded.model, side, loaded.folder, form)
     if int8:
@@ -83,7 +83,7 @@ def export(checkpoint: str, config: DataConfig, form: Format, *, int8: bool = Fa
     judged = concatenate_datasets([validation, train.select(rows[CALIBRATED_ON:])])
     judged = judged.select(range(min(JUDGED_ON, len(judged))))
     if len(set(judged["label"])) < len(LABELS):
-        raise InputError("agreement needs validation or training pictures of both classes; give data that has them")
+        raise InputError("agreement needs validation or training images of both classes; give data that has them")
     bf16 = bool(cpu_flags() & BF16_FLAGS)
     variants = [PLAIN, *([Variant("torch", "bf16")] if bf16 else []), Variant(form, "fp32")]
     variants += [Variant(form, "bf16")] if bf16 and form == "openvino" else []
@@ -99,16 +99,16 @@ def doubts(precision: str, differences: Floats, auc: Metric, changed: int, n_gro
     """Say what speaks against a variant's standing in for torch.
 
     It may where it is equivalent (Schuirmann 1987): the whole 95 % interval of the AUC's change lies within .005 of
-    none. Besides, P(fake) may differ by 1e-4 on any picture in float32 and by .005 in bfloat16, in all precisions by
+    none. Besides, P(fake) may differ by 1e-4 on any image in float32 and by .005 in bfloat16, in all precisions by
     .01 on average, and no verdict may change but from or to "unsure". int8, which may move single scores at will,
-    needs 30 groups of pictures.
+    needs 30 groups of images.
 
     Args:
         precision: "fp32", "bf16" or "int8".
         differences: (N,), absolute, of P(fake).
         auc: the variant's less torch's.
         changed: verdicts that changed, "unsure" aside.
-        n_groups: groups of pictures, as they were resampled for `auc`.
+        n_groups: groups of images, as they were resampled for `auc`.
 
     Returns:
         Clauses, none where it may.
@@ -125,7 +125,7 @@ def doubts(precision: str, differences: Floats, auc: Metric, changed: int, n_gro
     if changed:
         found.append(f"{changed} verdicts change")
     if precision == "int8" and n_groups < FEWEST:
-        found.append(f"{n_groups} groups of pictures show nothing, and {FEWEST} are needed")
+        found.append(f"{n_groups} groups of images show nothing, and {FEWEST} are needed")
     return found
 
 
@@ -138,7 +138,7 @@ def summary(results: Sequence[BackendResult]) -> str:
     Returns:
         A text table.
     """
-    rows = [["", "Pictures", "Largest", "Mean", "AUC changes by", "Verdicts changed", "Images/s", "Agrees"]]
+    rows = [["", "Images", "Largest", "Mean", "AUC changes by", "Verdicts changed", "Images/s", "Agrees"]]
     for one in results:
         numbers = [f"{one.n:,}", f"{one.largest:.2g}", f"{one.mean:.2g}", str(one.auc_difference), str(one.changed)]
         name, word = str(Variant(one.runtime, one.precision)), "yes" if one.agrees else f"no: {one.doubt}"
@@ -147,9 +147,9 @@ def summary(results: Sequence[BackendResult]) -> str:
 
 
 def _pixels(loaded: LoadedCheckpoint, pictures: Dataset) -> Iterator[NDArray[np.float32]]:
-    """Pictures as the net takes them, (1, 3, S, S) each."""
+    """Images as the model takes them, (1, 3, S, S) each."""
     for picture in _encoded(pictures):
-        yield loaded.transform(open_picture(picture))[None].numpy()
+        yield loaded.transform(open_image(picture))[None].numpy()
 
 
 def _encoded(pictures: Dataset) -> list[bytes | str]:
@@ -159,7 +159,7 @@ def _encoded(pictures: Dataset) -> list[bytes | str]:
 
 
 def _measure(loaded: LoadedCheckpoint, pictures: Dataset, variants: Sequence[Variant]) -> list[BackendResult]:
-    """Score the pictures by each variant and hold it against the first."""
+    """Score the images by each variant and hold it against the first."""
     files, labels = _encoded(pictures), np.asarray(pictures["label"])
     groups = pictures["group"] if "group" in pictures.column_names else None
     index = index_groups(groups, len(labels))

@@ -1,4 +1,4 @@
-"""Judge pictures with an exported checkpoint."""
+"""Evaluate images with an exported checkpoint."""
 
 import hashlib
 import os
@@ -17,32 +17,32 @@ from PIL.Image import Image
 from scipy.special import expit, logit
 
 from hf_deepfake.config import LABELS
-from hf_deepfake.data.machine import best_device, usable_cores
-from hf_deepfake.detect.backends import PLAIN, BackendName, Variant, choose, open_backend
-from hf_deepfake.detect.prepare import Prepared, prepare
+from hf_deepfake.detect.face_crops import Prepared, prepare
 from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
-from hf_deepfake.errors import InputError, PictureError
+from hf_deepfake.errors import ImageError, InputError
+from hf_deepfake.images.open import open_image
+from hf_deepfake.images.source import TAKEN, Picture, is_several, read_file
+from hf_deepfake.machine import best_device, usable_cores
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
-from hf_deepfake.pictures.open import open_picture
-from hf_deepfake.pictures.source import TAKEN, Picture, is_several, read_file
+from hf_deepfake.runtimes.backends import PLAIN, BackendName, Variant, choose, open_backend
 
 if TYPE_CHECKING:
     from hf_deepfake.explain.cam import Method
 
 BATCH_SIZE = 32
-"""Pictures judged at once: enough to keep a GPU busy, little enough for a laptop's memory at 224 px."""
+"""Images evaluated at once: enough to keep a GPU busy, little enough for a laptop's memory at 224 px."""
 
 
 class Detector:
-    """A checkpoint on a device, called with pictures.
+    """A checkpoint on a device, called with images.
 
     Args:
         checkpoint: what `load_checkpoint` returned.
         device: torch device, such as "cuda:1"; by default the accelerator that torch has (CUDA, XPU, MPS), else
             the CPU.
-        faces: "auto" finds the faces of a picture and judges each, cropped as the checkpoint's training pictures
-            were; "off" takes every picture for a face crop, as transformers' pipeline does. A checkpoint that was
-            not trained on face crops, or does not say how they were cropped, has pictures judged whole either way.
+        faces: "auto" finds the faces of an image and evaluates each, cropped as the checkpoint's training images
+            were; "off" takes every image for a face crop, as transformers' pipeline does. A checkpoint that was
+            not trained on face crops, or does not say how they were cropped, has images evaluated whole either way.
         backend: what computes: "torch", "openvino", "onnx", or "auto" for the fastest that was exported and found to
             agree (see `backends.choose`).
     """
@@ -107,46 +107,46 @@ class Detector:
     @overload
     def __call__(self, pictures: Picture) -> Verdict: ...
     @overload
-    def __call__(self, pictures: Iterable[Picture]) -> list[Verdict | PictureError]: ...
-    def __call__(self, pictures: Picture | Iterable[Picture]) -> Verdict | list[Verdict | PictureError]:
-        """Judge a picture, or each of several.
+    def __call__(self, pictures: Iterable[Picture]) -> list[Verdict | ImageError]: ...
+    def __call__(self, pictures: Picture | Iterable[Picture]) -> Verdict | list[Verdict | ImageError]:
+        """Evaluate an image, or each of several.
 
         Args:
-            pictures: what `open_picture` takes: a path, encoded bytes, an open binary file, a dict of bytes and path, a
+            pictures: what `open_image` takes: a path, encoded bytes, an open binary file, a dict of bytes and path, a
                 PIL image, a uint8 array (H, W, 3) or tensor (3, H, W); or a list, a generator or the like of such.
 
         Returns:
-            One verdict; or a list in the order of the pictures, with the error in the place of each picture that
+            One verdict; or a list in the order of the images, with the error in the place of each image that
             cannot be opened.
 
         Raises:
-            PictureError: the one picture cannot be opened, or is nothing that can be taken.
+            ImageError: the one image cannot be opened, or is nothing that can be taken.
         """
         if is_several(pictures):
             return list(self.stream(pictures))
         (result,) = self.stream([pictures])  # ty: ignore[invalid-argument-type]
-        if isinstance(result, PictureError):
+        if isinstance(result, ImageError):
             raise result
         return result
 
-    def stream(self, pictures: Iterable[Picture]) -> Iterator[Verdict | PictureError]:
-        """Judge any number of pictures, a batch at a time; the next ones are decoded while the net works.
+    def stream(self, pictures: Iterable[Picture]) -> Iterator[Verdict | ImageError]:
+        """Evaluate any number of images, a batch at a time; the next ones are decoded while the model works.
 
         Args:
             pictures: as for calling the detector; taken two batches ahead, so a generator is never exhausted early.
 
         Yields:
-            For each picture in order its verdict, or the error that says why it cannot be opened.
+            For each image in order its verdict, or the error that says why it cannot be opened.
 
         Raises:
-            PictureError: this is one picture, or nothing that holds pictures.
+            ImageError: this is one image, or nothing that holds images.
             InputError: the detector computes on a GPU and was made before a fork, or the stream was begun before one.
         """
         if not is_several(pictures):
-            raise PictureError(f"stream takes a list, a generator or the like of pictures, each of them {TAKEN}")
+            raise ImageError(f"stream takes a list, a generator or the like of images, each of them {TAKEN}")
         self._revive()
         process = os.getpid()
-        waiting: deque[Future[Prepared | PictureError]] = deque()
+        waiting: deque[Future[Prepared | ImageError]] = deque()
         source = iter(pictures)
         decoders = ThreadPoolExecutor(usable_cores())
         try:
@@ -158,11 +158,11 @@ class Detector:
                 if not waiting:
                     return
                 yield from self._judge([waiting.popleft().result() for _ in range(min(BATCH_SIZE, len(waiting)))])
-        finally:  # a caller that stops early must not wait for pictures that nobody wants
+        finally:  # a caller that stops early must not wait for images that nobody wants
             decoders.shutdown(wait=False, cancel_futures=True)
 
     def explain(self, picture: Picture, method: "Method" = "gradcam", fine: bool = False) -> Explanation:
-        """Judge a picture and show what speaks for the verdict.
+        """Evaluate an image and show what speaks for the verdict.
 
         Args:
             picture: as for calling the detector.
@@ -170,21 +170,21 @@ class Detector:
             fine: see there.
 
         Returns:
-            The verdict and its map. With several faces, each one's map is for the whole picture's label.
+            The verdict and its map. With several faces, each one's map is for the whole image's label.
 
         Raises:
-            PictureError: the picture cannot be opened.
-            InputError: there is no such map of this net.
+            ImageError: the image cannot be opened.
+            InputError: there is no such map of this model.
         """
         from hf_deepfake.explain.cam import explain  # Captum is not needed for a verdict
 
         self._revive()
-        opened = open_picture(picture)
+        opened = open_image(picture)
         prepared = self._prepare_opened(opened)
         batches = [prepared.pixels[start : start + BATCH_SIZE] for start in range(0, len(prepared.pixels), BATCH_SIZE)]
         by_backend = self._backend.variant != PLAIN
         seen = [self._backend(self._batch(batch)) for batch in batches] if by_backend else []
-        # The verdict of the net itself comes out of the maps' own pass.
+        # The verdict of the model itself comes out of the maps' own pass.
         maps = (
             [] if by_backend else [explain(self._model, self._batch(one), method=method, fine=fine) for one in batches]
         )
@@ -216,21 +216,21 @@ class Detector:
         self._backend = open_backend(self._backend.variant, self.checkpoint, self.device.type)
         self._process = os.getpid()
 
-    def _prepare(self, picture: Picture | PictureError) -> Prepared | PictureError:
-        """A picture made ready for the net, or why it cannot be."""
-        if isinstance(picture, PictureError):
+    def _prepare(self, picture: Picture | ImageError) -> Prepared | ImageError:
+        """An image made ready for the model, or why it cannot be."""
+        if isinstance(picture, ImageError):
             return picture
         try:
-            return self._prepare_opened(open_picture(picture))
-        except PictureError as error:
+            return self._prepare_opened(open_image(picture))
+        except ImageError as error:
             return error
 
     def _prepare_opened(self, picture: Image) -> Prepared:
-        """An opened picture made ready for the net."""
+        """An opened image made ready for the model."""
         return prepare(picture, self.checkpoint.transform, self._margin)
 
-    def _judge(self, batch: Sequence[Prepared | PictureError]) -> Iterator[Verdict | PictureError]:
-        """Verdicts on one batch, of which each picture may have several faces."""
+    def _judge(self, batch: Sequence[Prepared | ImageError]) -> Iterator[Verdict | ImageError]:
+        """Verdicts on one batch, of which each image may have several faces."""
         pixels = [region for item in batch if isinstance(item, Prepared) for region in item.pixels]
         probabilities: list[list[float]] = []
         with torch.inference_mode():
@@ -239,7 +239,7 @@ class Detector:
                 probabilities += logits.softmax(dim=1).tolist()
         remaining = iter(probabilities)
         for item in batch:
-            if isinstance(item, PictureError):
+            if isinstance(item, ImageError):
                 yield item
             else:
                 yield self._verdict(item, list(islice(remaining, len(item.pixels))))
@@ -252,7 +252,7 @@ class Detector:
     def _verdict(self, prepared: Prepared, probabilities: Sequence[Sequence[float]]) -> Verdict:
         """The verdict from P(real) and P(fake) of each region."""
         boxes = prepared.boxes or prepared.regions
-        judged = tuple(self._judged(box, *pair) for box, pair in zip(boxes, probabilities, strict=True))
+        judged = tuple(self._evaluated(box, *pair) for box, pair in zip(boxes, probabilities, strict=True))
         worst = max(judged, key=lambda face: face.fake_probability)
         return Verdict(
             worst.label,
@@ -263,9 +263,9 @@ class Detector:
             prepared.reasons,
         )
 
-    def _judged(self, box: tuple[float, float, float, float], real: float, fake: float) -> FaceVerdict:
+    def _evaluated(self, box: tuple[float, float, float, float], real: float, fake: float) -> FaceVerdict:
         """The verdict on one region."""
-        band = self.checkpoint.unsure_band
+        band = self.checkpoint.abstention_band
         # The band is stated in P(fake) before the operating point was folded in.
         unfolded = expit(logit(fake) + logit(self.checkpoint.operating_point))
         unsure = band is not None and bool(band[0] <= unfolded <= band[1])
@@ -279,20 +279,20 @@ def _guard_forks() -> None:
         os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
-def _held(picture: Picture) -> Picture | PictureError:
-    """The picture; of an open file its bytes or what is wrong with it, before its owner closes it or names it twice."""
+def _held(picture: Picture) -> Picture | ImageError:
+    """The image; of an open file its bytes or what is wrong with it, before its owner closes it or names it twice."""
     if not hasattr(picture, "read"):
         return picture
     try:
         return read_file(picture)
-    except PictureError as error:
+    except ImageError as error:
         return error
 
 
 def _compose(
     values: torch.Tensor, regions: Sequence[tuple[int, int, int, int]], size: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """The regions' maps laid in one map of the picture; where they overlap the stronger counts."""
+    """The regions' maps laid in one map of the image; where they overlap the stronger counts."""
     from hf_deepfake.explain.overlay import to_heatmap  # neither is matplotlib
 
     heatmap = np.zeros((size[1], size[0]), np.float32)

@@ -1,4 +1,4 @@
-"""What there is to judge, cut into units that any process can take: some hundred files, or one shard of a data set."""
+"""What there is to evaluate, cut into units that any process can take: some files, or one shard of a data set."""
 
 import glob
 import logging
@@ -19,17 +19,17 @@ UNIT_FILES = 512
 """Files of a unit: minutes of work for a CPU, seconds for a GPU."""
 
 Item = tuple[str, str | bytes]
-"""Name of a picture, which can be printed, and what `open_picture` opens: its path or its bytes."""
+"""Name of an image, which can be printed, and what `open_image` opens: its path or its bytes."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """Some of the pictures, always the same ones in the same order.
+    """Some of the images, always the same ones in the same order.
 
     Attributes:
         files: paths; or none, for a shard.
         name: of the shard.
-        shard: a `datasets.IterableDataset` with a picture column, read as it is judged.
+        shard: a `datasets.IterableDataset` with an image column, read as it is evaluated.
         column: name of that column.
     """
 
@@ -39,7 +39,7 @@ class Unit:
     column: str = ""
 
     def __iter__(self) -> Iterator[Item]:
-        """Names and pictures."""
+        """Names and images."""
         if self.shard is None:
             yield from ((printable(file), file) for file in self.files)
             return
@@ -56,8 +56,8 @@ def find_units(words: Sequence[str]) -> list[Unit]:
 
     Args:
         words: paths of files, taken whatever their names; of folders; patterns with `*`, `?`, `[...]` and `**`; or
-            "owner/name" of a data set on the Hub. Parquet files with pictures inside, tars of pictures and what
-            `save_to_disk` wrote are, like data sets of the Hub, read as they are judged: nothing is stored, and each
+            "owner/name" of a data set on the Hub. Parquet files with images inside, tars of images and what
+            `save_to_disk` wrote are, like data sets of the Hub, read as they are evaluated: nothing is stored, and each
             shard is a unit.
 
     Returns:
@@ -78,7 +78,7 @@ def find_units(words: Sequence[str]) -> list[Unit]:
             matches = sorted(glob.glob(word, recursive=True))  # noqa: PTH207
         found = [_found(match) for match in matches]
         if not any(own or shards for own, shards in found):
-            raise InputError(f"{word} names no picture; give files, folders with pictures, or a pattern in quotes")
+            raise InputError(f"{word} names no image; give files, folders with images, or a pattern in quotes")
         for own, shards in found:
             files |= dict.fromkeys(own)
             units += shards
@@ -119,7 +119,7 @@ def _found(path: str) -> tuple[list[str], list[Unit]]:
 
 
 def _kind_of_shard(path: Path) -> str | None:
-    """Whether a file is parquet with pictures inside or a tar of pictures, for `datasets`; None if it is neither."""
+    """Whether a file is parquet with images inside or a tar of images, for `datasets`; None if it is neither."""
     if path.suffix.lower() not in (".parquet", ".tar"):
         return None
     from hf_deepfake.data.packed import is_parquet, is_shard  # seconds to import, and not needed for files
@@ -132,12 +132,12 @@ def _streamed(word: str, kind: str, files: list[str]) -> list[Unit]:
     from datasets import Image  # seconds to import, and not needed for files
 
     from hf_deepfake.data.hub_errors import hub_errors
-    from hf_deepfake.data.packed import picture_column
+    from hf_deepfake.data.packed import image_column
 
-    with hub_errors(f"no picture and no data set of the Hub can be had by the name {word}"):
+    with hub_errors(f"no image and no data set of the Hub can be had by the name {word}"):
         units = []
         for name, split in _splits(word, kind, files).items():
-            column = picture_column(word, split.features or {})
+            column = image_column(word, split.features or {})
             rows = split.select_columns([column]).cast_column(column, Image(decode=False))
             units += [
                 Unit(name=f"{word}/{name}-{index:05d}", shard=rows.shard(rows.num_shards, index), column=column)

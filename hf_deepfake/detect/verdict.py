@@ -1,4 +1,4 @@
-"""What the detector says of a picture, and where it looked."""
+"""What the detector says of an image, and where it looked."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -12,14 +12,14 @@ Label = Literal["real", "fake"]
 
 @dataclass(frozen=True)
 class FaceVerdict:
-    """What the net says about one face.
+    """What the model says about one face.
 
     Attributes:
-        box: of the face, (left, top, right, bottom) in px of the upright picture.
+        box: of the face, (left, top, right, bottom) in px of the upright image.
         label: "real" or "fake".
         score: softmax of that label, in [.5, 1].
         fake_probability: softmax of "fake", in [0, 1].
-        unsure: the score lies in the checkpoint's unsure band.
+        unsure: the score lies in the checkpoint's abstention band.
     """
 
     box: tuple[float, float, float, float]
@@ -31,7 +31,7 @@ class FaceVerdict:
 
 @dataclass(frozen=True, repr=False)
 class Verdict:
-    """What the net says about one picture: that of the face which looks most like a fake. It prints as one line.
+    """What the model says about one image: that of the face which looks most like a fake. It prints as one line.
 
     On a face crop, or with `faces="off"`, label and score are those of transformers' pipeline.
 
@@ -40,10 +40,10 @@ class Verdict:
         score: softmax of that label, in [.5, 1]; temperature and operating point are folded in, so that .5 is
             the operating point itself.
         fake_probability: softmax of "fake", in [0, 1], folded likewise.
-        unsure: the score should not be acted upon, because it lies in the checkpoint's unsure band or because no
+        unsure: the score should not be acted upon, because it lies in the checkpoint's abstention band or because no
             face large enough was found.
-        faces: the faces that were judged, largest first; empty where none was looked for or found.
-        reasons: sentences on what is special about this picture, such as why it is unsure.
+        faces: the faces that were evaluated, largest first; empty where none was looked for or found.
+        reasons: sentences on what is special about this image, such as why it is unsure.
     """
 
     label: Label
@@ -76,10 +76,10 @@ class Explanation:
     """A verdict and the map of what speaks for it.
 
     Attributes:
-        verdict: on the picture.
-        picture: the picture as it was judged: upright, RGB.
-        heatmap: float32 (H, W) in [0, 1], in the picture's own pixels: how strongly each place speaks for the
-            verdict's label; 0 outside the judged faces.
+        verdict: on the image.
+        picture: the image as it was evaluated: upright, RGB.
+        heatmap: float32 (H, W) in [0, 1], in the image's own pixels: how strongly each place speaks for the
+            verdict's label; 0 outside the evaluated faces.
     """
 
     verdict: Verdict
@@ -88,14 +88,14 @@ class Explanation:
 
     @property
     def shaded(self) -> Image:
-        """The picture under its heat map: RGB, as large as the picture."""
+        """The image under its heat map: RGB, as large as the image."""
         from hf_deepfake.explain.overlay import shade  # matplotlib is not needed for a verdict
 
         return shade(self.picture, self.heatmap)
 
     @property
     def overlay(self) -> Image:
-        """A figure to show: the shaded picture with boxes, colour bar and the verdict as caption; RGB."""
+        """A figure to show: the shaded image with boxes, colour bar and the verdict as caption; RGB."""
         from hf_deepfake.explain.overlay import draw_overlay
 
         boxes = [face.box for face in self.verdict.faces]

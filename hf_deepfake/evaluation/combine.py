@@ -14,19 +14,19 @@ from torch import nn
 from hf_deepfake.config import DecisionConfig
 from hf_deepfake.data.load import hash_images
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.calibration import fake_probability
-from hf_deepfake.evaluation.decision import decide_by
 from hf_deepfake.evaluation.evaluate import describe, load_split, score, score_net
-from hf_deepfake.evaluation.measure import measure
-from hf_deepfake.evaluation.report import REPORT_FILE, Combination, Part, Report
-from hf_deepfake.evaluation.scores import SCORES_FILE, save_scores, score_table
 from hf_deepfake.evaluation.unseen import count_seen
 from hf_deepfake.files import try_folder
+from hf_deepfake.metrics.calibration import fake_probability
+from hf_deepfake.metrics.decision import decide_by
+from hf_deepfake.metrics.score_table import SCORES_FILE, save_scores, score_table
 from hf_deepfake.models.build import data_config
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, checkpoint_name, export_checkpoint, load_checkpoint
 from hf_deepfake.models.ensemble import average_weights, make_ensemble
 from hf_deepfake.models.fold import fold, unfold
 from hf_deepfake.models.seen import Seen
+from hf_deepfake.report.measure import measure
+from hf_deepfake.report.report import REPORT_FILE, Combination, Part, Report
 
 Method = Literal["log_odds", "weights"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -48,20 +48,20 @@ def combine(
 
     Args:
         checkpoints: folders, or `owner/name` on the Hub; one alone makes sense with `flip`.
-        config: criterion and the like, and the pictures whose validation split decides and whose test split judges;
+        config: criterion and the like, and the images whose validation split decides and whose test split evaluates;
             no part may have been trained on either.
         out: new folder for the checkpoint.
         method: "log_odds" for an ensemble (see `models.ensemble.Ensemble`), whose cost is the sum of its parts';
-            "weights" for one net of averaged weights, for runs that share their start (see `average_weights`).
+            "weights" for one model of averaged weights, for runs that share their start (see `average_weights`).
         shares: of each checkpoint, positive; scaled to sum to 1; default equal.
-        flip: judge the mirrored picture too and take the mean, at twice the cost.
+        flip: evaluate the mirrored image too and take the mean, at twice the cost.
 
     Returns:
         The new checkpoint's report.
 
     Raises:
-        InputError: checkpoints, data or an option cannot be used, a part has seen what shall decide or judge, or `out`
-            exists.
+        InputError: checkpoints, data or an option cannot be used, a part has seen what shall decide or evaluate, or
+            `out` exists.
     """
     out = try_folder(out)
     if out.exists():
@@ -137,14 +137,14 @@ def _shares(names: Sequence[str], shares: Sequence[float] | None) -> list[float]
 def _put_together(
     loaded: Sequence[LoadedCheckpoint], shares: Sequence[float], method: Method, flip: bool
 ) -> tuple[nn.Module, int]:
-    """The combined net, calibrated parts within, and the side of its input."""
+    """The combined model, calibrated parts within, and the side of its input."""
     sides = [one.config["pretrained_cfg"]["input_size"][-1] for one in loaded]
     nets = [one.model for one in loaded]
     for one in loaded:
         unfold(one.model, one.temperature, one.operating_point)
     if method == "weights":
         if len(set(sides)) > 1:
-            raise InputError(f"weights can be averaged of nets of one picture size only, not {sides}; average log-odds")
+            raise InputError(f"weights can be averaged of models of one image size only, not {sides}; average log-odds")
         nets, sides, shares = [average_weights(nets, shares)], sides[:1], [1.0]
         if not flip:
             return nets[0], sides[0]

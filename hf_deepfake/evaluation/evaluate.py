@@ -1,5 +1,6 @@
 """Evaluate a checkpoint on any data."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -10,25 +11,25 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hf_deepfake.config import DataConfig
+from hf_deepfake.data.data_report import DataReport
 from hf_deepfake.data.load import prepare
-from hf_deepfake.data.machine import WAIT, best_device, default_workers, share_cores
-from hf_deepfake.data.report import DataReport
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.calibration import fake_probability
-from hf_deepfake.evaluation.measure import measure
-from hf_deepfake.evaluation.predict import predict_logits
-from hf_deepfake.evaluation.report import CheckpointInfo, Report
+from hf_deepfake.evaluation.inference import predict_logits
 from hf_deepfake.evaluation.robustness import measure_robustness
-from hf_deepfake.evaluation.scores import groups_of, score_table
 from hf_deepfake.evaluation.unseen import count_seen
+from hf_deepfake.machine import WAIT, best_device, default_workers, share_cores
+from hf_deepfake.metrics.calibration import fake_probability
+from hf_deepfake.metrics.score_table import groups_of, score_table
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
+from hf_deepfake.report.measure import measure
+from hf_deepfake.report.report import CheckpointInfo, Report
 
 ALL = "all"
 """Name of what all splits of the data make together."""
 
 
 def evaluate(
-    checkpoint: str,
+    checkpoint: str | Path,
     config: DataConfig,
     *,
     split: Literal["test", "all"] = "test",
@@ -36,29 +37,29 @@ def evaluate(
 ) -> tuple[Report, pd.DataFrame]:
     """Evaluate a checkpoint; under `accelerate launch` every process calls this.
 
-    Images that it was trained on or decided by do not judge it, in whatever set they come: more than a few are refused,
-    a few are counted in the report (`data["seen"]`).
+    Images that it was trained on or decided by do not evaluate it, in whatever set they come: more than a few are
+    refused, a few are counted in the report (`data["seen"]`).
 
     Args:
         checkpoint: folder, or `owner/name` on the Hub.
         config: sources and options.
-        split: "test" for the test split, which is made where a source has no splits, and then holds the same pictures
-            as that of a training run on this source; "all" for all pictures, which is right for data of which the
+        split: "test" for the test split, which is made where a source has no splits, and then holds the same images
+            as that of a training run on this source; "all" for all images, which is right for data of which the
             checkpoint has seen nothing.
-        robustness: also score the pictures degraded: in the 15 conditions of the mild set, or in all 165.
+        robustness: also score the images degraded: in the 15 conditions of the mild set, or in all 165.
 
     Returns:
         The report, and the table of scores that it was made of; the same on every process.
 
     Raises:
-        InputError: checkpoint or data cannot be used, or the checkpoint was trained on what it shall be judged by.
+        InputError: checkpoint or data cannot be used, or the checkpoint was trained on what it shall be evaluated by.
     """
     loaded = load_checkpoint(checkpoint)
     data, data_report = load_split(config, split)
     seen = count_seen(checkpoint, loaded.seen, data[split], config)
     if seen is None and split == ALL and data_report.fingerprint == loaded.data_fingerprint:
         raise InputError(
-            f"{checkpoint} was trained on these pictures, so that all of them together tell nothing; give --split test"
+            f"{checkpoint} was trained on these images, so that all of them together tell nothing; give --split test"
         )
     scores = fake_probability(score(loaded, data[split]), folded_point=loaded.operating_point)
     table = score_table(data, {split: scores})
@@ -88,12 +89,12 @@ def load_split(config: DataConfig, split: str) -> tuple[DatasetDict, DataReport]
     if split == ALL:
         data = DatasetDict({ALL: concatenate_datasets(list(data.values()))})
     if not len(data[split]):
-        raise InputError(f"{', '.join(config.data)} has no {split} pictures; give --split all to take all of them")
+        raise InputError(f"{', '.join(config.data)} has no {split} images; give --split all to take all of them")
     return data, report
 
 
 def score(loaded: LoadedCheckpoint, pictures: Dataset) -> NDArray:
-    """Logits of a checkpoint's net; see `score_net`.
+    """Logits of a checkpoint's model; see `score_net`.
 
     Args:
         loaded: the checkpoint.
@@ -106,7 +107,7 @@ def score(loaded: LoadedCheckpoint, pictures: Dataset) -> NDArray:
 
 
 def score_net(net: nn.Module, preprocessing: dict[str, Any], pictures: Dataset) -> NDArray:
-    """Logits of a net, on the GPU where there is one, by all processes together.
+    """Logits of a model, on the GPU where there is one, by all processes together.
 
     Args:
         net: with logits (real, fake).
@@ -140,6 +141,6 @@ def describe(loaded: LoadedCheckpoint) -> CheckpointInfo:
         temperature=loaded.temperature,
         operating_point=loaded.operating_point,
         criterion=loaded.criterion,
-        unsure_band=loaded.unsure_band,
-        unsure_error=loaded.unsure_error,
+        abstention_band=loaded.abstention_band,
+        confident_error=loaded.confident_error,
     )

@@ -1,4 +1,4 @@
-"""Decide anew how a checkpoint's logits become verdicts, without training."""
+"""recalibrate how a checkpoint's logits become verdicts, without training."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,36 +11,36 @@ from datasets import DatasetDict
 from hf_deepfake.config import DecisionConfig
 from hf_deepfake.data.load import hash_images
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.calibration import fake_probability
-from hf_deepfake.evaluation.decision import decide_by
 from hf_deepfake.evaluation.evaluate import ALL, describe, load_split, score
-from hf_deepfake.evaluation.measure import measure
-from hf_deepfake.evaluation.report import REPORT_FILE, Report
-from hf_deepfake.evaluation.scores import SCORES_FILE, save_scores, score_table
 from hf_deepfake.evaluation.unseen import count_seen
 from hf_deepfake.files import try_folder
+from hf_deepfake.metrics.calibration import fake_probability
+from hf_deepfake.metrics.decision import decide_by
+from hf_deepfake.metrics.score_table import SCORES_FILE, save_scores, score_table
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import unfold
 from hf_deepfake.models.seen import Seen
+from hf_deepfake.report.measure import measure
+from hf_deepfake.report.report import REPORT_FILE, Report
 
 DECIDED_ON = "validation"
-"""Name, in the report, of the pictures that decided: what is measured on them is too good."""
+"""Name, in the report, of the images that decided: what is measured on them is too good."""
 
 
 def recalibrate(
     checkpoint: str, config: DecisionConfig, out: str | Path, *, split: Literal["validation", "all"] = "validation"
 ) -> Report:
-    """Write a checkpoint with another temperature, operating point and unsure band, from one that stays as it is.
+    """Write a checkpoint with another temperature, operating point and abstention band, from one that stays as it is.
 
-    What was folded into the net is taken out, the logits of the given pictures decide anew, and the result is folded
+    What was folded into the model is taken out, the logits of the given images recalibrate, and the result is folded
     in. The new report keeps the history (training, its data and their audit, what it was combined of, its author's
-    notes) and tells of these pictures alone: results at the old threshold hold no more.
+    notes) and tells of these images alone: results at the old threshold hold no more.
 
     Args:
         checkpoint: folder, or `owner/name` on the Hub.
-        config: criterion and the like, and the pictures that decide; the checkpoint must not have been trained on them.
+        config: criterion and the like, and the images that decide; the checkpoint must not have been trained on them.
         out: new folder for the checkpoint.
-        split: "validation" for the data's validation split, which is made where there is none; "all" for all pictures.
+        split: "validation" for the data's validation split, which is made where there is none; "all" for all images.
 
     Returns:
         The new checkpoint's report.
@@ -57,7 +57,7 @@ def recalibrate(
     if count_seen(checkpoint, seen, data[split], config, trained_only=True) is not None and seen is not None:
         seen = Seen.together([seen, Seen.of(np.empty(0, "S32"), hash_images(data[split], config))])
     elif split == ALL and data_report.fingerprint == loaded.data_fingerprint:
-        raise InputError(f"{checkpoint} was trained on these pictures; give --split validation to leave those out")
+        raise InputError(f"{checkpoint} was trained on these images; give --split validation to leave those out")
     unfold(loaded.model, loaded.temperature, loaded.operating_point)
     logits = score(loaded, data[split])
     decision = decide_by(config, logits, data[split]["label"])
@@ -68,7 +68,7 @@ def recalibrate(
         replace(
             describe(loaded),
             **asdict(decision),
-            decided_on=f"{'all pictures' if split == ALL else 'validation split'} of {', '.join(data_report.sources)}",
+            decided_on=f"{'all images' if split == ALL else 'validation split'} of {', '.join(data_report.sources)}",
         ),
         **(_history(loaded.folder) if loaded.trusted else {}),
     )

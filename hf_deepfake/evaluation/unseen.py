@@ -1,4 +1,6 @@
-"""Whether images that shall judge a checkpoint had a part in making it: decided image by image."""
+"""Whether images that shall evaluate a checkpoint had a part in making it: decided image by image."""
+
+from pathlib import Path
 
 import numpy as np
 from accelerate import PartialState
@@ -15,7 +17,7 @@ few hardly move a figure."""
 
 
 def count_seen(
-    checkpoint: str, seen: Seen | None, images: Dataset, config: DataConfig, *, trained_only: bool = False
+    checkpoint: str | Path, seen: Seen | None, images: Dataset, config: DataConfig, *, trained_only: bool = False
 ) -> int | None:
     """Count the images that had a part in a checkpoint, and refuse to go on with more than a few.
 
@@ -40,7 +42,7 @@ def count_seen(
     if count > FEW * len(images):
         part = "trained on" if trained_only else "trained on, or decided by,"
         raise InputError(
-            f"{checkpoint} was {part} {count:,} of these {len(images):,} pictures, so that they tell nothing; leave "
+            f"{checkpoint} was {part} {count:,} of these {len(images):,} images, so that they tell nothing; leave "
             "them out, or give the very data of the training with its --split_seed and without --split all"
         )
     return count

@@ -1,1 +1,1 @@
-"""Where a net looked: maps of a verdict, their drawing, and how far they can be trusted."""
+"""Where a model looked: maps of a verdict, their drawing, and how far they can be trusted."""

@@ -1,4 +1,4 @@
-"""Properties of pictures by which errors are grouped: light, detail, compression, and how the face is held."""
+"""Properties of images by which errors are grouped: light, detail, compression, and how the face is held."""
 
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -7,29 +7,29 @@ import numpy as np
 import pandas as pd
 from datasets import Dataset, Image
 
-from hf_deepfake.audit.facts import file_facts
-from hf_deepfake.audit.statistics import statistics
-from hf_deepfake.data.machine import usable_cores
-from hf_deepfake.pictures.faces import Face, find_faces
-from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.audits.facts import file_facts
+from hf_deepfake.audits.statistics import statistics
+from hf_deepfake.images.faces import Face, find_faces
+from hf_deepfake.images.open import open_image
+from hf_deepfake.machine import usable_cores
 
 MEASURED = ("brightness", "contrast", "saturation", "sharpness", "noise", "quality", "face", "turn", "tilt")
-"""Those of `evaluation.errors.ATTRIBUTES` that are measured here."""
+"""Those of `metrics.error_groups.ATTRIBUTES` that are measured here."""
 
-_ALONE = 64  # with fewer pictures, starting workers costs more than it saves
+_ALONE = 64  # with fewer images, starting workers costs more than it saves
 
 
 def measure_attributes(pictures: Dataset) -> pd.DataFrame:
-    """Measure pictures on all cores that this process may use.
+    """Measure images on all cores that this process may use.
 
     Args:
         pictures: N rows with the column image.
 
     Returns:
-        float64 (N, `MEASURED`), NaN for what a picture does not have.
+        float64 (N, `MEASURED`), NaN for what an image does not have.
 
     Raises:
-        PictureError: a picture cannot be opened.
+        ImageError: an image cannot be opened.
     """
     images = pictures.select_columns(["image"]).cast_column("image", Image(decode=False))["image"]
     sources = [image["bytes"] or image["path"] for image in images]
@@ -42,7 +42,7 @@ def measure_attributes(pictures: Dataset) -> pd.DataFrame:
 
 
 def attributes(source: str | bytes) -> dict[str, float]:
-    """Measure one picture.
+    """Measure one image.
 
     Args:
         source: path, or the file's bytes.
@@ -53,7 +53,7 @@ def attributes(source: str | bytes) -> dict[str, float]:
         tilted (see `pose`). NaN for no JPEG and no face.
     """
     encoded = Path(source).read_bytes() if isinstance(source, str) else source
-    picture = open_picture(encoded)
+    picture = open_image(encoded)
     seen = statistics(picture)
     faces = find_faces(picture)
     turn, tilt = pose(faces[0]) if faces else (np.nan, np.nan)
@@ -76,7 +76,7 @@ def pose(face: Face) -> tuple[float, float]:
     Returns:
         How far the nose lies from the middle between the eyes, along the line through them and in their distance (0
         for a frontal face, about .5 where the nose covers an eye), and the angle between that line and the
-        picture's rows in degrees, both without sign.
+        image's rows in degrees, both without sign.
     """
     left, right, nose = (np.array(point) for point in face.landmarks[:3])
     along = right - left

@@ -1,6 +1,6 @@
-"""Maps from the net's answers alone, without looking inside: integrated gradients and occlusion.
+"""Maps from the model's answers alone, without looking inside: integrated gradients and occlusion.
 
-Both ask what the picture's places add to one of mean colour, on a grid of 16 x 16 cells.
+Both ask what the image's places add to one of mean colour, on a grid of 16 x 16 cells.
 """
 
 import torch
@@ -11,20 +11,20 @@ from torch.nn.functional import adaptive_avg_pool2d
 GRID = 16
 """Cells along a side."""
 STEPS = 32
-"""Pictures on the way from mean colour to the picture."""
+"""Images on the way from mean colour to the image."""
 BATCH_SIZE = 16
-"""Pictures that the net is given at once, whatever the batch."""
+"""Images that the model is given at once, whatever the batch."""
 
 
 def integrated_gradients(model: nn.Module, pixels: Tensor, targets: Tensor) -> Tensor:
-    """Sum the gradient on the way from mean colour to the picture (Sundararajan et al. 2017, section 3).
+    """Sum the gradient on the way from mean colour to the image (Sundararajan et al. 2017, section 3).
 
     "Axiomatic Attribution for Deep Networks". The contributions of a cell's pixels add up; all cells together give
     what the logit gained on that way, but for the error of 32 Gauss-Legendre steps.
 
     Args:
-        model: a net in eval mode.
-        pixels: (N, 3, S, S), normalised, on the net's device; 0 is the mean colour.
+        model: a model in eval mode.
+        pixels: (N, 3, S, S), normalised, on the model's device; 0 is the mean colour.
         targets: int64 (N,), the class whose logit is explained.
 
     Returns:
@@ -43,16 +43,16 @@ def occlusion(model: nn.Module, pixels: Tensor, targets: Tensor) -> Tensor:
     """Hide one patch after the other behind mean colour and see what the logit loses.
 
     Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, section 4.2. Patches have an
-    eighth of the picture's side and lie half a patch apart, so that a picture costs about 225 forward passes.
+    eighth of the image's side and lie half a patch apart, so that an image costs about 225 forward passes.
 
     Args:
-        model: a net in eval mode.
-        pixels: (N, 3, S, S), normalised, on the net's device; 0 is the mean colour.
+        model: a model in eval mode.
+        pixels: (N, 3, S, S), normalised, on the model's device; 0 is the mean colour.
         targets: int64 (N,), the class whose logit is explained.
 
     Returns:
         float32 (N, 16, 16), at least 0: the loss, as a mean of the patches over a cell, divided by the share of the
-        picture that a patch hides.
+        image that a patch hides.
     """
     method = Occlusion(model)
     side = pixels.shape[-1] // 8

@@ -1,7 +1,7 @@
-"""Maps of where a net saw its verdict: Grad-CAM, a finer map from an earlier stage, and two methods beside it.
+"""Maps of where a model saw its verdict: Grad-CAM, a finer map from an earlier stage, and two methods beside it.
 
-All maps have one unit, so that they can be drawn without stretching the noise of each picture: the logit that the
-explained class would gain if the whole picture were like this place. Their mean over the picture is what the places
+All maps have one unit, so that they can be drawn without stretching the noise of each image: the logit that the
+explained class would gain if the whole image were like this place. Their mean over the image is what the places
 together gave to the class, as far as a method can tell.
 """
 
@@ -25,13 +25,13 @@ METHODS: tuple[Method, ...] = get_args(Method)
 
 @dataclass(frozen=True)
 class Maps:
-    """Verdicts of a batch, and where the net saw them. Tensors lie on the net's device.
+    """Verdicts of a batch, and where the model saw them. Tensors lie on the model's device.
 
     Attributes:
-        logits: float32 (N, 2), real and fake; what the net answers.
+        logits: float32 (N, 2), real and fake; what the model answers.
         targets: int64 (N,), the class that is explained.
-        values: float32 (N, h, w), at least 0: the logit that the class would gain if the whole picture were like
-            this place. The grid is the method's own, row by row from the upper left; it spans the whole picture.
+        values: float32 (N, h, w), at least 0: the logit that the class would gain if the whole image were like
+            this place. The grid is the method's own, row by row from the upper left; it spans the whole image.
     """
 
     logits: Tensor
@@ -47,29 +47,29 @@ def explain(
     method: Method = "gradcam",
     fine: bool = False,
 ) -> Maps:
-    """Show where a net saw the logit of a class, before softmax.
+    """Show where a model saw the logit of a class, before softmax.
 
     "gradcam" is Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks", ICCV 2017, section 3)
     on the features that enter the classifier, in one pass with the verdict; times the number of cells, it is the
     classifier's row times the features of a cell where a linear classifier follows mean pooling. A plain ViT is
     read before its last block, because after it only the class token counts. The map of an ensemble is the mean of its
-    members' maps by their shares, the mirrored picture left out. With `fine` the same total is laid out
+    members' maps by their shares, the mirrored image left out. With `fine` the same total is laid out
     as LayerCAM sees it (Jiang et al., "LayerCAM: Exploring Hierarchical Class Activation Maps", IEEE TIP 2021, section
     III) on the last stage of a finer grid, in a second pass. For the other methods see `attribution`.
 
     Args:
-        model: a timm net of two logits, in eval mode. For `fine`, and for a ViT, a hook is set on it while it runs, so
-            that no other thread may use it.
-        pixels: (N, 3, S, S), normalised, on the net's device.
+        model: a timm model of two logits, in eval mode. For `fine`, and for a ViT, a hook is set on it while it runs,
+            so that no other thread may use it.
+        pixels: (N, 3, S, S), normalised, on the model's device.
         targets: int64 (N,), the class to explain, 0 real or 1 fake; the predicted one if not given.
         method: one of `METHODS`.
-        fine: twice the grid or more, for "gradcam" on nets that work on several scales.
+        fine: twice the grid or more, for "gradcam" on models that work on several scales.
 
     Returns:
         Logits, targets and maps.
 
     Raises:
-        InputError: the method is unknown, it has no finer map, or the net's features lie on no grid.
+        InputError: the method is unknown, it has no finer map, or the model's features lie on no grid.
     """
     if method not in METHODS:
         raise InputError(f"there is no method {method!r}; use one of {', '.join(METHODS)}")
@@ -112,7 +112,7 @@ def _explain_members(model: Ensemble, pixels: Tensor, targets: Tensor | None, fi
 
 @dataclass(frozen=True)
 class _Place:
-    """Where in a net a map is read: a module's output with C channels; no name for that of `forward_features`."""
+    """Where in a model a map is read: a module's output with C channels; no name for that of `forward_features`."""
 
     module: str | None
     channels: int
@@ -146,7 +146,7 @@ class _Tap(nn.Module):
                     lambda x: x[:, prefix:].mT.unflatten(2, (side, side)),
                     lambda x: torch.cat([features[:, :prefix], x.flatten(2).mT], dim=1),
                 )
-        raise InputError("the features of this net lie on no grid that a map could show; use the method occlusion")
+        raise InputError("the features of this model lie on no grid that a map could show; use the method occlusion")
 
 
 def _read(
@@ -156,7 +156,7 @@ def _read(
     method: type[LayerGradCam] | type[LayerGradientXActivation],
     place: _Place,
 ) -> Maps:
-    """Run the net once, without a graph up to the place and with one after it, and let Captum read it there."""
+    """Run the model once, without a graph up to the place and with one after it, and let Captum read it there."""
     net: Any = model  # nn.Module declares no attributes, and timm has no common class
     tap = _Tap(place.channels, getattr(net, "num_prefix_tokens", None))
     seen: list[Tensor] = []

@@ -1,4 +1,4 @@
-"""Are the maps any good? Measured on pictures, with the means' intervals: a map that looks right proves nothing."""
+"""Are the maps any good? Measured on images, with the means' intervals: a map that looks right proves nothing."""
 
 import io
 import math
@@ -17,24 +17,24 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from hf_deepfake.config import LABELS
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.metrics import Floats
-from hf_deepfake.evaluation.report import ExplanationResult
 from hf_deepfake.explain.cam import Method
 from hf_deepfake.explain.probe import BATCH_SIZE, Heat, Probe, mean, moved
 from hf_deepfake.explain.regions import find_masks, measure_masks
+from hf_deepfake.metrics.classification import Floats
 from hf_deepfake.models.pretrained import classifier_names
 from hf_deepfake.progress import Progress
+from hf_deepfake.report.report import ExplanationResult
 
 STEPS = 10
 """Equal steps from nothing to all pixels on a deletion or insertion curve."""
 
 BLUR = 1 / 16
-"""Standard deviation of the blur that hides pixels, in sides of the picture: of a face only the colours are left."""
+"""Standard deviation of the blur that hides pixels, in sides of the image: of a face only the colours are left."""
 
 JPEG_QUALITY = 70
 
 DRAWS = 5
-"""Nets with shuffled weights: two classes are so few that one of these may point where the trained net does."""
+"""Models with shuffled weights: two classes are so few that one of these may point where the trained model does."""
 
 
 def measure_faithfulness(
@@ -49,46 +49,46 @@ def measure_faithfulness(
     seed: int = 0,
     shown: bool = False,
 ) -> ExplanationResult:
-    """Measure the maps of a method on pictures of both classes, explaining the predicted class.
+    """Measure the maps of a method on images of both classes, explaining the predicted class.
 
-    The metrics, each a mean over the pictures; X_random is the same of maps that were moved at random (see
-    `probe.moved`), X_difference is X minus X_random, picture by picture:
+    The metrics, each a mean over the images; X_random is the same of maps that were moved at random (see
+    `probe.moved`), X_difference is X minus X_random, image by image:
 
-    - `probability`: of the predicted class, and `probability_blurred` when the whole picture is blurred.
+    - `probability`: of the predicted class, and `probability_blurred` when the whole image is blurred.
     - `deletion`, `insertion` (and _random, _difference): area under the probability of the predicted class while the
-      map's strongest pixels are blurred first, or come back into the blurred picture first (Petsiuk et al., "RISE",
+      map's strongest pixels are blurred first, or come back into the blurred image first (Petsiuk et al., "RISE",
       BMVC 2018; there, deleted pixels become grey). In [0, 1]. A good map makes deletion small and
       insertion large.
-    - `flip`, `jpeg`: Spearman's rank correlation of a picture's map with that of the mirrored picture, mirrored back,
-      and with that of the picture after JPEG of quality 70 at the net's input size, both for the same class. In
-      [-1, 1]; pictures with a flat map are left out.
-    - `shuffled_classifier`, `shuffled_net`: the same with the map of a net in which the values within each tensor
-      of the classifier, or of the whole net, were shuffled; mean of five draws (Adebayo et al., "Sanity Checks for
+    - `flip`, `jpeg`: Spearman's rank correlation of an image's map with that of the mirrored image, mirrored back,
+      and with that of the image after JPEG of quality 70 at the model's input size, both for the same class. In
+      [-1, 1]; images with a flat map are left out.
+    - `shuffled_classifier`, `shuffled_net`: the same with the map of a model in which the values within each tensor
+      of the classifier, or of the whole model, were shuffled; mean of five draws (Adebayo et al., "Sanity Checks for
       Saliency Maps", NeurIPS 2018, section 4). A map that shows what was learnt comes out near 0.
-    - where the pictures lie beside `masks/` as `draw_sample` writes them: those of `regions.measure_masks`.
+    - where the images lie beside `masks/` as `draw_sample` writes them: those of `regions.measure_masks`.
 
-    Each picture costs 44 passes of the net and 13 maps.
+    Each image costs 44 passes of the model and 13 maps.
 
     Args:
-        model: a timm net of two logits, in eval mode.
+        model: a timm model of two logits, in eval mode.
         dataset: a split of `data.load.prepare`; groups are resampled whole where it has a column group.
         data_config: timm's preprocessing.
         method: of `cam.METHODS`.
         fine: measure the finer map of the method.
-        limit: number of pictures, half of each class where there are as many.
+        limit: number of images, half of each class where there are as many.
         name: what the result is to call the set.
-        seed: decides on pictures, random maps and shuffled weights.
+        seed: decides on images, random maps and shuffled weights.
         shown: show progress.
 
     Returns:
         The result.
 
     Raises:
-        InputError: the limit is below 2, or no map can be made of this net.
-        PictureError: a picture cannot be opened.
+        InputError: the limit is below 2, or no map can be made of this model.
+        ImageError: an image cannot be opened.
     """
     if limit < 2:
-        raise InputError(f"limit is {limit}; at least 2 pictures are needed to measure maps, one of each class")
+        raise InputError(f"limit is {limit}; at least 2 images are needed to measure maps, one of each class")
     generator = np.random.default_rng(seed)
     chosen = dataset.select(_choose(dataset["label"], limit, generator))
     groups = chosen["group"] if "group" in chosen.column_names else None
@@ -99,7 +99,7 @@ def measure_faithfulness(
     random = moved(maps.values, generator)
 
     def similarity(net: nn.Module, pictures: Tensor, mirrored: bool = False) -> Floats:
-        """Rank correlation of the maps with those of another net or of changed pictures."""
+        """Rank correlation of the maps with those of another model or of changed images."""
         other = probe.maps(net, pictures, maps.targets).values
         progress.update()
         return rank_correlation(maps.values, other.flip(2) if mirrored else other)
@@ -147,8 +147,8 @@ def deletion_insertion(model: nn.Module, probe: Probe, targets: Tensor, ranks: H
     """Curves of a class's probability while pixels are blurred, or come back, in the order of their ranks.
 
     Args:
-        model: a net in eval mode.
-        probe: N pictures.
+        model: a model in eval mode.
+        probe: N images.
         targets: int64 (N,), the class of each.
         ranks: float32 (N, S, S), from `rank_pixels`.
 
@@ -188,12 +188,12 @@ def rank_correlation(maps: Tensor, others: Tensor) -> Floats:
 
 
 def shuffled(model: nn.Module, names: Iterable[str], seed: int) -> nn.Module:
-    """Copy a net, with the values within each of some tensors in random order.
+    """Copy a model, with the values within each of some tensors in random order.
 
-    Sizes of weights stay as they were, so that the net computes in its usual range; what was learnt is gone.
+    Sizes of weights stay as they were, so that the model computes in its usual range; what was learnt is gone.
 
     Args:
-        model: any net; it stays as it is.
+        model: any model; it stays as it is.
         names: tensors of its `state_dict`.
         seed: of the order.
 
@@ -211,14 +211,14 @@ def shuffled(model: nn.Module, names: Iterable[str], seed: int) -> nn.Module:
 
 
 def _choose(labels: ArrayLike, limit: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Rows of up to `limit` pictures, half of each class, in their order."""
+    """Rows of up to `limit` images, half of each class, in their order."""
     label = np.asarray(labels)
     classes = [generator.permutation(np.flatnonzero(label == one))[: limit // 2] for one in range(len(LABELS))]
     return np.sort(np.concatenate(classes))
 
 
 def _recompressed(pictures: Tensor) -> Tensor:
-    """Pictures uint8 (N, 3, S, S) after JPEG."""
+    """Images uint8 (N, 3, S, S) after JPEG."""
     changed = []
     for picture in pictures.permute(0, 2, 3, 1).numpy():
         file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Draw a map over its picture: what speaks for the verdict shines, the rest of the picture stays as it is."""
+"""Draw a map over its image: what speaks for the verdict shines, the rest of the image stays as it is."""
 
 import textwrap
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ FLOOR = 1.0
 """Logits, odds of 2.7 to 1: a map whose strongest place is weaker than this is drawn as weak as it is."""
 
 SIDES = (448, 1024)
-"""Least and greatest longer side of the picture in an overlay, px."""
+"""Least and greatest longer side of the image in an overlay, px."""
 WIDTH = 384
 """Least width of an overlay, px, so that its words have room."""
 
@@ -28,11 +28,11 @@ FONT = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 
 
 def to_heatmap(values: Tensor | NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Bring a map to a picture's size and to [0, 1], without stretching a weak one.
+    """Bring a map to an image's size and to [0, 1], without stretching a weak one.
 
     Args:
         values: (h, w), in logits and at least 0: one of `Maps.values`.
-        size: width and height of the picture, px.
+        size: width and height of the image, px.
 
     Returns:
         float32 (height, width) in [0, 1], where 1 is the map's strongest place or `FLOOR`, whichever is more;
@@ -44,11 +44,11 @@ def to_heatmap(values: Tensor | NDArray[np.float32], size: tuple[int, int]) -> N
 
 
 def shade(picture: Image.Image, heatmap: NDArray[np.float32]) -> Image.Image:
-    """Lay a heat map over its picture, the less transparent the hotter.
+    """Lay a heat map over its image, the less transparent the hotter.
 
     Args:
         picture: RGB.
-        heatmap: (height, width) of the picture, in [0, 1].
+        heatmap: (height, width) of the image, in [0, 1].
 
     Returns:
         Opaque RGB of the same size.
@@ -65,13 +65,13 @@ def draw_overlay(
     caption: str,
     boxes: Sequence[tuple[float, float, float, float]] = (),
 ) -> Image.Image:
-    """Draw a picture with its heat map, the faces, a colour bar and the verdict, to be read on its own.
+    """Draw an image with its heat map, the faces, a colour bar and the verdict, to be read on its own.
 
     Args:
         picture: RGB, of any size; drawn with a longer side of 448 to 1,024 px.
-        heatmap: (height, width) of the picture, in [0, 1].
+        heatmap: (height, width) of the image, in [0, 1].
         caption: the verdict in words; long ones are wrapped.
-        boxes: (left, top, right, bottom) of each face, px of the picture.
+        boxes: (left, top, right, bottom) of each face, px of the image.
 
     Returns:
         Opaque RGB, at least 384 px wide.
@@ -99,7 +99,7 @@ def draw_overlay(
 
 
 def _frame(picture: Image.Image, boxes: Sequence[tuple[float, ...]]) -> None:
-    """Draw boxes in white on a dark rim, which shows on any picture."""
+    """Draw boxes in white on a dark rim, which shows on any image."""
     draw = ImageDraw.Draw(picture)
     line = max(max(picture.size) // 250, 2)
     for left, top, right, bottom in boxes:

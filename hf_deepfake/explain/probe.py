@@ -1,4 +1,4 @@
-"""What every measurement of maps needs: the maps of many pictures, a random counterpart of each, and means."""
+"""What every measurement of maps needs: the maps of many images, a random counterpart of each, and means."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,26 +10,26 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hf_deepfake.data.batch import Normalise, Pictures
-from hf_deepfake.evaluation.metrics import Floats
-from hf_deepfake.evaluation.report import Mean
-from hf_deepfake.evaluation.result import bootstrapped
+from hf_deepfake.data.batch import DecodedImages, Normalise
 from hf_deepfake.explain.cam import Maps, Method, explain
 from hf_deepfake.explain.overlay import to_heatmap
+from hf_deepfake.metrics.classification import Floats
+from hf_deepfake.metrics.result import bootstrapped
+from hf_deepfake.report.report import Mean
 
 BATCH_SIZE = 16
-"""Pictures that the net is given at once."""
+"""Images that the model is given at once."""
 
 Heat = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Pictures as a net takes them, and the method that explains its verdicts.
+    """Images as a model takes them, and the method that explains its verdicts.
 
     Attributes:
         pictures: uint8 (N, 3, S, S), on the CPU.
-        normalise: from uint8 to the net's input, on the net's device.
+        normalise: from uint8 to the model's input, on the model's device.
         method: of `cam.METHODS`.
         fine: whether the finer map of the method is meant.
     """
@@ -43,10 +43,10 @@ class Probe:
     def open(
         cls, model: nn.Module, dataset: Dataset, data_config: dict[str, Any], method: Method, fine: bool
     ) -> "Probe":
-        """Open all pictures of a data set.
+        """Open all images of a data set.
 
         Args:
-            model: the net, on its device.
+            model: the model, on its device.
             dataset: with columns image and label; not empty.
             data_config: timm's preprocessing.
             method: of `cam.METHODS`.
@@ -56,9 +56,9 @@ class Probe:
             The probe.
 
         Raises:
-            PictureError: a picture cannot be opened.
+            ImageError: an image cannot be opened.
         """
-        pictures = Pictures(dataset, data_config).__getitems__(list(range(len(dataset)))).pictures
+        pictures = DecodedImages(dataset, data_config).__getitems__(list(range(len(dataset)))).pictures
         return cls(pictures, Normalise(data_config, next(model.parameters()).device), method, fine)
 
     @property
@@ -68,14 +68,14 @@ class Probe:
 
     @property
     def size(self) -> int:
-        """Side S of the pictures, px."""
+        """Side S of the images, px."""
         return self.pictures.shape[-1]
 
     def maps(self, model: nn.Module, pictures: Tensor, targets: Tensor | None = None) -> Maps:
-        """Explain pictures, batch by batch.
+        """Explain images, batch by batch.
 
         Args:
-            model: a net in eval mode.
+            model: a model in eval mode.
             pictures: uint8 (N, 3, S, S).
             targets: int64 (N,), the classes to explain; the predicted ones if not given.
 
@@ -93,7 +93,7 @@ class Probe:
         return Maps(logits, classes, values)
 
     def heat(self, values: Tensor) -> Heat:
-        """Maps at the pictures' size, as they are drawn.
+        """Maps at the images' size, as they are drawn.
 
         Args:
             values: float32 (N, h, w), at least 0.
@@ -105,7 +105,7 @@ class Probe:
 
 
 def moved(values: Tensor, generator: np.random.Generator) -> Tensor:
-    """Maps that know nothing of their picture and are as smooth, as large and as strong as these.
+    """Maps that know nothing of their image and are as smooth, as large and as strong as these.
 
     Each map is moved by a random number of cells down and to the right; what leaves at one edge comes back at the
     other (the toroidal shift of Lotwick and Silverman 1982). White noise would be a
@@ -123,18 +123,18 @@ def moved(values: Tensor, generator: np.random.Generator) -> Tensor:
 
 
 def mean(values: Floats, groups: Sequence[Any] | None) -> Mean:
-    """Mean of one number a picture, with its bootstrap interval over groups.
+    """Mean of one number an image, with its bootstrap interval over groups.
 
     Args:
-        values: float64 (N,); NaN where a picture has no such number, which leaves the picture out.
+        values: float64 (N,); NaN where an image has no such number, which leaves the image out.
         groups: N group names, as in `bootstrap.intervals`.
 
     Returns:
-        The mean, its interval and the number of pictures that have the number.
+        The mean, its interval and the number of images that have the number.
     """
     there = np.flatnonzero(~np.isnan(values))
     if not len(there):
-        return Mean(None, reason="no picture has it")
+        return Mean(None, reason="no image has it")
     known = values[there]
     found = bootstrapped(
         lambda weights: np.array([weights @ known / weights.sum()]),

@@ -15,21 +15,21 @@ from torch import nn
 
 from hf_deepfake.config import LABELS
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.metrics import Floats
-from hf_deepfake.evaluation.report import ExplanationResult, Mean
 from hf_deepfake.explain.cam import Method
 from hf_deepfake.explain.probe import Heat, Probe, mean, moved
-from hf_deepfake.pictures.faces import find_faces
-from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.images.faces import find_faces
+from hf_deepfake.images.open import open_image
+from hf_deepfake.metrics.classification import Floats
+from hf_deepfake.report.report import ExplanationResult, Mean
 
 FAKE = LABELS.index("fake")
 
 TOLERANCE = 0.03
-"""How far beside a mask the strongest place may lie, in sides of the picture: 15 px on pictures of 500, as in the
+"""How far beside a mask the strongest place may lie, in sides of the image: 15 px on images of 500, as in the
 pointing game's own set."""
 
 PARTS = ("left eye", "right eye", "nose", "mouth")
-"""Parts of the face in the order of the column regions; left is left in the picture."""
+"""Parts of the face in the order of the column regions; left is left in the image."""
 
 RADIUS = 0.5
 """Radius of a part, in distances of the eyes: the eyes' discs touch, and all four cover eyes, nose and mouth."""
@@ -53,7 +53,7 @@ def find_masks(dataset: Dataset, size: int) -> dict[int, Masks]:
             picture = Path(image["path"]).absolute()
             mask = picture.parent.parent.parent / "masks" / f"{picture.stem}.png"
             if mask.is_file():
-                grey = open_picture(mask).convert("L").resize((size, size), Resampling.BILINEAR)
+                grey = open_image(mask).convert("L").resize((size, size), Resampling.BILINEAR)
                 found[row] = np.asarray(grey) >= 128
     return found
 
@@ -68,14 +68,14 @@ def measure_masks(
     """Measure whether maps of "fake" fall on what was pasted, on fakes whatever the verdict.
 
     `pointing` is the pointing game (Zhang et al., "Top-Down Neural Attention by Excitation Backprop", IJCV
-    2018): whether the map's strongest place lies in the mask, or at most 3 % of the picture's side beside it;
+    2018): whether the map's strongest place lies in the mask, or at most 3 % of the image's side beside it;
     of equally strong places, the share that does.
     `mask` is the share of the map that lies in the mask. Each comes with X_area, X_random, X_difference and
     X_specific (see `compare`).
 
     Args:
-        model: a net in eval mode.
-        probe: N pictures.
+        model: a model in eval mode.
+        probe: N images.
         masks: (S, S) for the rows that have one, at least one.
         groups: N group names, or None.
         generator: source of the random maps.
@@ -115,9 +115,9 @@ def measure_regions(
     found.
 
     Args:
-        model: a timm net of two logits, in eval mode.
+        model: a timm model of two logits, in eval mode.
         dataset: a split of `data.load.prepare` with a column regions: four characters, 1 where left eye (as seen in
-            the picture), right eye, nose and mouth were replaced, and 0 where not.
+            the image), right eye, nose and mouth were replaced, and 0 where not.
         data_config: timm's preprocessing.
         method: of `cam.METHODS`.
         fine: measure the finer map of the method.
@@ -129,8 +129,8 @@ def measure_regions(
         The result; its `n` counts the composites that were measured.
 
     Raises:
-        InputError: there are not two such composites, or no map can be made of this net.
-        PictureError: a picture cannot be opened.
+        InputError: there are not two such composites, or no map can be made of this model.
+        ImageError: an image cannot be opened.
     """
     generator = np.random.default_rng(seed)
     regions = dataset["regions"] if "regions" in dataset.column_names else []
@@ -148,7 +148,7 @@ def measure_regions(
     groups = chosen["group"] if "group" in chosen.column_names else None
     probe = Probe.open(model, chosen, data_config, method, fine)
     values = probe.maps(model, probe.pictures, torch.full((len(chosen),), FAKE)).values
-    # (N, 4, S, S): the four parts of each picture.
+    # (N, 4, S, S): the four parts of each image.
     where = np.stack(list(parts.values()))[:, None] == np.arange(len(PARTS))[:, None, None]
     replaced = np.array([[bit == "1" for bit in bits] for bits in chosen["regions"]], np.float64)
     own, random, even = (
@@ -167,15 +167,15 @@ def compare(key: str, inside: Floats, random: Floats, area: Floats, groups: Sequ
 
     Args:
         key: name X of the share.
-        inside: float64 (N, N), share of each picture's map that lies where each picture (columns) was changed.
+        inside: float64 (N, N), share of each image's map that lies where each image (columns) was changed.
         random: the same of maps that were moved at random.
         area: the same of even maps: shares of the area.
         groups: N group names, or None.
 
     Returns:
-        X, the mean share inside what was changed in the picture itself; X_area and X_random, the same of even and of
+        X, the mean share inside what was changed in the image itself; X_area and X_random, the same of even and of
         random maps; X_difference, X minus X_random; and X_specific, which a map cannot gain by always marking the
-        middle of the face: X minus X_area, less the same for what was changed in the other pictures.
+        middle of the face: X minus X_area, less the same for what was changed in the other images.
     """
     own, chance = np.diag(inside), np.diag(random)
     gain = inside - area
@@ -191,11 +191,11 @@ def compare(key: str, inside: Floats, random: Floats, area: Floats, groups: Sequ
 
 
 def part_of_pixels(landmarks: NDArray[np.float64], size: int) -> NDArray[np.int8]:
-    """Divide a picture into the parts of its face: each pixel goes to the nearest part, if one is near.
+    """Divide an image into the parts of its face: each pixel goes to the nearest part, if one is near.
 
     Args:
         landmarks: float64 (5, 2), x and y in px of left eye, right eye, nose, left and right corner of the mouth.
-        size: side of the picture, px.
+        size: side of the image, px.
 
     Returns:
         int8 (size, size), index in `PARTS`, or -1 further than half the distance of the eyes from all of them.
@@ -208,8 +208,8 @@ def part_of_pixels(landmarks: NDArray[np.float64], size: int) -> NDArray[np.int8
 
 
 def _find_parts(image: dict[str, Any], size: int) -> NDArray[np.int8] | None:
-    """The parts of a picture squashed to `size`; None without a face of which all four are in the picture."""
-    picture = open_picture(image["bytes"] or image["path"])
+    """The parts of an image squashed to `size`; None without a face of which all four are in the image."""
+    picture = open_image(image["bytes"] or image["path"])
     faces = find_faces(picture)
     if not faces:
         return None
@@ -235,7 +235,7 @@ def _within(heat: Heat, masks: Masks) -> Floats:
 
 
 def _areas(masks: Masks) -> Floats:
-    """(N, N), share of the picture that each mask (columns) covers."""
+    """(N, N), share of the image that each mask (columns) covers."""
     return np.broadcast_to(masks.mean(axis=(1, 2)), (len(masks), len(masks)))
 
 

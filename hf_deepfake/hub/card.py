@@ -12,13 +12,13 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
 from hf_deepfake.config import DecisionConfig, TrainConfig, parse_criterion
-from hf_deepfake.evaluation.errors import ATTRIBUTES, worst_groups
-from hf_deepfake.evaluation.metrics import better
-from hf_deepfake.evaluation.report import MAIN_METRICS, Mean, Report
-from hf_deepfake.evaluation.result import UNSURE_METRICS, SplitResult
-from hf_deepfake.evaluation.robustness import ConditionResult, worst_mild
-from hf_deepfake.evaluation.subsets import FACETS
+from hf_deepfake.metrics.classification import better
+from hf_deepfake.metrics.conditions import ConditionResult, worst_mild
+from hf_deepfake.metrics.error_groups import ATTRIBUTES, worst_groups
+from hf_deepfake.metrics.result import UNSURE_METRICS, SplitResult
+from hf_deepfake.metrics.subgroups import FACETS
 from hf_deepfake.models import ensemble, zoo
+from hf_deepfake.report.report import MAIN_METRICS, Mean, Report
 
 CARD_FILE = "README.md"
 
@@ -26,8 +26,8 @@ CAPTIONS = {
     "confusion.png": "Verdicts on the {} split.",
     "roc.png": "ROC curve on the {} split, with its 95 % band.",
     "reliability.png": "How often a score is right: share of fakes by score, on the {} split.",
-    "scores.png": "Scores of real and of fake pictures, on the {} split.",
-    "robustness.png": "AUC on degraded pictures of the {} split; framed: the mild set.",
+    "scores.png": "Scores of real and of fake images, on the {} split.",
+    "robustness.png": "AUC on degraded images of the {} split; framed: the mild set.",
     "learning_curves.png": "Loss and validation metric by epoch.",
 }
 """File names of the figures that a card shows, in its order, with what it says of them."""
@@ -40,11 +40,11 @@ CRITERIA = {
     "balanced": "gives the best balanced accuracy (the mean share of right verdicts among reals and among fakes)",
     "f1": "gives the best F1 of fake",
     "eer": "misses as large a share of the fakes as it raises false alarms among the reals",
-    "cost": "costs least (a missed fake {miss_cost:g} times a false alarm, fakes being {prior:.3g} of the pictures)",
+    "cost": "costs least (a missed fake {miss_cost:g} times a false alarm, fakes being {prior:.3g} of the images)",
     "fpr<=": "finds the most fakes with at most {share:.3g} of the reals called fake",
     "recall>=": "raises the fewest false alarms with at least {share:.3g} of the fakes found",
 }
-"""What an operating point of each criterion does on the pictures that decided."""
+"""What an operating point of each criterion does on the images that decided."""
 
 HUB_METRICS = {
     "auc": "roc_auc",
@@ -59,28 +59,28 @@ HUB_METRICS = {
 EXPLANATION_ROWS = {
     "deletion": "Probability of the verdict while the marked pixels are blurred first (deletion AUC; low is good)",
     "insertion": "Probability of the verdict while the marked pixels come back first (insertion AUC; high is good)",
-    "flip": "Likeness to the map of the mirrored picture (rank correlation; 1 is the same)",
+    "flip": "Likeness to the map of the mirrored image (rank correlation; 1 is the same)",
     "jpeg": "Likeness to the map after JPEG of quality 70",
-    "shuffled_classifier": "Likeness to the map of a net whose classifier was shuffled (0 is good)",
-    "shuffled_net": "Likeness to the map of a net all of whose weights were shuffled (0 is good)",
+    "shuffled_classifier": "Likeness to the map of a model whose classifier was shuffled (0 is good)",
+    "shuffled_net": "Likeness to the map of a model all of whose weights were shuffled (0 is good)",
     "pointing": "Strongest place in the pasted area",
     "mask": "Share of the map in the pasted area",
-    "mask_specific": "The same, above its share in areas pasted in other pictures",
+    "mask_specific": "The same, above its share in areas pasted in other images",
     "parts": "Share of the map in the replaced parts of the face",
-    "parts_specific": "The same, above its share in parts replaced in other pictures",
+    "parts_specific": "The same, above its share in parts replaced in other images",
 }
 """What is measured of maps, with what a card calls it, in its order."""
 
 EXPLANATION_FINDINGS = {
     "deletion_difference": (-1, "blurring what the maps mark costs the verdict {} than blurring random places"),
     "insertion_difference": (1, "showing what they mark supports it {} than showing random places"),
-    "mask_specific": (1, "they mark the pasted area {} than what was pasted in other pictures"),
-    "parts_specific": (1, "they mark replaced parts of a face {} than what was replaced in other pictures"),
+    "mask_specific": (1, "they mark the pasted area {} than what was pasted in other images"),
+    "parts_specific": (1, "they mark replaced parts of a face {} than what was replaced in other images"),
 }
 """Differences from chance, with the sign of a good one and the clause in which its size stands."""
 
 ALIKE = 0.5
-"""Rank correlation from which maps of two nets count as much the same."""
+"""Rank correlation from which maps of two models count as much the same."""
 
 
 def build_card(
@@ -101,7 +101,7 @@ def build_card(
     """
     options = report.training.get("options", {})
     monitor = options.get("monitor", "")
-    judged = report.splits.get(report.judged) if report.splits else None
+    judged = report.splits.get(report.evaluated_split) if report.splits else None
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
     environment.filters["percent"] = lambda share: f"{100 * share:.3g} %"
     template = (resources.files("hf_deepfake") / "hub" / "card_template.md").read_text(encoding="utf-8")
@@ -114,7 +114,7 @@ def build_card(
         registered_by=_registered_by(report.checkpoint.model),
         criterion=_criterion(report.checkpoint.criterion, options),
         judged=judged,
-        judged_name=report.judged if judged else "",
+        evaluated_name=report.evaluated_split if judged else "",
         splits=report.splits,
         metric_names=MAIN_METRICS,
         unsure_names=UNSURE_METRICS,
@@ -133,14 +133,16 @@ def build_card(
         explanations=[(result, _findings(result.metrics)) for result in report.explanations],
         recipe=_recipe(options),
         figures={
-            name: caption.format(report.judged) for name, caption in CAPTIONS.items() if judged and name in figures
+            name: caption.format(report.evaluated_split)
+            for name, caption in CAPTIONS.items()
+            if judged and name in figures
         },
     )
     return text.rstrip() + "\n"
 
 
 def _registered_by(model: str) -> str:
-    """Module of this package that registers a net with timm; empty for timm's own."""
+    """Module of this package that registers a model with timm; empty for timm's own."""
     return next((module.__name__ for module in (zoo, ensemble) if model in module.__all__), "")
 
 
@@ -161,7 +163,7 @@ def _metadata(report: Report, repo_id: str | None, license: str | None) -> Model
 
 
 def _base_model(options: dict[str, Any]) -> str | None:
-    """Repository of the start weights; None where they came from elsewhere, or there were none."""
+    """Repository of the pretrained weights; None where they came from elsewhere, or there were none."""
     start = timm.get_pretrained_cfg(options["model"]) if options.get("pretrained") == "hub" else None
     return start.hf_hub_id if start else None
 
@@ -181,7 +183,7 @@ def _eval_results(dataset: str, test: SplitResult) -> list[EvalResult]:
                 dataset_type="custom",
                 dataset_name=dataset,
                 dataset_split="test",
-                dataset_args={"pictures": test.n, "groups": test.n_groups},
+                dataset_args={"images": test.n, "groups": test.n_groups},
                 metric_type=hub_name,
                 metric_name=title,
                 metric_value=round(metric.value, 4),
@@ -191,7 +193,7 @@ def _eval_results(dataset: str, test: SplitResult) -> list[EvalResult]:
 
 
 def _model_name(report: Report, repo_id: str | None) -> str:
-    """Name of the model: that of its repository, or one made of its net."""
+    """Name of the model: that of its repository, or one made of its model."""
     return repo_id.split("/")[-1] if repo_id else f"{report.checkpoint.model}-deepfake"
 
 

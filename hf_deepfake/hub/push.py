@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.report import REPORT_FILE, Report
 from hf_deepfake.files import local_path
 from hf_deepfake.hub.card import CAPTIONS, CARD_FILE, build_card
 from hf_deepfake.hub.upload import PushResult, check_target, sizes, upload
 from hf_deepfake.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, load_checkpoint
 from hf_deepfake.models.seen import SEEN_FILE
+from hf_deepfake.report.report import REPORT_FILE, Report
 
 
 def push_to_hub(

@@ -11,9 +11,9 @@ from huggingface_hub import DatasetCardData
 from jinja2 import Environment, StrictUndefined
 
 from hf_deepfake.config import DataConfig
+from hf_deepfake.curate.pack import write_shards
+from hf_deepfake.data.data_report import DataReport
 from hf_deepfake.data.load import prepare
-from hf_deepfake.data.pack import write_shards
-from hf_deepfake.data.report import DataReport
 from hf_deepfake.errors import InputError
 from hf_deepfake.hub.upload import PushResult, check_target, sizes, upload
 

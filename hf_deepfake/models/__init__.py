@@ -1,1 +1,1 @@
-"""Nets: timm backbones with two logits, their start weights, and the checkpoint folder."""
+"""Models: timm backbones with two logits, their pretrained weights, and the checkpoint folder."""

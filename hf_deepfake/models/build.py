@@ -1,4 +1,4 @@
-"""Build a timm net with two logits, and say which of its parts train."""
+"""Build a timm model with two logits, and say which of its parts train."""
 
 import difflib
 from typing import Any
@@ -12,29 +12,30 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from hf_deepfake.config import LABELS
 from hf_deepfake.errors import InputError
-from hf_deepfake.models import zoo  # noqa: F401 - registers the nets
+from hf_deepfake.models import zoo  # noqa: F401 - registers the models
 from hf_deepfake.models.fold import final_layer
-from hf_deepfake.models.pretrained import classifier_names, load_start_weights
+from hf_deepfake.models.pretrained import classifier_names, load_pretrained_weights
 
 
 def build_model(name: str, *, image_size: int, drop_rate: float = 0.0, pretrained: str = "hub") -> nn.Module:
-    """Build a timm net whose logits are (real, fake), with its start weights.
+    """Build a timm model whose logits are (real, fake), with its pretrained weights.
 
-    Nets whose parameters depend on the picture's size (ViT, Swin ...) are built for `image_size`; start weights
-    of another size are resampled by timm. The net's `pretrained_cfg` holds the preprocessing of its start weights.
+    Models whose parameters depend on the image's size (ViT, Swin ...) are built for `image_size`; pretrained weights
+    of another size are resampled by timm. The model's `pretrained_cfg` holds the preprocessing of its pretrained
+    weights.
 
     Args:
-        name: name of a timm net, with or without a tag, such as resnet50 or resnet50.a1_in1k.
+        name: name of a timm model, with or without a tag, such as resnet50 or resnet50.a1_in1k.
         image_size: side of the square input, px.
         drop_rate: dropout before the classifier, a probability.
         pretrained: "hub" for timm's own weights, "off" for none, or the path of a local file or folder
-            (see `load_start_weights`). The classifier is always new unless the weights have two classes.
+            (see `load_pretrained_weights`). The classifier is always new unless the weights have two classes.
 
     Returns:
-        The net, float32 on the CPU in eval mode; input (N, 3, image_size, image_size), output (N, 2).
+        The model, float32 on the CPU in eval mode; input (N, 3, image_size, image_size), output (N, 2).
 
     Raises:
-        InputError: the name is unknown, the net does not work at that size, its classifier cannot be
+        InputError: the name is unknown, the model does not work at that size, its classifier cannot be
             folded (see `fold`), or the weights cannot be had.
     """
     _check_name(name)
@@ -51,24 +52,24 @@ def build_model(name: str, *, image_size: int, drop_rate: float = 0.0, pretraine
             f"{name} does not work with image_size {image_size} and drop_rate {drop_rate} "
             f"({' '.join(str(error).split()) or type(error).__name__}); try image_size 224 or another model"
         ) from error
-    # Refuses now, not after training, a net that no checkpoint could hold. Drawn small, because some of timm's
+    # Refuses now, not after training, a model that no checkpoint could hold. Drawn small, because some of timm's
     # classifiers start with logits so large that they shake the backbone.
     weight, bias = final_layer(model)
     nn.init.normal_(weight, std=0.01)
     nn.init.zeros_(bias)
     if pretrained not in {"hub", "off"}:
-        load_start_weights(model, pretrained)
+        load_pretrained_weights(model, pretrained)
     return model
 
 
 def data_config(model: nn.Module, image_size: int) -> dict[str, Any]:
-    """Preprocessing that the net expects and its checkpoint will state, in timm's terms.
+    """Preprocessing that the model expects and its checkpoint will state, in timm's terms.
 
-    The whole picture is resized to the square ("squash") and nothing is cropped: in a face crop the border, where
+    The whole image is resized to the square ("squash") and nothing is cropped: in a face crop the border, where
     a pasted face ends, is what there is to see.
 
     Args:
-        model: a net of `build_model`; its start weights decide mean, std and interpolation.
+        model: a model of `build_model`; its pretrained weights decide mean, std and interpolation.
         image_size: side of the square input, px.
 
     Returns:
@@ -80,10 +81,10 @@ def data_config(model: nn.Module, image_size: int) -> dict[str, Any]:
 
 
 def model_args(model: nn.Module, image_size: int) -> dict[str, Any]:
-    """What a net needs beyond its name, number of classes and channels to be built again.
+    """What a model needs beyond its name, number of classes and channels to be built again.
 
     Args:
-        model: a net of `build_model`, or an ensemble.
+        model: a model of `build_model`, or an ensemble.
         image_size: side of its square input, px.
 
     Returns:
@@ -95,17 +96,17 @@ def model_args(model: nn.Module, image_size: int) -> dict[str, Any]:
 
 
 def blocks(model: nn.Module) -> list[list[str]]:
-    """Parameter names by block, from the input to the classifier, as timm's `group_matcher` cuts the net.
+    """Parameter names by block, from the input to the classifier, as timm's `group_matcher` cuts the model.
 
     Args:
-        model: a timm net.
+        model: a timm model.
 
     Returns:
         One list of names per block; the last one is the classifier alone. A norm or neck between the last
         block and the classifier belongs to the last block.
 
     Raises:
-        InputError: timm does not say how this net is cut into blocks.
+        InputError: timm does not say how this model is cut into blocks.
     """
     if not hasattr(model, "group_matcher"):
         raise InputError(
@@ -126,11 +127,11 @@ def unfreeze(model: nn.Module, last_blocks: int | None) -> None:
     """Let the classifier and the last blocks train, and freeze the rest.
 
     Args:
-        model: a timm net; its parameters' `requires_grad` is set.
-        last_blocks: how many blocks before the classifier train; 0 is the classifier alone, None the whole net.
+        model: a timm model; its parameters' `requires_grad` is set.
+        last_blocks: how many blocks before the classifier train; 0 is the classifier alone, None the whole model.
 
     Raises:
-        InputError: the net has fewer blocks.
+        InputError: the model has fewer blocks.
     """
     if last_blocks is None:
         model.requires_grad_(True)
@@ -139,7 +140,7 @@ def unfreeze(model: nn.Module, last_blocks: int | None) -> None:
     if last_blocks >= len(groups):
         raise InputError(
             f"last_blocks is {last_blocks}, but {type(model).__name__} has {len(groups) - 1} blocks before its "
-            "classifier; give at most that, or leave it out to train the whole net"
+            "classifier; give at most that, or leave it out to train the whole model"
         )
     trained = {name for group in groups[len(groups) - 1 - last_blocks :] for name in group}
     for name, parameter in model.named_parameters():
@@ -152,7 +153,7 @@ def freeze_statistics(model: nn.Module, everywhere: bool) -> None:
     A frozen layer whose statistics still moved would change what the frozen weights were trained on.
 
     Args:
-        model: a net; its BatchNorm modules without a trainable parameter are put into eval mode.
+        model: a model; its BatchNorm modules without a trainable parameter are put into eval mode.
         everywhere: put all of them into eval mode.
     """
     for module in model.modules():
@@ -177,7 +178,7 @@ def _check_name(name: str) -> None:
 
 
 def _build_from_hub(name: str, options: dict[str, Any]) -> nn.Module:
-    """The net with timm's own weights from the Hub or its cache."""
+    """The model with timm's own weights from the Hub or its cache."""
     other = "give local weights with --pretrained FILE, or start from random ones with --pretrained off"
     if not timm.is_model_pretrained(name):
         raise InputError(f"timm has no pretrained weights of {name}; {other}")

@@ -29,12 +29,12 @@ from torch import Tensor, nn
 from hf_deepfake.config import LABELS
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_path
-from hf_deepfake.models import ensemble  # noqa: F401 - registers the net
+from hf_deepfake.images.crop import Margin
+from hf_deepfake.models import ensemble  # noqa: F401 - registers the model
 from hf_deepfake.models.build import data_config, model_args
 from hf_deepfake.models.digest import weights_digest
 from hf_deepfake.models.fold import fold
 from hf_deepfake.models.seen import SEEN_FILE, Seen
-from hf_deepfake.pictures.crop import Margin
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -45,19 +45,20 @@ _FETCHED = (CONFIG_FILE, WEIGHTS_FILE, SEEN_FILE, "report.json")
 
 @dataclass(frozen=True)
 class LoadedCheckpoint:
-    """A checkpoint ready to judge pictures.
+    """A checkpoint ready to evaluate images.
 
     Attributes:
-        model: the folded net in eval mode, float32 on the CPU; (N, 3, side, side) to logits (N, 2), real and fake.
-        transform: timm's own, from an RGB picture of any size to a normalised tensor (3, side, side).
+        model: the folded model in eval mode, float32 on the CPU; (N, 3, side, side) to logits (N, 2), real and fake.
+        transform: timm's own, from an RGB image of any size to a normalised tensor (3, side, side).
         config: `config.json` as it stands.
-        temperature: T that is folded into the net; 1 where the checkpoint does not say.
-        operating_point: t that is folded into the net; .5 where the checkpoint does not say.
-        unsure_band: lowest and highest P(fake), after temperature and before the operating point, that count as
+        temperature: T that is folded into the model; 1 where the checkpoint does not say.
+        operating_point: t that is folded into the model; .5 where the checkpoint does not say.
+        abstention_band: lowest and highest P(fake), after temperature and before the operating point, that count as
             unsure; None where the checkpoint has none.
         criterion: what the operating point was chosen by; empty where the checkpoint does not say.
-        unsure_error: largest share of each class that the band lets surely be called wrong; None where there is none.
-        face_margin: how the training pictures were cropped around the face; None where that is not known.
+        confident_error: largest share of each class that the band lets be confidently misclassified; None where there
+            is none.
+        face_margin: how the training images were cropped around the face; None where that is not known.
         data_fingerprint: digest of the training data; None where the checkpoint does not say.
         trusted: the configuration was written for these weights. Where they have changed since, by fine-tuning with
             other tools for example, all that was decided for the old ones is left out: temperature and operating point
@@ -71,9 +72,9 @@ class LoadedCheckpoint:
     config: dict[str, Any]
     temperature: float
     operating_point: float
-    unsure_band: tuple[float, float] | None
+    abstention_band: tuple[float, float] | None
     criterion: str
-    unsure_error: float | None
+    confident_error: float | None
     face_margin: Margin | None
     data_fingerprint: str | None
     trusted: bool
@@ -88,33 +89,34 @@ def export_checkpoint(
     image_size: int,
     temperature: float = 1.0,
     operating_point: float = 0.5,
-    unsure_band: tuple[float, float] | None = None,
+    abstention_band: tuple[float, float] | None = None,
     criterion: str = "",
-    unsure_error: float | None = None,
+    confident_error: float | None = None,
     face_margin: Margin | None = None,
     data_fingerprint: str | None = None,
     seen: Seen | None = None,
-    half: bool = False,
+    save_fp16: bool = False,
 ) -> Path:
-    """Write a net as a checkpoint folder, whole or not at all.
+    """Write a model as a checkpoint folder, whole or not at all.
 
     The folder is written beside its place and then renamed, so that an existing checkpoint is replaced, with all it
-    holds, only by a complete one. Other folders are not replaced, but an empty one is filled. The net itself stays as
+    holds, only by a complete one. Other folders are not replaced, but an empty one is filled. The model itself stays as
     it is.
 
     Args:
-        model: a net of `build_model`, with logits (real, fake), not folded.
+        model: a model of `build_model`, with logits (real, fake), not folded.
         folder: where the checkpoint shall lie.
         image_size: side of the square input, px.
         temperature: T > 0 to fold (see `fold`).
         operating_point: t in (0, 1) to fold.
-        unsure_band: lowest and highest P(fake) after temperature that count as unsure, stated in the checkpoint.
+        abstention_band: lowest and highest P(fake) after temperature that count as unsure, stated in the checkpoint.
         criterion: what the operating point was chosen by, stated in the checkpoint.
-        unsure_error: largest share of each class that the band lets surely be called wrong, stated in the checkpoint.
-        face_margin: how the training pictures were cropped around the face, stated in the checkpoint.
+        confident_error: largest share of each class that the band lets be confidently misclassified, stated in the
+            checkpoint.
+        face_margin: how the training images were cropped around the face, stated in the checkpoint.
         data_fingerprint: digest of the training data, stated in the checkpoint.
         seen: which images had a part in it, kept beside the weights.
-        half: store the weights in float16; readers calculate in float32 all the same.
+        save_fp16: store the weights in float16; readers calculate in float32 all the same.
 
     Returns:
         The folder.
@@ -132,19 +134,19 @@ def export_checkpoint(
     weights = {
         name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in folded.state_dict().items()
     }
-    if half:
+    if save_fp16:
         weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
         if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
-            raise InputError(f"a weight is larger than float16 holds; export {folder} in float32, without --half")
+            raise InputError(f"a weight is larger than float16 holds; export {folder} in float32, without --save_fp16")
     # save_file would leave the weights readable by their owner alone.
     data = save(weights, metadata={"format": "pt"})
     config["hf_deepfake"] = {
         "version": version("hf-deepfake"),
         "temperature": temperature,
         "operating_point": operating_point,
-        "unsure_band": unsure_band,
+        "abstention_band": abstention_band,
         "criterion": criterion,
-        "unsure_error": unsure_error,
+        "confident_error": confident_error,
         "face_margin": face_margin and asdict(face_margin),
         "data_fingerprint": data_fingerprint,
         "weights_digest": weights_digest(data),
@@ -185,7 +187,7 @@ def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> 
         revision: branch, tag or commit on the Hub.
 
     Returns:
-        Net, transform and configuration.
+        Model, transform and configuration.
 
     Raises:
         InputError: there is no such checkpoint, it is damaged, or its labels are not real and fake in this order.
@@ -207,9 +209,9 @@ def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> 
         if not trusted:
             ours = {}
         temperature, operating_point = float(ours.get("temperature", 1.0)), float(ours.get("operating_point", 0.5))
-        low_and_high, error = ours.get("unsure_band"), ours.get("unsure_error")
-        unsure_band = (float(low_and_high[0]), float(low_and_high[1])) if low_and_high else None
-        unsure_error = None if error is None else float(error)
+        low_and_high, error = ours.get("abstention_band"), ours.get("confident_error")
+        abstention_band = (float(low_and_high[0]), float(low_and_high[1])) if low_and_high else None
+        confident_error = None if error is None else float(error)
     except (
         AssertionError,
         AttributeError,
@@ -226,7 +228,7 @@ def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> 
     if not trusted:
         logging.getLogger(__name__).warning(
             "%s states no decision for the weights that it has, so that verdicts are by the plain .5 and never unsure; "
-            "run hf-deepfake recalibrate to decide anew",
+            "run hf-deepfake recalibrate to recalibrate",
             folder_or_repo,
         )
     return LoadedCheckpoint(
@@ -235,9 +237,9 @@ def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> 
         config,
         temperature,
         operating_point,
-        unsure_band,
+        abstention_band,
         criterion=str(ours.get("criterion", "")),
-        unsure_error=unsure_error,
+        confident_error=confident_error,
         face_margin=face_margin,
         data_fingerprint=ours.get("data_fingerprint"),
         trusted=trusted,
@@ -275,7 +277,7 @@ def _free_place(folder: Path) -> Path:
 def _timm_config(model: Any, image_size: int) -> dict[str, Any]:
     """`config.json` in timm's format.
 
-    `model_args` holds what the net needs beyond its name and no more: transformers itself passes the number of
+    `model_args` holds what the model needs beyond its name and no more: transformers itself passes the number of
     classes, and fails where it is repeated there.
     """
     start = model.pretrained_cfg

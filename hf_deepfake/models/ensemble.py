@@ -1,7 +1,7 @@
-"""Several checkpoints as one net whose logits are their mean calibrated log-odds, and nets with averaged weights.
+"""Several checkpoints as one model whose logits are their mean calibrated log-odds, and models with averaged weights.
 
 The mean log-odds are a linear layer over one log-odds per member, so that temperature and operating point fold into
-an ensemble as into any other net, and its checkpoint is one folder that every reader loads.
+an ensemble as into any other model, and its checkpoint is one folder that every reader loads.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from torch.nn import functional
 
 from hf_deepfake.config import LABELS
 from hf_deepfake.errors import InputError
-from hf_deepfake.models import zoo  # noqa: F401 - members may be nets of the zoo
+from hf_deepfake.models import zoo  # noqa: F401 - members may be models of the zoo
 from hf_deepfake.models.build import data_config, model_args
 
-__all__ = ["Ensemble", "average_weights", "make_ensemble"]  # timm adds each net that is registered
+__all__ = ["Ensemble", "average_weights", "make_ensemble"]  # timm adds each model that is registered
 
 NAME = "checkpoint_ensemble"
 """Under which timm knows these nets."""
@@ -29,11 +29,11 @@ _MEAN, _STD = 0.5, 0.5
 
 
 class Ensemble(nn.Module):
-    """Nets that judge the same picture, each at its own size.
+    """Models that evaluate the same image, each at its own size.
 
     Its input is (N, 3, S, S), float32 in [-1, 1]; its output (N, 2) logits, real and fake, whose difference is the
-    weighted mean of the members' log-odds of "fake". A member of another size gets the picture resized from S, which
-    is close to, but not the same as, the picture that a detector of its own would give it.
+    weighted mean of the members' log-odds of "fake". A member of another size gets the image resized from S, which
+    is close to, but not the same as, the image that a detector of its own would give it.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class Ensemble(nn.Module):
 
         Args:
             members: of each its `architecture`, `model_args`, `side` in px, `mean` and `std`.
-            flip: judge the mirrored picture too and take the mean.
+            flip: evaluate the mirrored image too and take the mean.
             num_classes: logits; only 2 is there.
-            in_chans: channels of a picture; only 3 is there.
-            global_pool: as timm passes it to every net; members have their own.
+            in_chans: channels of an image; only 3 is there.
+            global_pool: as timm passes it to every model; members have their own.
         """
         super().__init__()
         if (num_classes, in_chans) != (len(LABELS), 3):
@@ -80,14 +80,14 @@ class Ensemble(nn.Module):
         return self.classifier
 
     def member_pixels(self, index: int, pixels: Tensor) -> Tensor:
-        """Pictures as a member takes them, (N, 3, side, side).
+        """Images as a member takes them, (N, 3, side, side).
 
         Args:
             index: of the member.
             pixels: (N, 3, S, S), in [-1, 1].
 
         Returns:
-            The pictures at the member's size, normalised as it expects.
+            The images at the member's size, normalised as it expects.
         """
         member = self.specifications[index]
         unit = pixels * _STD + _MEAN
@@ -115,13 +115,13 @@ class Ensemble(nn.Module):
 
 
 def make_ensemble(nets: Sequence[nn.Module], sides: Sequence[int], shares: Sequence[float], flip: bool) -> Ensemble:
-    """Put trained nets together.
+    """Put trained models together.
 
     Args:
-        nets: timm nets with calibrated logits (real, fake); copied.
-        sides: each net's input, px.
-        shares: each net's share of the log-odds, summing to 1.
-        flip: judge the mirrored picture too and take the mean.
+        nets: timm models with calibrated logits (real, fake); copied.
+        sides: each model's input, px.
+        shares: each model's share of the log-odds, summing to 1.
+        flip: evaluate the mirrored image too and take the mean.
 
     Returns:
         The ensemble, in eval mode; its input is as large as the largest of theirs.
@@ -149,26 +149,26 @@ def make_ensemble(nets: Sequence[nn.Module], sides: Sequence[int], shares: Seque
 
 @torch.no_grad()
 def average_weights(nets: Sequence[nn.Module], shares: Sequence[float]) -> nn.Module:
-    """Average the weights of nets that were trained from the same start (Wortsman et al. 2022, "Model soups").
+    """Average the weights of models that were trained from the same start (Wortsman et al. 2022, "Model soups").
 
-    Statistics of BatchNorm are averaged too, as if each net had seen its share of the pictures; where the nets lie far
-    apart that is too little, and the result is worse than its parts.
+    Statistics of BatchNorm are averaged too, as if each model had seen its share of the images; where the models lie
+    far apart that is too little, and the result is worse than its parts.
 
     Args:
         nets: of one architecture and size.
-        shares: each net's, summing to 1.
+        shares: each model's, summing to 1.
 
     Returns:
-        A new net, in eval mode.
+        A new model, in eval mode.
 
     Raises:
-        InputError: the nets differ.
+        InputError: the models differ.
     """
     states = [net.state_dict() for net in nets]
     first = states[0]
     for state in states[1:]:
         if [(name, item.shape) for name, item in state.items()] != [(name, item.shape) for name, item in first.items()]:
-            raise InputError("weights can be averaged of one kind of net only; average the log-odds of these")
+            raise InputError("weights can be averaged of one kind of model only; average the log-odds of these")
     mean = {
         name: sum(share * state[name].double() for share, state in zip(shares, states, strict=True)).to(tensor.dtype)
         if tensor.is_floating_point()
@@ -202,5 +202,5 @@ default_cfgs = generate_default_cfgs(
 
 @register_model
 def checkpoint_ensemble(pretrained: bool = False, **options: Any) -> Ensemble:
-    """Nets whose calibrated log-odds are averaged; `members` and `flip` as `Ensemble` takes them."""
+    """Models whose calibrated log-odds are averaged; `members` and `flip` as `Ensemble` takes them."""
     return build_model_with_cfg(Ensemble, NAME, pretrained, **options)

@@ -16,20 +16,20 @@ from hf_deepfake.errors import InputError
 
 
 def final_layer(model: nn.Module) -> tuple[Tensor, Tensor]:
-    """Find the last linear layer of the net's classifier.
+    """Find the last linear layer of the model's classifier.
 
     Args:
-        model: a timm net with logits (real, fake).
+        model: a timm model with logits (real, fake).
 
     Returns:
         Its weight (2, C), or (2, C, 1, 1) of a 1x1 convolution, and its bias (2,).
 
     Raises:
-        InputError: the net has no linear classifier with bias and two outputs.
+        InputError: the model has no linear classifier with bias and two outputs.
     """
     net: Any = model  # nn.Module declares no attributes, and timm has no common class
     found = net.get_classifier()
-    layers = list(found.modules()) if isinstance(found, nn.Module) else []  # distilled nets have a tuple of two
+    layers = list(found.modules()) if isinstance(found, nn.Module) else []  # distilled models have a tuple of two
     linear = [layer for layer in layers if isinstance(layer, nn.Linear | nn.Conv2d)]
     if not linear or linear[-1].bias is None or len(linear[-1].bias) != len(LABELS):
         raise InputError(
@@ -41,15 +41,15 @@ def final_layer(model: nn.Module) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def fold(model: nn.Module, temperature: float, operating_point: float) -> None:
-    """Fold temperature and operating point into the net's classifier, in place.
+    """Fold temperature and operating point into the model's classifier, in place.
 
     Args:
-        model: a timm net with logits (real, fake).
+        model: a timm model with logits (real, fake).
         temperature: T > 0, by which logits are divided.
         operating_point: t in (0, 1), the P(fake) after temperature from which the verdict is "fake".
 
     Raises:
-        InputError: a value is out of range, or the net has no linear classifier with bias and two outputs.
+        InputError: a value is out of range, or the model has no linear classifier with bias and two outputs.
     """
     weight, bias = final_layer(model)
     shift = _bias_shift(temperature, operating_point)
@@ -62,12 +62,12 @@ def unfold(model: nn.Module, temperature: float, operating_point: float) -> None
     """Undo `fold` with the same values, in place: the logits are those of training again, but for rounding.
 
     Args:
-        model: a folded timm net with logits (real, fake).
+        model: a folded timm model with logits (real, fake).
         temperature: the T > 0 that was folded.
         operating_point: the t in (0, 1) that was folded.
 
     Raises:
-        InputError: a value is out of range, or the net has no linear classifier with bias and two outputs.
+        InputError: a value is out of range, or the model has no linear classifier with bias and two outputs.
     """
     weight, bias = final_layer(model)
     shift = _bias_shift(temperature, operating_point)

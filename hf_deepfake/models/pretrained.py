@@ -1,4 +1,4 @@
-"""Start weights from a local file or folder, whatever common naming they use."""
+"""Pretrained weights from a local file or folder, whatever common naming they use."""
 
 import json
 import pickle
@@ -19,24 +19,24 @@ Weights = dict[str, Tensor]
 FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-def load_start_weights(model: nn.Module, path: str) -> None:
-    """Fill a net with weights from a local file or folder.
+def load_pretrained_weights(model: nn.Module, path: str) -> None:
+    """Fill a model with weights from a local file or folder.
 
-    Names are tried in this order: the net's own (timm's); those that timm's filter of this architecture knows,
+    Names are tried in this order: the model's own (timm's); those that timm's filter of this architecture knows,
     which also resamples position embeddings; lukemelas' EfficientNet-PyTorch; and last, for torch files only,
     the order of registration, where kind and shape of every single tensor agree (torchvision's EfficientNet and
     ConvNeXt, for example). Every tensor of the backbone must be filled and none left over. The classifier keeps
     its values where the file has none of its shape. EfficientNet weights that came from TensorFlow (lukemelas')
-    want timm's `tf_` nets, which pad and normalise as TensorFlow does.
+    want timm's `tf_` models, which pad and normalise as TensorFlow does.
 
     Args:
-        model: a timm net; filled in place. A folder's `config.json` also sets its `pretrained_cfg`'s
+        model: a timm model; filled in place. A folder's `config.json` also sets its `pretrained_cfg`'s
             mean, std and interpolation.
         path: a safetensors or torch file (no code in it is run), or a folder with `model.safetensors` or
             `pytorch_model.bin` and perhaps `config.json`.
 
     Raises:
-        InputError: the file is missing, unreadable or of another net.
+        InputError: the file is missing, unreadable or of another model.
     """
     source = local_path(path)
     if not source.exists():
@@ -63,18 +63,18 @@ def load_start_weights(model: nn.Module, path: str) -> None:
         misfits.append((unfilled, left_over))
     unfilled, left_over = min(misfits, key=lambda misfit: len(misfit[0]))
     what = (
-        f"{len(unfilled)} of the net's {len(own)} tensors are not in it with their shape, such as {unfilled[0]}"
+        f"{len(unfilled)} of the model's {len(own)} tensors are not in it with their shape, such as {unfilled[0]}"
         if unfilled
-        else f"{len(left_over)} of its tensors are not in the net, such as {left_over[0]}"
+        else f"{len(left_over)} of its tensors are not in the model, such as {left_over[0]}"
     )
-    raise InputError(f"{path} does not fit {net.pretrained_cfg['architecture']}: {what}; give weights of this net")
+    raise InputError(f"{path} does not fit {net.pretrained_cfg['architecture']}: {what}; give weights of this model")
 
 
 def classifier_names(model: nn.Module) -> list[str]:
     """Names of the classifier's parameters.
 
     Args:
-        model: a timm net with one classifier.
+        model: a timm model with one classifier.
 
     Returns:
         Names as in `named_parameters`, in its order.
@@ -122,7 +122,7 @@ def _read(file: Path) -> Weights:
 
 
 def _with_own_classifier(weights: Weights, model: nn.Module) -> Weights:
-    """The weights, with the net's own tensors where they have no classifier of its shape."""
+    """The weights, with the model's own tensors where they have no classifier of its shape."""
     net: Any = model
     classifier = net.get_classifier()
     prefix = next(name for name, module in model.named_modules() if module is classifier) + "."

@@ -1,4 +1,4 @@
-"""Small nets of known systems, registered with timm under names of their own.
+"""Small models of known systems, registered with timm under names of their own.
 
 Importing this module registers them; whoever loads a checkpoint of theirs with transformers or timm imports it first.
 Where a published description leaves a width open, the choice is said here.
@@ -10,7 +10,7 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, get_pretrai
 from timm.models.resnet import Bottleneck, ResNet
 from torch import Tensor, nn
 
-__all__ = ["SmallCNN"]  # timm adds each net that is registered
+__all__ = ["SmallCNN"]  # timm adds each model that is registered
 
 HIDDEN = 512
 """Width of the hidden layer of `resnet50_dense512`."""
@@ -40,16 +40,16 @@ class SmallCNN(nn.Module):
         Args:
             channels: of each convolution.
             hidden: width of the head's hidden layer.
-            flatten: feed all cells to the head, which ties the net to `img_size`; otherwise their mean.
+            flatten: feed all cells to the head, which ties the model to `img_size`; otherwise their mean.
             num_classes: logits.
-            in_chans: channels of a picture.
+            in_chans: channels of an image.
             img_size: side of the input, px; matters with `flatten` alone.
             drop_rate: dropout before the last layer.
             global_pool: as timm passes it; only "avg" is there.
         """
         super().__init__()
         if global_pool != "avg":
-            raise ValueError(f"global_pool is {global_pool!r}; these nets have avg")
+            raise ValueError(f"global_pool is {global_pool!r}; these models have avg")
         layers = []
         for before, after in zip((in_chans, *channels), channels, strict=False):
             layers.append(nn.Sequential(nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)))
@@ -62,7 +62,7 @@ class SmallCNN(nn.Module):
         self.classifier = _head(channels[-1] * cells, hidden, num_classes, drop_rate, norm=False)
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """How timm cuts the net into blocks: a convolution each."""
+        """How timm cuts the model into blocks: a convolution each."""
         return {"stem": r"^features\.0", "blocks": [(r"^features\.(\d+)", None)]}
 
     def get_classifier(self) -> nn.Module:
@@ -104,7 +104,7 @@ def _head(features: int, hidden: int, classes: int, drop_rate: float, *, norm: b
 
 
 def _cfg(side: int, *, fixed: bool, first: str, classifier: str) -> dict[str, Any]:
-    """Timm's description of a net without weights; pictures in [-1, 1]."""
+    """Timm's description of a model without weights; images in [-1, 1]."""
     return {
         "input_size": (3, side, side),
         "fixed_input_size": fixed,

@@ -1,1 +1,1 @@
-"""Training: order of pictures, stages, the loop, resuming, and what comes out at the end."""
+"""Training: order of images, stages, the loop, resuming, and what comes out at the end."""

@@ -7,8 +7,8 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, ProjectConfiguration
 
 from hf_deepfake.config import TrainConfig
-from hf_deepfake.data.machine import WAIT, best_device, best_precision, cpu_flags, share_cores
 from hf_deepfake.errors import InputError
+from hf_deepfake.machine import WAIT, best_device, best_precision, cpu_flags, share_cores
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:

@@ -2,7 +2,7 @@
 
 Wang and Isola 2020, "Understanding contrastive representation learning through alignment and uniformity on the
 hypersphere" (arXiv:2005.10242, section 4.1), as GenD trains detectors with them (Yermakov et al., WACV 2026, "Deepfake
-detection that generalizes across benchmarks", arXiv:2508.06248): every two pictures of one class in the batch are a
+detection that generalizes across benchmarks", arXiv:2508.06248): every two images of one class in the batch are a
 positive pair. GenD adds .1 times the alignment and .5 times the uniformity to the cross-entropy.
 
 A real and the fake made from it need no term of their own: they are among the pairs of the uniformity, where a pair
@@ -21,7 +21,7 @@ from hf_deepfake.config import LABELS
 def embedding_loss(
     embeddings: Tensor, targets: Tensor, alignment_weight: float = 0.0, uniformity_weight: float = 0.0
 ) -> Tensor:
-    """Weigh alignment and uniformity, to be added to the mean cross-entropy of the same pictures.
+    """Weigh alignment and uniformity, to be added to the mean cross-entropy of the same images.
 
     Both look at pairs within what they are given: a step that is cut into rounds or processes has fewer pairs, and
     another loss, than a whole one.

@@ -14,36 +14,36 @@ import PIL.Image
 from datasets import Dataset, Image
 
 from hf_deepfake.config import LABELS, TrainConfig
+from hf_deepfake.data.image_names import below_shared
 from hf_deepfake.data.load import DataReport, hash_images
-from hf_deepfake.data.picture_names import below_shared
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.calibration import fake_probability
-from hf_deepfake.evaluation.decision import decide_by
 from hf_deepfake.evaluation.evaluate import describe
-from hf_deepfake.evaluation.measure import measure
-from hf_deepfake.evaluation.predict import predict_logits
-from hf_deepfake.evaluation.report import REPORT_FILE, ExplanationResult, Report
-from hf_deepfake.evaluation.scores import SCORES_FILE, save_scores, score_table
-from hf_deepfake.explain.errors import SHOWN, draw_sheet
+from hf_deepfake.evaluation.inference import predict_logits
+from hf_deepfake.explain.error_sheets import SHOWN, draw_sheet
 from hf_deepfake.explain.faithfulness import measure_faithfulness
 from hf_deepfake.files import replacing
-from hf_deepfake.hub.render import render
+from hf_deepfake.hub.render_checkpoint import render
+from hf_deepfake.images.crop import measure_margin
+from hf_deepfake.images.open import open_image
+from hf_deepfake.metrics.calibration import fake_probability
+from hf_deepfake.metrics.decision import decide_by
+from hf_deepfake.metrics.score_table import SCORES_FILE, save_scores, score_table
 from hf_deepfake.models.adapters import merged
 from hf_deepfake.models.build import data_config
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, checkpoint_name, export_checkpoint, load_checkpoint
 from hf_deepfake.models.seen import Seen
-from hf_deepfake.pictures.crop import measure_margin
-from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.report.measure import measure
+from hf_deepfake.report.report import REPORT_FILE, ExplanationResult, Report
 from hf_deepfake.training.loop import Loop
 from hf_deepfake.training.resume import LOCAL_OPTIONS, RunFolder
 from hf_deepfake.training.signals import StopSignals
 
-JUDGED = ("validation", "test")
+EVALUATED = ("validation", "test")
 
 MAPS_FILE = "maps.jpg"
 
-MARGIN_PICTURES = 200
-"""Training pictures from which the margin around the face is measured: medians need no more."""
+MARGIN_IMAGES = 200
+"""Training images from which the margin around the face is measured: medians need no more."""
 
 
 def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
@@ -54,7 +54,7 @@ def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
     only a report that is written counts as a look at the test split.
 
     Args:
-        loop: which has trained; a net without adapter gets the best epoch's weights. The run's folder receives
+        loop: which has trained; a model without adapter gets the best epoch's weights. The run's folder receives
             `checkpoint/` and, where maps are measured, `maps.jpg`.
         data_report: what is known of the data; goes into the report.
         signals: what tells of signals.
@@ -77,7 +77,7 @@ def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
     progress.after(0, len(data["validation"]))
     logits = score(net, data["validation"], title="validation")
     decision = decide_by(config, logits, data["validation"]["label"])
-    progress.after(1, sum(len(data[name]) for name in JUDGED))
+    progress.after(1, sum(len(data[name]) for name in EVALUATED))
     if accelerator.is_main_process:
         shutil.rmtree(run.checkpoint, ignore_errors=True)
         export_checkpoint(
@@ -88,16 +88,16 @@ def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
             face_margin=measure_margin(_sample(data["train"])),
             data_fingerprint=data_report.fingerprint,
             seen=Seen.of(*(hash_images(data[name], config) for name in ("train", "validation"))),
-            half=config.half,
+            save_fp16=config.save_fp16,
         )
     accelerator.wait_for_everyone()
     loaded = load_checkpoint(run.checkpoint)
     folded = loaded.model.to(accelerator.device)
     scores = {
         name: fake_probability(score(folded, data[name], title=name), folded_point=decision.operating_point)
-        for name in JUDGED
+        for name in EVALUATED
     }
-    if config.half:
+    if config.save_fp16:
         exact = fake_probability(logits / decision.temperature)
         run.record["rounding"] = _rounding(exact, scores["validation"], decision.operating_point)
     table = score_table(data, scores)
@@ -142,7 +142,7 @@ def _explanations(
     preprocessing: dict[str, Any],
     table: pd.DataFrame,
 ) -> list[ExplanationResult]:
-    """What is measured of the maps, some of which are drawn; nothing where the net has no maps."""
+    """What is measured of the maps, some of which are drawn; nothing where the model has no maps."""
     try:
         found = measure_faithfulness(loaded.model, split, preprocessing, limit=config.explained, shown=True)
     except InputError as error:
@@ -153,7 +153,7 @@ def _explanations(
 
 
 def _save_maps(run: RunFolder, loaded: LoadedCheckpoint, split: Dataset, table: pd.DataFrame) -> None:
-    """Some test pictures of each class with their maps; beside the checkpoint, which holds no pictures of others."""
+    """Some test images of each class with their maps; beside the checkpoint, which holds no images of others."""
     labels = table["label"].to_numpy()
     rows = [int(row) for label in range(len(LABELS)) for row in np.flatnonzero(labels == label)[: SHOWN // 2]]
     with replacing(run.folder / MAPS_FILE) as temporary:
@@ -161,14 +161,14 @@ def _save_maps(run: RunFolder, loaded: LoadedCheckpoint, split: Dataset, table: 
 
 
 def _sample(split: Dataset) -> Iterator[PIL.Image.Image]:
-    """Some pictures from all over a split, as they were before the net's preprocessing."""
-    rows = np.linspace(0, len(split) - 1, min(MARGIN_PICTURES, len(split)), dtype=int)
+    """Some images from all over a split, as they were before the model's preprocessing."""
+    rows = np.linspace(0, len(split) - 1, min(MARGIN_IMAGES, len(split)), dtype=int)
     for image in split.select(rows).cast_column("image", Image(decode=False))["image"]:
-        yield open_picture(image["bytes"] or image["path"])
+        yield open_image(image["bytes"] or image["path"])
 
 
 def _rounding(exact: np.ndarray, rounded: np.ndarray, operating_point: float) -> dict[str, Any]:
-    """What float16 weights do to P(fake) of validation pictures, (N,) each."""
+    """What float16 weights do to P(fake) of validation images, (N,) each."""
     changed = (exact >= operating_point) != (rounded >= operating_point)
     return {"largest": float(np.abs(exact - rounded).max()), "verdicts": int(changed.sum()), "pictures": len(exact)}
 

@@ -22,15 +22,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hf_deepfake.config import TrainConfig
-from hf_deepfake.data.batch import Augment, Batch, Normalise, Pictures, make_loader
-from hf_deepfake.data.machine import default_workers, widest_float
+from hf_deepfake.data.batch import Augment, Batch, DecodedImages, Normalise, make_loader
 from hf_deepfake.errors import InputError, Interrupted
-from hf_deepfake.evaluation.calibration import fake_probability
-from hf_deepfake.evaluation.metrics import better, compute_metrics
-from hf_deepfake.evaluation.predict import predict_logits
+from hf_deepfake.evaluation.inference import predict_logits
+from hf_deepfake.images.degrade import Degrade
+from hf_deepfake.machine import default_workers, widest_float
+from hf_deepfake.metrics.calibration import fake_probability
+from hf_deepfake.metrics.classification import better, compute_metrics
 from hf_deepfake.models.adapters import merged, save_adapter, train_classifier_alone
 from hf_deepfake.models.build import freeze_statistics, unfreeze
-from hf_deepfake.pictures.degrade import Degrade
 from hf_deepfake.training.order import Orders, Share, StepBatches, check_share
 from hf_deepfake.training.progress import RunProgress
 from hf_deepfake.training.resume import RunFolder
@@ -39,8 +39,8 @@ from hf_deepfake.training.stages import (
     Stage,
     check_size,
     epochs_without_gain,
+    image_size_of_epoch,
     make_optimizer,
-    picture_size,
     plan_stages,
     plateau_factor,
     set_rate,
@@ -69,7 +69,7 @@ class Position:
 
 
 class Loop:
-    """Trains a net on a data set; `fit` runs from wherever the folder's state stands to the end."""
+    """Trains a model on a data set; `fit` runs from wherever the folder's state stands to the end."""
 
     def __init__(
         self,
@@ -86,15 +86,17 @@ class Loop:
         self.data_config = data_config
         self.device = accelerator.device
         self.net = model.to(self.device, memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
-        self.share = Share(config.batch_size, config.accumulation, accelerator.num_processes, accelerator.process_index)
+        self.share = Share(
+            config.batch_size, config.gradient_accumulation_steps, accelerator.num_processes, accelerator.process_index
+        )
         check_share(self.share, config)
         self.workers = default_workers(accelerator.num_processes) if config.workers is None else config.workers
         train = data["train"]
         self.orders = Orders(config, train)
         self.stages = plan_stages(config, len(self.orders(0)))
-        for stage in self.stages:  # refuses now, not after the first stage, blocks that the net does not have
+        for stage in self.stages:  # refuses now, not after the first stage, blocks that the model does not have
             self.unfreeze(stage)
-        if config.first_size is not None:
+        if config.initial_image_size is not None:
             check_size(self.net, config, self.device)
         normalise = Normalise(data_config, self.device)
         self.augment = Augment(config, normalise)
@@ -102,7 +104,7 @@ class Loop:
         self.targets = Targets(config, data_config, self.device)
         self.ema = ModelEmaV3(self.net, decay=config.ema, use_warmup=True) if config.ema else None
         self.batches = StepBatches(self.share)
-        pictures = Pictures(
+        pictures = DecodedImages(
             train,
             data_config,
             reduced=True,
@@ -151,7 +153,7 @@ class Loop:
         if state is not None:
             if state["order"] != self.orders.digest:
                 raise InputError(
-                    f"the groups or sources of the pictures are not those that the run in {self.run.folder} began "
+                    f"the groups or sources of the images are not those that the run in {self.run.folder} began "
                     "with; give the same data, with its groups.csv, or start anew in another --output_dir"
                 )
             self.run.restore(self.net, state["model"])
@@ -219,7 +221,7 @@ class Loop:
         drawn = self.augment.draw(self.config.batch_size, torch.Generator().manual_seed(seed))
         torch.manual_seed(seed + self.accelerator.process_index)
         total = torch.zeros((), dtype=widest_float(self.device), device=self.device)
-        side = picture_size(self.config, self.position.epoch)
+        side = image_size_of_epoch(self.config, self.position.epoch)
         for round_ in range(self.share.rounds):
             batch: Batch = next(batches)
             pictures = self.augment(batch.pictures.to(self.device, non_blocking=True), drawn[self.share.rows(round_)])
@@ -232,8 +234,8 @@ class Loop:
                 self.accelerator.backward(loss)
             total += loss.detach()
         self.bad_steps = torch.where(total.isfinite(), 0, self.bad_steps + 1)
-        if self.config.clip_norm is not None:
-            self.accelerator.clip_grad_norm_(model.parameters(), self.config.clip_norm)
+        if self.config.max_grad_norm is not None:
+            self.accelerator.clip_grad_norm_(model.parameters(), self.config.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad()
         if self.ema:

@@ -1,4 +1,4 @@
-"""Which pictures make up each step: a function of seed and epoch alone, so that a run can be resumed anywhere."""
+"""Which images make up each step: a function of seed and epoch alone, so that a run can be resumed anywhere."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from hf_deepfake.errors import InputError
 
 @dataclass(frozen=True)
 class Share:
-    """One process's share of every step: `batch_size` pictures, cut among `processes` and then into `rounds`."""
+    """One process's share of every step: `batch_size` images, cut among `processes` and then into `rounds`."""
 
     batch_size: int
     rounds: int = 1
@@ -22,7 +22,7 @@ class Share:
     process: int = 0
 
     def rows(self, round_: int) -> slice:
-        """Positions within a step's pictures that this process takes in one accumulation round."""
+        """Positions within a step's images that this process takes in one accumulation round."""
         size = self.batch_size // (self.rounds * self.processes)
         start = (round_ * self.processes + self.process) * size
         return slice(start, start + size)
@@ -31,7 +31,7 @@ class Share:
 class StepBatches:
     """Batches of one process for one epoch at a time, for a `DataLoader`'s `batch_sampler`.
 
-    Iterating yields `share.rounds` lists of positions for each step, from `first_step` on; pictures that fill no
+    Iterating yields `share.rounds` lists of positions for each step, from `first_step` on; images that fill no
     whole step are left for another epoch's order.
     """
 
@@ -60,7 +60,7 @@ def check_share(share: Share, config: TrainConfig) -> None:
 
     Args:
         share: of any process.
-        config: the run; sampling and mixing that take pictures in pairs need an even number of each process.
+        config: the run; sampling and mixing that take images in pairs need an even number of each process.
 
     Raises:
         InputError: it does not divide.
@@ -71,7 +71,7 @@ def check_share(share: Share, config: TrainConfig) -> None:
         need = "an even number for each" if even else "evenly"
         raise InputError(
             f"batch_size {share.batch_size} does not divide into {share.processes} processes x {share.rounds} "
-            f"accumulation rounds ({need}); use a multiple of {parts * (2 if even else 1)}"
+            f"gradient accumulation steps ({need}); use a multiple of {parts * (2 if even else 1)}"
         )
 
 
@@ -83,7 +83,7 @@ class Orders:
         train: its training split, with the column label and perhaps group and source.
 
     Attributes:
-        digest: SHA-256 of the first epoch's order: the same pictures in other groups or sources have another.
+        digest: SHA-256 of the first epoch's order: the same images in other groups or sources have another.
     """
 
     def __init__(self, config: TrainConfig, train: Dataset):
@@ -94,10 +94,10 @@ class Orders:
         self.digest = hashlib.sha256(self(0).tobytes()).hexdigest()
 
     def __call__(self, epoch: int) -> np.ndarray:
-        """The order of an epoch, from 0: int64 positions, of self-blended pictures N and more."""
+        """The order of an epoch, from 0: int64 positions, of self-blended images N and more."""
         config, size = self._config, len(self._labels)
         order = epoch_order(
-            config.sampling, self._labels, self._groups, config.seed, epoch, self._sources, config.source_balance
+            config.sampling, self._labels, self._groups, config.seed, epoch, self._sources, config.source_sampling_alpha
         )
         return blend_order(order, size, config.self_blend, config.seed, epoch) + 2 * epoch * size
 
@@ -109,21 +109,21 @@ def epoch_order(
     seed: int,
     epoch: int,
     sources: Sequence[str] | None = None,
-    source_balance: float = 0.0,
+    source_sampling_alpha: float = 0.0,
 ) -> np.ndarray:
-    """Positions of pictures in the order in which an epoch shows them.
+    """Positions of images in the order in which an epoch shows them.
 
     Args:
-        sampling: "shuffle": every picture once. "balanced": real and fake in turn, as many pictures as there are,
+        sampling: "shuffle": every image once. "balanced": real and fake in turn, as many images as there are,
             so that the rarer class repeats and the other rests in part. "paired": a real beside a fake of its
-            group; in each group the rarer class repeats until every picture has had its partner.
+            group; in each group the rarer class repeats until every image has had its partner.
         labels: int (N,), 0 real and 1 fake.
-        groups: group of each picture or None; needed for "paired".
+        groups: group of each image or None; needed for "paired".
         seed: seed of the run.
         epoch: epoch from 0; each has another order.
-        sources: source of each picture; a real and its fake are taken from one source where it has both classes.
-        source_balance: in [0, 1]; a source of n pictures gets a share of the epoch that goes with n to the power of
-            1 - source_balance (Conneau et al. 2020, arXiv:1911.02116, section 3.1, for languages), by pictures
+        sources: source of each image; a real and its fake are taken from one source where it has both classes.
+        source_sampling_alpha: in [0, 1]; a source of n images gets a share of the epoch that goes with n to the power
+            of 1 - source_sampling_alpha (Conneau et al. 2020, arXiv:1911.02116, section 3.1, for languages), by images
             repeating or resting; 0 leaves the shares as they are, 1 makes them equal.
 
     Returns:
@@ -141,7 +141,7 @@ def epoch_order(
         parts.append(inside[_rows(sampling, labels[inside], own, generator)])
     if len(parts) > 1:
         sizes = np.array([len(part) for part in parts])
-        shares = sizes ** (1 - source_balance)
+        shares = sizes ** (1 - source_sampling_alpha)
         counts = np.rint(sizes.sum() * shares / shares.sum()).astype(int)
         parts = [
             part[_cycled(np.arange(len(part)), count, generator)] for part, count in zip(parts, counts, strict=True)
@@ -151,11 +151,11 @@ def epoch_order(
 
 
 def blend_order(order: np.ndarray, size: int, share: float, seed: int, epoch: int) -> np.ndarray:
-    """Put self-blended pictures in the place of some fakes.
+    """Put self-blended images in the place of some fakes.
 
     Args:
         order: from `epoch_order`; a real before each fake where `share` is not 0.
-        size: number of pictures N.
+        size: number of images N.
         share: share of fakes that are replaced, in [0, 1].
         seed: seed of the run.
         epoch: epoch from 0.
@@ -172,8 +172,8 @@ def blend_order(order: np.ndarray, size: int, share: float, seed: int, epoch: in
 
 
 def _by_source(sampling: str, labels: np.ndarray, sources: Sequence[str] | None) -> list[np.ndarray]:
-    """Positions of each source's pictures; sources that lack a class the sampling needs are taken together."""
-    # In the order in which they come among the pictures, not by name, which a move may change.
+    """Positions of each source's images; sources that lack a class the sampling needs are taken together."""
+    # In the order in which they come among the images, not by name, which a move may change.
     codes, names = pd.factorize(np.zeros(len(labels)) if sources is None else np.asarray(sources))
     found = [np.flatnonzero(codes == code) for code in range(len(names))]
     if sampling == "shuffle":

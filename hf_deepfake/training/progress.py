@@ -8,7 +8,7 @@ from hf_deepfake.progress import Progress, left
 AFTER = (
     "temperature and operating point, on validation",
     "checkpoint, and its scores of validation and test",
-    "maps of where the net looks, on test",
+    "maps of where the model looks, on test",
     "metrics with their intervals",
     "figures, page and card",
 )
@@ -34,7 +34,7 @@ class RunProgress(Progress):
             epoch: from 0.
             done: steps of the whole run that are behind it, with those of an earlier start and those that a stage left
                 out by ending early; a step that a signal ended is noted again.
-            batch_size: pictures of a step.
+            batch_size: images of a step.
         """
         ahead, self.done = done - self.done, done
         if ahead <= 0:
@@ -63,8 +63,8 @@ class RunProgress(Progress):
 
         Args:
             place: in `AFTER`.
-            pictures: how many it is done on; 0 where it is not done on pictures.
+            pictures: how many it is done on; 0 where it is not done on images.
         """
         self.bar.close()
-        on = f": {pictures:,} pictures" if pictures else ""
+        on = f": {pictures:,} images" if pictures else ""
         self.say(f"after training, {place + 1} of {len(AFTER)}: {AFTER[place]}{on}")

@@ -29,7 +29,7 @@ license: {license}
 
 # An unfinished training run
 
-Best epoch so far: {epoch}. It is neither calibrated nor tested; do not judge pictures by it.
+Best epoch so far: {epoch}. It is neither calibrated nor tested; do not evaluate images by it.
 """
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def epoch_publisher(config: TrainConfig, run: RunFolder, net: nn.Module) -> Call
     Args:
         config: the run.
         run: its folder, with the best epoch's weights.
-        net: any net of the run's kind; it stays as it is.
+        net: any model of the run's kind; it stays as it is.
 
     Returns:
         A function of the number of epochs that are done, for the main process.

@@ -33,7 +33,7 @@ LOCAL_OPTIONS = frozenset(
 
 FREE_TO_CHANGE = LOCAL_OPTIONS | {"compile", "data_license"}
 """Options that may differ when a run is resumed: they do not change what is learnt. Data may have moved: whether they
-are the same pictures is told by their fingerprint."""
+are the same images is told by their fingerprint."""
 
 _STATE = {"stage", "order", "position", "model", "ema", "optimizer", "scaler"}
 
@@ -45,7 +45,7 @@ PACKAGES = ("hf-deepfake", "torch", "torchvision", "timm", "transformers", "data
 class RunFolder:
     """The files of one run: `run.json`, `state.pt`, `best.safetensors` and `checkpoint/`.
 
-    `audit/` and `maps.jpg` show pictures of the data, so that they stay out of `checkpoint/`, which is published.
+    `audit/` and `maps.jpg` show images of the data, so that they stay out of `checkpoint/`, which is published.
     """
 
     def __init__(self, folder: Path):
@@ -134,11 +134,11 @@ class RunFolder:
         return state
 
     def restore(self, target: Any, state: dict[str, Any], file: Path | None = None) -> None:
-        """Fill a net or an optimiser with what was saved of it.
+        """Fill a model or an optimiser with what was saved of it.
 
         Args:
             target: has `load_state_dict`.
-            state: of the same kind of net or optimiser.
+            state: of the same kind of model or optimiser.
             file: where it is from; the state to go on from by default.
 
         Raises:

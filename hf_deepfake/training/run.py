@@ -1,4 +1,4 @@
-"""A whole training run: data, net, loop, checkpoint, report."""
+"""A whole training run: data, model, loop, checkpoint, report."""
 
 import platform
 import time
@@ -12,15 +12,15 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import nn
 
-from hf_deepfake.audit.render import write_audit
-from hf_deepfake.audit.run import audit
+from hf_deepfake.audits.audit_page import write_audit
+from hf_deepfake.audits.search import audit
 from hf_deepfake.config import LABELS, TrainConfig
 from hf_deepfake.data.load import DataReport, prepare
-from hf_deepfake.data.machine import cpu_name, usable_cores
 from hf_deepfake.errors import InputError, Interrupted
-from hf_deepfake.evaluation.report import Report
+from hf_deepfake.machine import cpu_name, usable_cores
 from hf_deepfake.models.adapters import adapt
 from hf_deepfake.models.build import build_model, data_config
+from hf_deepfake.report.report import Report
 from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.finish import finish, for_others
 from hf_deepfake.training.loop import Loop
@@ -157,17 +157,17 @@ def _check_data(report: DataReport) -> None:
             if not classes[label]:
                 leaked = f" left, for {report.dropped} were dropped as leaks" if report.dropped else ""
                 raise InputError(
-                    f"the {split} split has no {label} pictures{leaked}; add some, or give data without splits to "
+                    f"the {split} split has no {label} images{leaked}; add some, or give data without splits to "
                     "have it split"
                 )
 
 
 def _check_fingerprint(run: RunFolder, report: DataReport) -> None:
-    """Refuse to resume on other pictures than the run began with."""
+    """Refuse to resume on other images than the run began with."""
     before = run.record.get("data", {}).get("fingerprint")
     if before not in {None, report.fingerprint}:
         raise InputError(
-            f"the pictures are not those that the run in {run.folder} began with; "
+            f"the images are not those that the run in {run.folder} began with; "
             "give the same data, or start anew in another --output_dir"
         )
 
@@ -218,9 +218,9 @@ def _summary(
         "data": data.summary(),
         "audit": _findings(found) if found else "off",
         "net": f"{config.model}, {parameters / 1e6:.2f} M parameters, {config.image_size} px, "
-        f"start weights {config.pretrained}",
+        f"pretrained weights {config.pretrained}",
         "stages": "\n".join(stages),
-        "step": f"{config.batch_size} pictures over {loop.share.processes} processes x {loop.share.rounds} rounds, "
+        "step": f"{config.batch_size} images over {loop.share.processes} processes x {loop.share.rounds} rounds, "
         f"{config.optimizer}, {config.sampling}",
         "keeps": f"the epoch with the best validation {config.monitor}",
         "machine": f"{machine['device']}, {machine['precision']} precision, {machine['threads']} threads, "

@@ -1,4 +1,4 @@
-"""Stages of a run: which parts of the net train, for how many steps, at which learning rate."""
+"""Stages of a run: which parts of the model train, for how many steps, at which learning rate."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from torch import nn
 
 from hf_deepfake.config import TrainConfig
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.metrics import better
+from hf_deepfake.metrics.classification import better
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Stage:
 
 
 SIZE_STEP = 16
-"""Sides of growing pictures are multiples of this, px: nets halve their pictures four or five times."""
+"""Sides of growing images are multiples of this, px: models halve their images four or five times."""
 
 
-def picture_size(config: TrainConfig, epoch: int) -> int:
-    """Side of the input in an epoch, px: small pictures first make early epochs cheap.
+def image_size_of_epoch(config: TrainConfig, epoch: int) -> int:
+    """Side of the input in an epoch, px: small images first make early epochs cheap.
 
     Progressive resizing (Tan and Le 2021, "EfficientNetV2", section 4), without its growing regularisation.
 
@@ -55,33 +55,33 @@ def picture_size(config: TrainConfig, epoch: int) -> int:
         epoch: from 0, counted over both stages.
 
     Returns:
-        `image_size`, or in the main stage what lies on the line from `first_size` to it.
+        `image_size`, or in the main stage what lies on the line from `initial_image_size` to it.
     """
     done = epoch - config.head_epochs
-    if config.first_size is None or done < 0 or done >= config.epochs - 1:
+    if config.initial_image_size is None or done < 0 or done >= config.epochs - 1:
         return config.image_size
-    side = config.first_size + (config.image_size - config.first_size) * done / (config.epochs - 1)
-    return max(config.first_size, round(side / SIZE_STEP) * SIZE_STEP)
+    side = config.initial_image_size + (config.image_size - config.initial_image_size) * done / (config.epochs - 1)
+    return max(config.initial_image_size, round(side / SIZE_STEP) * SIZE_STEP)
 
 
 def check_size(net: nn.Module, config: TrainConfig, device: torch.device) -> None:
-    """Refuse a net that takes pictures of one size only.
+    """Refuse a model that takes images of one size only.
 
     Args:
         net: on its device; left in eval mode.
-        config: the run, with a `first_size`.
-        device: of the net.
+        config: the run, with a `initial_image_size`.
+        device: of the model.
 
     Raises:
-        InputError: it takes no pictures of that size.
+        InputError: it takes no images of that size.
     """
     try:
         with torch.inference_mode():
-            net.eval()(torch.zeros(1, 3, config.first_size or 0, config.first_size or 0, device=device))
+            net.eval()(torch.zeros(1, 3, config.initial_image_size or 0, config.initial_image_size or 0, device=device))
     except (AssertionError, RuntimeError) as error:
         raise InputError(
-            f"{config.model} does not take pictures of {config.first_size} px beside {config.image_size} px; "
-            "leave out first_size or choose a convolutional net"
+            f"{config.model} does not take images of {config.initial_image_size} px beside {config.image_size} px; "
+            "leave out initial_image_size or choose a convolutional model"
         ) from error
 
 
@@ -96,12 +96,12 @@ def plan_stages(config: TrainConfig, pictures: int) -> list[Stage]:
         One or two stages; those of no epochs are left out.
 
     Raises:
-        InputError: an epoch has fewer pictures than a step.
+        InputError: an epoch has fewer images than a step.
     """
     steps = pictures // config.batch_size
     if steps == 0:
         raise InputError(
-            f"batch_size {config.batch_size} is more than the {pictures} pictures of an epoch; "
+            f"batch_size {config.batch_size} is more than the {pictures} images of an epoch; "
             f"use --batch_size {max(2, pictures // 4)} or fewer"
         )
     if config.steps_per_epoch is not None:
@@ -160,7 +160,7 @@ def plateau_factor(monitor: str, values: Sequence[float], patience: int, factor:
 def epochs_without_gain(monitor: str, values: Sequence[float]) -> int:
     """Epochs since the monitored metric was last better than ever before, of the values after a stage's epochs.
 
-    A stage counts for itself: one that trains another part of the net has not stalled before it has begun.
+    A stage counts for itself: one that trains another part of the model has not stalled before it has begun.
     """
     best, waited = None, 0
     for value in values:

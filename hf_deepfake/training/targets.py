@@ -1,4 +1,4 @@
-"""What a step's pictures shall be called: hard labels, smoothed, mixed, or partly a teacher's opinion."""
+"""What a step's images shall be called: hard labels, smoothed, mixed, or partly a teacher's targets."""
 
 from typing import Any
 
@@ -15,15 +15,15 @@ from hf_deepfake.models.fold import fold, unfold
 
 
 class Targets:
-    """Makes targets (B, 2) of labels (B,), and mixes pictures where the run mixes.
+    """Makes targets (B, 2) of labels (B,), and mixes images where the run mixes.
 
-    With a teacher, a share of each target is the teacher's calibrated probability for the very pixels that the net
+    With a teacher, a share of each target is the teacher's calibrated probability for the very pixels that the model
     gets, augmented and mixed (Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network"; that both
     see the same pixels is Beyer et al. 2022, "Knowledge distillation: A good teacher is patient and consistent").
 
     Args:
         config: the run.
-        preprocessing: timm's, of the net that is trained: what its pictures are normalised by.
+        preprocessing: timm's, of the model that is trained: what its images are normalised by.
         device: of the run.
 
     Raises:
@@ -45,15 +45,15 @@ class Targets:
             self._scale, self._shift = 2 * std, 2 * mean - 1
 
     def __call__(self, pictures: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-        """Pictures and their targets.
+        """Images and their targets.
 
         Args:
-            pictures: (B, 3, S, S), normalised for the net.
+            pictures: (B, 3, S, S), normalised for the model.
             labels: (B,) int64.
             seed: of the mixing.
 
         Returns:
-            The pictures, perhaps mixed, and float32 (B, 2), rows summing to 1.
+            The images, perhaps mixed, and float32 (B, 2), rows summing to 1.
         """
         if self.mixup is not None:
             np.random.seed(seed % 2**32)  # timm's Mixup draws from NumPy's global generator
@@ -62,7 +62,7 @@ class Targets:
             smoothing = self.config.label_smoothing
             targets = functional.one_hot(labels, len(LABELS)) * (1 - smoothing) + smoothing / len(LABELS)
         if self.teacher is not None:
-            share = self.config.teacher_share
+            share = self.config.distillation_weight
             with torch.inference_mode():
                 opinion = self.teacher(pictures * self._scale + self._shift).float().softmax(dim=1)
             targets = (1 - share) * targets + share * opinion
@@ -70,7 +70,7 @@ class Targets:
 
 
 def _as_teacher(checkpoint: str) -> Ensemble:
-    """A checkpoint, calibrated and without its operating point, that takes pictures of any size in [-1, 1]."""
+    """A checkpoint, calibrated and without its operating point, that takes images of any size in [-1, 1]."""
     loaded = load_checkpoint(checkpoint)
     unfold(loaded.model, loaded.temperature, loaded.operating_point)
     fold(loaded.model, loaded.temperature, 0.5)
@@ -79,7 +79,7 @@ def _as_teacher(checkpoint: str) -> Ensemble:
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
-    """Mean cross-entropy with soft targets, each picture weighted by its classes' weights.
+    """Mean cross-entropy with soft targets, each image weighted by its classes' weights.
 
     Args:
         logits: (B, C).

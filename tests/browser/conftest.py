@@ -70,7 +70,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
-    """An untrained net with a card and a figure."""
+    """An untrained model with a card and a figure."""
     folder = tmp_path_factory.mktemp("space") / "checkpoint"
     export_checkpoint(build_model("resnet10t", image_size=64, pretrained="off"), folder, image_size=64)
     (folder / "README.md").write_text(CARD, encoding="utf-8")
@@ -103,7 +103,7 @@ def drawn(tmp_path_factory):
     """Four drawn pairs, 128 px: a folder with `real` and `fake`."""
     folder = tmp_path_factory.mktemp("drawn")
     draw_sample(folder, count=4, size=128, seed=3)
-    return folder / "pictures"
+    return folder / "images"
 
 
 @pytest.fixture(scope="session")
@@ -116,11 +116,29 @@ def text_file(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def browser():
-    """A headless Chromium; the tests fail without one, so that nobody takes a skip for a pass."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.fail("no chromium on the PATH; install it, for example with: apt-get install chromium", pytrace=False)
+    """A headless Chromium."""
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        running = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
         yield running
         running.close()
+
+
+def pytest_collection_finish(session):
+    """Stop before the first test where no browser is there: nobody waits for minutes, or takes a skip for a pass."""
+    wanted = any("browser" in item.fixturenames for item in session.items)
+    if wanted and not session.config.option.collectonly and find_browser() is None:
+        pytest.exit(
+            "error: the tests of the page need Chromium or Chrome on the PATH; run .venv/bin/playwright install "
+            "chromium, or apt-get install chromium, or run make test-fast, which leaves these tests out",
+            returncode=2,
+        )
+
+
+def find_browser():
+    """Path of a Chromium: one on the PATH, else Playwright's own where it was installed; None without any."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+    return own if Path(own).is_file() else None

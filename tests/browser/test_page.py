@@ -11,8 +11,8 @@ pytestmark = pytest.mark.slow
 SHOTS = Path(os.environ.get("CI_OUTPUT", Path(__file__).parents[2] / "build"), "screenshots")
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
-# The net of these tests is untrained, so that any verdict is right.
-VERDICT = "The net "
+# The model of these tests is untrained, so that any verdict is right.
+VERDICT = "The model "
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def _upload(page, file):
 
 def _shoot(page, name):
     SHOTS.mkdir(parents=True, exist_ok=True)
-    # Both sides of the slider have to be there, decoded, before they can be seen. Pictures of a tab that is not shown
+    # Both sides of the slider have to be there, decoded, before they can be seen. Images of a tab that is not shown
     # load lazily, which may be never; and where nothing moves there may be no frame, at which the default looks.
     shown = "[...document.images].filter(image => image.offsetParent)"
     page.wait_for_function(f"{shown}.every(image => image.complete)", polling=100)
@@ -58,7 +58,7 @@ def _maps(page):
     return page.locator("[data-testid=imageslider] img, .slider-wrap img")
 
 
-def test_uploaded_picture_gets_verdict_and_map(open_page, drawn):
+def test_uploaded_image_gets_verdict_and_map(open_page, drawn):
     page = open_page()
     _upload(page, drawn / "fake" / "0000.jpg")
     expect(page.locator("#verdict")).to_contain_text(VERDICT)
@@ -79,7 +79,7 @@ def test_text_named_jpg_is_refused_in_words(open_page, drawn, text_file):
     expect(page.locator("#verdict h2")).to_have_count(0)
     _upload(page, text_file)
     expect(page.locator("#verdict h2")).to_have_text("No verdict")
-    expect(page.locator("#verdict")).to_contain_text("The picture")
+    expect(page.locator("#verdict")).to_contain_text("The image")
     expect(page.locator("body")).not_to_contain_text("Traceback")
     expect(_maps(page)).to_have_count(0)
     _shoot(page, "refused")
@@ -102,10 +102,10 @@ def test_phone(open_page, drawn, scheme):
     page = open_page(PHONE, color_scheme=scheme)
     _upload(page, drawn / "fake" / "0001.jpg")
     expect(page.locator("#verdict h2")).to_be_in_viewport(ratio=1)
-    for tab in ("Judge a picture", "Look closer", "About"):
+    for tab in ("Evaluate an image", "Look closer", "About"):
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]
-    page.get_by_role("tab", name="Judge a picture").click()
+    page.get_by_role("tab", name="Evaluate an image").click()
     _shoot(page, f"phone-{scheme}")
 
 
@@ -145,11 +145,11 @@ def _tab_to(page, target):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_views_of_the_picture_beside_the_verdict(open_page, drawn, scheme):
+def test_views_of_the_image_beside_the_verdict(open_page, drawn, scheme):
     page = open_page(color_scheme=scheme)
     page.get_by_role("tab", name="Look closer").click()
-    expect(page.locator("#inspection")).to_contain_text("No picture was given")
-    page.get_by_role("tab", name="Judge a picture").click()
+    expect(page.locator("#inspection")).to_contain_text("No image was given")
+    page.get_by_role("tab", name="Evaluate an image").click()
     _upload(page, drawn / "fake" / "0002.jpg")
     page.get_by_role("tab", name="Look closer").click()
     expect(page.locator("#inspection")).to_contain_text("JPEG, 128 x 128 px")

@@ -79,7 +79,7 @@ def test_orientation_tag_is_heeded(client, pictures, tmp_path):
 
 
 def test_text_named_jpg_is_refused_in_words(client, text_file):
-    with pytest.raises(AppError, match="The picture is not a picture"):
+    with pytest.raises(AppError, match="The image is not an image"):
         client.predict(handle_file(text_file), api_name="/predict")
 
 
@@ -89,15 +89,15 @@ def test_text_named_jpg_is_refused_in_words(client, text_file):
         {"path": "/etc/passwd"},
         {"path": "/etc/passwd", "meta": META},
         {"path": "file:///etc/passwd", "meta": META},
-        {"path": "http://127.0.0.1/picture.jpg", "meta": META},
-        {"path": "https://example.com/picture.jpg", "meta": META},
-        {"path": "https://example.com/picture.jpg", "meta": META, "is_stream": True},
+        {"path": "http://127.0.0.1/image.jpg", "meta": META},
+        {"path": "https://example.com/image.jpg", "meta": META},
+        {"path": "https://example.com/image.jpg", "meta": META, "is_stream": True},
     ],
 )
 def test_paths_and_links_are_refused(server, value):
     event, data = _post(server, value)
     assert event == "error"
-    assert data["error"] == "Neither links nor paths are judged; upload the picture itself."
+    assert data["error"] == "Neither links nor paths are evaluated; upload the image itself."
 
 
 def test_a_way_out_of_the_folder_of_uploads_is_refused(server, pictures):
@@ -106,11 +106,11 @@ def test_a_way_out_of_the_folder_of_uploads_is_refused(server, pictures):
     assert "Neither links nor paths" in data["error"]
 
 
-@pytest.mark.parametrize("value", [None, {"path": None, "url": "https://example.com/picture.jpg", "meta": META}])
+@pytest.mark.parametrize("value", [None, {"path": None, "url": "https://example.com/image.jpg", "meta": META}])
 def test_nothing_given(server, value):
     event, data = _post(server, value)
     assert event == "error"
-    assert data["error"] == "No picture was given; choose one."
+    assert data["error"] == "No image was given; choose one."
 
 
 def test_what_went_is_said(server):

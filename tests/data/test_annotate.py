@@ -1,4 +1,4 @@
-"""Labels, splits and columns that tables give to pictures. No picture is opened."""
+"""Labels, splits and columns that tables give to images. No image is opened."""
 
 import json
 
@@ -191,7 +191,7 @@ def test_absolute_paths(tmp_path):
     assert labels(listed(tmp_path)) == {"a/1.png": 0, "a/2.png": 1}
 
 
-def test_missing_pictures_and_pictures_without_a_row(tmp_path):
+def test_missing_images_and_images_without_a_row(tmp_path):
     make(tmp_path, "a/1.png", "a/2.png", "a/8.png", "b/3.png", "b/9.png")
     rows = {
         "file": ["a/1.png", "a/2.png", "a/3.png", "c/4.png", "a/8.png"],
@@ -203,7 +203,7 @@ def test_missing_pictures_and_pictures_without_a_row(tmp_path):
     assert (found.unmatched, found.unlabelled) == (2, 3)
 
 
-def test_a_short_name_of_several_pictures(tmp_path):
+def test_a_short_name_of_several_images(tmp_path):
     make(tmp_path, "a/1.png", "b/1.png", "b/2.png")
     table(tmp_path / "labels.csv", {"file": ["1.png", "2.png"], "label": ["real", "fake"]})
     with pytest.raises(InputError, match=r"labels\.csv names 1\.png, which could be a/1\.png or b/1\.png; write whole"):
@@ -238,7 +238,7 @@ def test_splits_of_columns_of_tables_names_and_of_folders(tmp_path):
     assert [split for _, split in said(found).values()] == [0, 0, 2, 2]
     assert (found.unlabelled, found.columns) == (2, {})
     table(tmp_path / "all.csv", rows | {"split": ["train", "train", "test", ""]})
-    with pytest.raises(InputError, match=r"has splits, but 1 pictures such as images/3\.png are in none"):
+    with pytest.raises(InputError, match=r"has splits, but 1 images such as images/3\.png are in none"):
         listed(tmp_path)
 
 
@@ -287,7 +287,7 @@ def test_a_table_that_is_not_understood_is_named(tmp_path):
     (tmp_path / "notes.csv").write_text("who,what\nme,x\n")
     (tmp_path / "odd.jsonl").write_text("nothing\n")
     with pytest.raises(
-        InputError, match=r"no table says what they are \(notes\.csv names no picture .* who, what; odd\.jsonl"
+        InputError, match=r"no table says what they are \(notes\.csv names no image .* who, what; odd\.jsonl"
     ):
         listed(tmp_path)
     table(tmp_path / "labels.csv", {"file": ["1.png", "2.png"], "label": ["cat", "dog"]})
@@ -301,7 +301,7 @@ def test_other_tables_beside_class_folders_are_passed_over(tmp_path):
     make(tmp_path, "real/1.png", "fake/2.png")
     for name in ("scores.csv", "scores.parquet", "predictions.jsonl"):
         table(tmp_path / name, {"file": ["real/1.png", "fake/2.png"], "label": ["fake", "real"], "score": [0.9, 0.1]})
-    (tmp_path / "real/1.json").write_text("{}")  # about one picture
+    (tmp_path / "real/1.json").write_text("{}")  # about one image
     (tmp_path / "run.json").write_text('{"seed": 0}')
     found = listed(tmp_path)
     assert labels(found) == {"fake/2.png": 1, "real/1.png": 0}

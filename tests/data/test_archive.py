@@ -27,7 +27,7 @@ def refused(path, cache, message):
     assert not list((cache / "zips").iterdir())
 
 
-def test_pictures_parquet_and_tables_are_unpacked_and_nothing_else(tmp_path):
+def test_images_parquet_and_tables_are_unpacked_and_nothing_else(tmp_path):
     wanted = {
         "D/real/1.JPG": b"one",
         "D/groups.csv": b"file\n",
@@ -170,6 +170,6 @@ def test_the_walk_of_a_zip_is_that_of_a_folder(tmp_path):
 
 def test_a_zip_of_zips_or_videos_says_what_to_do(tmp_path):
     refused(
-        pack(tmp_path / "a.zip", {"part1.zip": b"PK"}), tmp_path / "c", r"a\.zip holds no pictures; .*unpack archives"
+        pack(tmp_path / "a.zip", {"part1.zip": b"PK"}), tmp_path / "c", r"a\.zip holds no images; .*unpack archives"
     )
-    refused(pack(tmp_path / "b.zip", {"a/1.mp4": b""}), tmp_path / "c", r"b\.zip holds no pictures; .*cut them into")
+    refused(pack(tmp_path / "b.zip", {"a/1.mp4": b""}), tmp_path / "c", r"b\.zip holds no images; .*cut them into")

@@ -6,7 +6,7 @@ from datasets import Dataset, Image
 from PIL import Image as Pillow
 
 from hf_deepfake.config import TrainConfig
-from hf_deepfake.data.batch import Augment, Normalise, Pictures, make_loader
+from hf_deepfake.data.batch import Augment, DecodedImages, Normalise, make_loader
 
 DATA_CONFIG = {
     "input_size": (3, 32, 32),
@@ -37,7 +37,7 @@ def augment(**options):
 
 def test_decoded_and_normalised_as_timms_evaluation_transform(split):
     transform = timm.data.create_transform(**DATA_CONFIG, is_training=False)
-    batch = Pictures(split, DATA_CONFIG).__getitems__([3, 0])
+    batch = DecodedImages(split, DATA_CONFIG).__getitems__([3, 0])
     ours = Normalise(DATA_CONFIG, torch.device("cpu"))(batch.pictures)
     theirs = torch.stack([transform(split[position]["image"].convert("RGB")) for position in (3, 0)])
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
@@ -48,20 +48,20 @@ def test_decoded_and_normalised_as_timms_evaluation_transform(split):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_loader_keeps_the_order_of_its_batches(split, workers):
     batches = [[2], [0, 3], [1]]
-    loader = make_loader(Pictures(split, DATA_CONFIG), batches, workers, pin_memory=False)
+    loader = make_loader(DecodedImages(split, DATA_CONFIG), batches, workers, pin_memory=False)
     assert [batch.positions.tolist() for batch in loader] == batches
     assert [batch.labels.tolist() for batch in loader] == [[1], [0, 0], [1]]
 
 
 def test_nothing_drawn_is_plain_normalisation(split):
-    pictures = Pictures(split, DATA_CONFIG).__getitems__([0, 1, 2]).pictures
+    pictures = DecodedImages(split, DATA_CONFIG).__getitems__([0, 1, 2]).pictures
     changed = augment()
     drawn = changed.draw(3, torch.Generator().manual_seed(0))
     torch.testing.assert_close(changed(pictures, drawn), changed.normalise(pictures))
 
 
-def test_flip_mirrors_exactly_the_drawn_pictures(split):
-    pictures = Pictures(split, DATA_CONFIG).__getitems__([0, 1]).pictures
+def test_flip_mirrors_exactly_the_drawn_images(split):
+    pictures = DecodedImages(split, DATA_CONFIG).__getitems__([0, 1]).pictures
     changed = augment(flip=0.5)
     drawn = torch.full((2, 8), 0.5)
     drawn[:, 0] = torch.tensor([0.4, 0.6])
@@ -73,7 +73,7 @@ def test_flip_mirrors_exactly_the_drawn_pictures(split):
 def test_flip_through_resampling_is_the_same_mirror():
     pictures = (torch.arange(2 * 3 * 8 * 8).view(2, 3, 8, 8) % 251).to(torch.uint8)
     drawn = torch.full((2, 8), 0.5)
-    drawn[:, 0], drawn[:, 1] = torch.tensor([0.1, 0.9]), 1.0  # the largest crop: the whole picture
+    drawn[:, 0], drawn[:, 1] = torch.tensor([0.1, 0.9]), 1.0  # the largest crop: the whole image
     changed = augment(flip=0.5, crop_scale=0.5)
     plain = changed.normalise(pictures)
     torch.testing.assert_close(
@@ -101,7 +101,7 @@ def test_colour_by_hand():
 
 
 def test_rows_of_a_draw_are_what_a_process_needs(split):
-    pictures = Pictures(split, DATA_CONFIG).__getitems__([0, 1, 2, 3]).pictures
+    pictures = DecodedImages(split, DATA_CONFIG).__getitems__([0, 1, 2, 3]).pictures
     changed = augment(flip=0.5, crop_scale=0.6, colour=0.3, rotate=20.0)
     drawn = changed.draw(4, torch.Generator().manual_seed(5))
     whole = changed(pictures, drawn)
@@ -115,10 +115,10 @@ def test_a_change_gets_the_index_that_counts_on(split):
         seen.append((picture.size, index))
         return picture.point(lambda value: 255 - value)
 
-    pictures = Pictures(split, DATA_CONFIG, change=change)
+    pictures = DecodedImages(split, DATA_CONFIG, change=change)
     count = len(pictures)
     first, later = pictures.__getitems__([1, 0]), pictures.__getitems__([1 + 2 * count, count])
-    plain = Pictures(split, DATA_CONFIG).__getitems__([1, 0])
+    plain = DecodedImages(split, DATA_CONFIG).__getitems__([1, 0])
     assert [index for _, index in seen] == [1, 0, 1 + 2 * count, count]
     assert first.positions.tolist() == later.positions.tolist() == [1, 0]
     assert first.labels.tolist() == later.labels.tolist() == plain.labels.tolist()
@@ -127,11 +127,11 @@ def test_a_change_gets_the_index_that_counts_on(split):
     assert (first.pictures.int() - (255 - plain.pictures.int())).abs().max() <= 1
 
 
-def test_a_large_picture_is_shrunk_before_a_change(tmp_path):
+def test_a_large_image_is_shrunk_before_a_change(tmp_path):
     Pillow.new("RGB", (1000, 900)).save(tmp_path / "large.png")
     rows = {"image": [str(tmp_path / "large.png")], "label": [0]}
     sizes = []
-    pictures = Pictures(
+    pictures = DecodedImages(
         Dataset.from_dict(rows).cast_column("image", Image()),
         DATA_CONFIG,
         change=lambda picture, index: sizes.append(picture.size) or picture,
@@ -140,8 +140,8 @@ def test_a_large_picture_is_shrunk_before_a_change(tmp_path):
     assert sizes == [(249, 224)]
 
 
-def test_an_odd_pass_blends_a_picture_with_itself_and_calls_it_fake(split):
-    blending, plain = Pictures(split, DATA_CONFIG, blend_seed=5), Pictures(split, DATA_CONFIG)
+def test_an_odd_pass_blends_an_image_with_itself_and_calls_it_fake(split):
+    blending, plain = DecodedImages(split, DATA_CONFIG, blend_seed=5), DecodedImages(split, DATA_CONFIG)
     count = len(plain)
     batch, before = blending.__getitems__([0, count, 2 * count + 3, 3 * count + 3]), plain.__getitems__([0, 0, 3, 3])
     assert (batch.labels.tolist(), batch.positions.tolist()) == ([0, 1, 0, 1], [0, 0, 3, 3])

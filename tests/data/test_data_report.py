@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from hf_deepfake.data.report import DataReport
+from hf_deepfake.data.data_report import DataReport
 
 COUNTS = {
     "train": {"real": 1200, "fake": 3},
@@ -18,7 +18,7 @@ CLEAN = DataReport(
     listed=1208,
     bad_files=(),
     leaked_groups=(),
-    leaked_pictures=0,
+    leaked_images=0,
     dropped=0,
     duplicates=0,
     label_conflicts=(),
@@ -47,24 +47,24 @@ def test_the_table():
     ("change", "line"),
     [
         (
-            {"bad_files": (("/a.jpg", "/a.jpg is broken"), ("picture 3 (o/n)", "the picture is broken"))},
-            "skipped 2 of 1,208 that do not open: /a.jpg is broken; picture 3 (o/n): the picture is broken",
+            {"bad_files": (("/a.jpg", "/a.jpg is broken"), ("image 3 (o/n)", "the image is broken"))},
+            "skipped 2 of 1,208 that do not open: /a.jpg is broken; image 3 (o/n): the image is broken",
         ),
         (
-            {"leaked_groups": ("g", "h"), "leaked_pictures": 3, "dropped": 5},
-            "leaks between splits: 2 groups, 3 pictures; dropped 5 pictures from the earlier split",
+            {"leaked_groups": ("g", "h"), "leaked_images": 3, "dropped": 5},
+            "leaks between splits: 2 groups, 3 images; dropped 5 images from the earlier split",
         ),
-        ({"leaked_pictures": 3}, "leaks between splits: 0 groups, 3 pictures; kept as they are"),
-        ({"duplicates": 4}, "4 pictures repeat another one of their split; kept"),
+        ({"leaked_images": 3}, "leaks between splits: 0 groups, 3 images; kept as they are"),
+        ({"duplicates": 4}, "4 images repeat another one of their split; kept"),
         (
             {"label_conflicts": tuple((f"r{n}", f"f{n}") for n in range(4))},
-            "4 pictures are in both classes: r0 = f0; r1 = f1; r2 = f2; ...; kept",
+            "4 images are in both classes: r0 = f0; r1 = f1; r2 = f2; ...; kept",
         ),
         (
             {"left_out": {".zip": 1, ".txt": 2}},
             "3 files left out: 2 .txt, 1 .zip; unpack archives yourself",
         ),
-        ({"unmatched_rows": 7}, "7 rows of tables name no picture that is here"),
+        ({"unmatched_rows": 7}, "7 rows of tables name no image that is here"),
     ],
 )
 def test_findings(change, line):

@@ -1,4 +1,4 @@
-"""Pictures that paths of tables mean."""
+"""Images that paths of tables mean."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def test_one_path(path, folder, rows):
 
 
 def test_folders_are_taken_off_all_paths_or_none():
-    # The second is missing; its name alone would be another picture.
+    # The second is missing; its name alone would be another image.
     assert FINDER.find(["a/x/1.png", "b/x/2.png"], "") == [[0], []]
     assert FINDER.find(["old/b/x/3.png", "old/c/x/2.png"], "") == [[4], []]
 

@@ -164,7 +164,7 @@ def test_file_names_in_one_folder():
     assert found["fake/010_011_0001.jpg"] == found["real/011_0000.jpg"] == "010"
 
 
-def test_the_only_picture_of_a_video_may_bear_its_bare_name():
+def test_the_only_image_of_a_video_may_bear_its_bare_name():
     files = [*(f"fake/{v:03}_{n}.png" for v in range(4) for n in range(3)), *(f"real/{v:03}.png" for v in range(4))]
     assert groups(files)["real/002.png"] == groups(files)["fake/002_1.png"] == "002"
 

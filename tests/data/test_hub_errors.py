@@ -10,7 +10,7 @@ from huggingface_hub.errors import (
 )
 
 from hf_deepfake.data.hub_errors import hub_errors
-from hf_deepfake.errors import InputError, PictureError
+from hf_deepfake.errors import ImageError, InputError
 
 
 class Answer:
@@ -62,8 +62,8 @@ def test_the_network_and_this_machine():
 
 
 def test_other_errors_pass():
-    with pytest.raises(PictureError, match=r"^broken$"), hub_errors("x"):
-        raise PictureError("broken")
+    with pytest.raises(ImageError, match=r"^broken$"), hub_errors("x"):
+        raise ImageError("broken")
     with pytest.raises(KeyError), hub_errors("x"):
         raise KeyError("a mistake of ours")
     with hub_errors("x"):

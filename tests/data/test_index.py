@@ -52,7 +52,7 @@ def test_no_splits_and_folders_below_a_class(tmp_path):
     }
 
 
-def test_only_pictures_are_listed(tmp_path):
+def test_only_images_are_listed(tmp_path):
     make(
         tmp_path,
         *(f"real/a{end}" for end in (".jpg", ".JPEG", ".PnG", ".webp", ".bmp", ".tif", ".TIFF", ".gif", ".avif")),
@@ -77,7 +77,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
 
 def test_unknown_class_folders_are_listed(tmp_path):
     make(tmp_path, "train/real/1.jpg", "train/swapped/2.jpg", "train/swapped/3.jpg", "train/4.jpg", "5.jpg")
-    expected = r"4 pictures in .* real or fake: \. \(1\), train \(1\), train/swapped \(2\) .*--fake_names"
+    expected = r"4 images in .* real or fake: \. \(1\), train \(1\), train/swapped \(2\) .*--fake_names"
     with pytest.raises(InputError, match=expected):
         listed(tmp_path)
 
@@ -96,15 +96,15 @@ def test_a_folder_cannot_be_of_both_classes(tmp_path):
         listed(tmp_path)
 
 
-def test_pictures_beside_split_folders(tmp_path):
+def test_images_beside_split_folders(tmp_path):
     make(tmp_path, "train/real/1.jpg", "test/fake/2.jpg", "real/3.jpg")
-    with pytest.raises(InputError, match=r"1 pictures such as real/3\.jpg are in none"):
+    with pytest.raises(InputError, match=r"1 images such as real/3\.jpg are in none"):
         listed(tmp_path)
 
 
 def test_empty_folder(tmp_path):
     make(tmp_path, "real/readme.txt")
-    with pytest.raises(InputError, match=r"holds no pictures; looked for \.apng, .*; 1 file left out: \.txt|1 \.txt"):
+    with pytest.raises(InputError, match=r"holds no images; looked for \.apng, .*; 1 file left out: \.txt|1 \.txt"):
         listed(tmp_path)
 
 
@@ -115,7 +115,7 @@ def test_names_that_are_no_text_are_left_out_and_said(tmp_path):
     listing = list_folder(tmp_path, class_names(DataConfig()))
     assert (listing.files, dict(listing.left_out)) == (["real/ok.jpg"], {"not named in UTF-8": 2, ".csv": 1})
     (tmp_path / "real/ok.jpg").unlink()
-    with pytest.raises(InputError, match=r"holds no pictures.*2 not named in UTF-8.*rename"):
+    with pytest.raises(InputError, match=r"holds no images.*2 not named in UTF-8.*rename"):
         listed(tmp_path)
 
 
@@ -127,9 +127,9 @@ def test_what_is_left_out_is_counted(tmp_path):
     assert listing.files == ["fake/2.jfif", "real/1.jpg"]
     assert dict(listing.left_out) == {".mp4": 1, ".gz": 1}
     assert listing.notes == (
-        "pictures listed: 1 .jfif, 1 .jpg",
+        "images listed: 1 .jfif, 1 .jpg",
         "not looked into: 1 folders that are hidden or the system's",
-        "real/again is a link to fake, so it lists no picture again",
+        "real/again is a link to fake, so it lists no image again",
     )
 
 

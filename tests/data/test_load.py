@@ -15,13 +15,13 @@ from hf_deepfake.errors import InputError
 
 
 def draw(path, seed):
-    """A picture of noise; the same seed gives the same picture."""
+    """An image of noise; the same seed gives the same image."""
     path.parent.mkdir(parents=True, exist_ok=True)
     PILImage.fromarray(np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
 
 
 def folder(root, count=10, first=0, real="real", fake="fake"):
-    """A folder without splits: `count` pictures of each class, all different."""
+    """A folder without splits: `count` images of each class, all different."""
     for number in range(count):
         draw(root / real / f"{number}.png", [first, number])
         draw(root / fake / f"{number}.png", [first, number, 1])
@@ -61,7 +61,7 @@ def test_three_splits_with_the_same_columns(tmp_path):
 
 
 def test_what_somebody_holds_is_a_source_like_any_other(tmp_path):
-    """The same pictures as a folder, as a `Dataset`, as rows, and merged."""
+    """The same images as a folder, as a `Dataset`, as rows, and merged."""
     root, options = folder(tmp_path / "faces"), {"cache_dir": str(tmp_path / "cache")}
     files = [(str(file), file.parent.name) for file in sorted(root.rglob("*.png"))]
     expected = load_images(root, **options)
@@ -94,7 +94,7 @@ def test_a_split_that_is_a_link_to_another_is_named(tmp_path):
     shutil.rmtree(root / "Validation")
     (root / "Validation").symlink_to("Test")
     data, report = prepared(tmp_path, root)
-    assert "Validation is a link to Test, so it lists no picture again" in report.summary()
+    assert "Validation is a link to Test, so it lists no image again" in report.summary()
     assert report.made == {"faces": ("validation",)}
     assert len(data["test"]) == 8
 
@@ -160,7 +160,7 @@ def test_several_sources(tmp_path):
     assert {(row["source"], row["age"]) for row in rows if row["age"]} == {("faces-2", "30")}
 
 
-def test_folders_and_embedded_pictures_merge(tmp_path):
+def test_folders_and_embedded_images_merge(tmp_path):
     features = Features({"image": Image(), "label": ClassLabel(names=["fake", "real"])})
     drawn = [PILImage.fromarray(np.full((32, 32, 3), 10 * number, np.uint8)) for number in range(10)]
     Dataset.from_dict({"image": drawn, "label": [0, 1] * 5}, features=features).to_parquet(tmp_path / "more.parquet")
@@ -174,19 +174,19 @@ def test_folders_and_embedded_pictures_merge(tmp_path):
 
 def test_leaks(tmp_path):
     root = split_folder(tmp_path / "faces")
-    shutil.copy(root / "Test/Fake/0.png", root / "Train/Fake/0.png")  # the same picture in train and test
+    shutil.copy(root / "Test/Fake/0.png", root / "Train/Fake/0.png")  # the same image in train and test
     (root / "groups.csv").write_text("file,group\nTrain/Real/1.png,p\nValidation/Real/2.png,p\nTest/Real/3.png,q\n")
     data, report = prepared(tmp_path, root)
     assert sizes(data) == {"train": 6, "validation": 8, "test": 8}
-    assert (report.leaked_groups, report.leaked_pictures, report.dropped) == (("p",), 1, 2)
+    assert (report.leaked_groups, report.leaked_images, report.dropped) == (("p",), 1, 2)
     data, report = prepared(tmp_path, root, on_leak="keep")
     assert sizes(data) == {"train": 8, "validation": 8, "test": 8}
-    assert (report.leaked_groups, report.leaked_pictures, report.dropped) == (("p",), 1, 0)
-    with pytest.raises(InputError, match=r"1 groups and 1 pictures are in more than one split, such as .*Train/"):
+    assert (report.leaked_groups, report.leaked_images, report.dropped) == (("p",), 1, 0)
+    with pytest.raises(InputError, match=r"1 groups and 1 images are in more than one split, such as .*Train/"):
         prepared(tmp_path, root, on_leak="error")
 
 
-def test_a_picture_never_lands_on_both_sides_of_a_made_split(tmp_path):
+def test_an_image_never_lands_on_both_sides_of_a_made_split(tmp_path):
     root = folder(tmp_path / "faces")
     for number in range(10):
         shutil.copy(root / f"real/{number}.png", root / f"real/copy{number}.png")
@@ -197,7 +197,7 @@ def test_a_picture_never_lands_on_both_sides_of_a_made_split(tmp_path):
     assert sum(sizes(data).values()) == 30
 
 
-def test_the_same_picture_in_both_classes_is_named(tmp_path):
+def test_the_same_image_in_both_classes_is_named(tmp_path):
     root = folder(tmp_path / "faces")
     shutil.copy(root / "real/3.png", root / "fake/also3.png")
     _, report = prepared(tmp_path, root)
@@ -214,8 +214,8 @@ def test_files_that_do_not_open(tmp_path):
     assert report.listed == 21
     (name, reason), (other, _) = report.bad_files
     assert (name, other) == ("fake/x.jpg", "real/0.png")
-    assert reason.startswith("fake/x.jpg is not a picture")
-    with pytest.raises(InputError, match=r"2 pictures do not open; the first is .*x\.jpg"):
+    assert reason.startswith("fake/x.jpg is not an image")
+    with pytest.raises(InputError, match=r"2 images do not open; the first is .*x\.jpg"):
         prepared(tmp_path, root, on_bad_file="error")
 
 
@@ -231,7 +231,7 @@ def test_the_log_warns_only_of_trouble(tmp_path, caplog):
 
 def test_one_class_only(tmp_path):
     draw(tmp_path / "faces/fake/1.png", 0)
-    with pytest.raises(InputError, match=r"there are no real pictures in .*faces"):
+    with pytest.raises(InputError, match=r"there are no real images in .*faces"):
         prepared(tmp_path, tmp_path / "faces")
 
 
@@ -243,11 +243,11 @@ def test_one_class_in_each_of_two_sources(tmp_path):
     assert report.counts["test"] == {"real": 1, "fake": 1}
 
 
-def test_a_class_with_fewer_pictures_than_splits(tmp_path):
+def test_a_class_with_fewer_images_than_splits(tmp_path):
     root = folder(tmp_path / "faces")
     for number in range(2, 10):
         (root / f"fake/{number}.png").unlink()
-    with pytest.raises(InputError, match="faces has 2 fake pictures, which is too few"):
+    with pytest.raises(InputError, match="faces has 2 fake images, which is too few"):
         prepared(tmp_path, root)
 
 
@@ -255,7 +255,7 @@ def test_one_group_cannot_be_split(tmp_path):
     root = folder(tmp_path / "faces", 5)
     lines = [f"real/{number}.png,one" for number in range(5)]
     (root / "groups.csv").write_text("\n".join(["file,group", *lines]))
-    with pytest.raises(InputError, match="5 real pictures, which is too few"):
+    with pytest.raises(InputError, match="5 real images, which is too few"):
         prepared(tmp_path, root)
 
 
@@ -279,7 +279,7 @@ def test_a_class_of_which_nothing_opens(tmp_path, names):
     root = folder(tmp_path / "faces")
     for file in (file for name in names for file in (root / name).iterdir()):
         file.write_bytes(b"broken")
-    with pytest.raises(InputError, match=f"there are no {names[0]} pictures in .*faces that open"):
+    with pytest.raises(InputError, match=f"there are no {names[0]} images in .*faces that open"):
         prepared(tmp_path, root)
 
 
@@ -368,8 +368,8 @@ def test_tables_say_labels_splits_and_what_is_missing(tmp_path):
     assert not report.clean
     lines = report.summary().split("\n")
     assert "faces: labels from test.csv, train.csv, valid.csv" in lines
-    assert "3 rows of tables name no picture that is here" in lines
-    assert "3 pictures left out, for no table has a row with their label" in lines
+    assert "3 rows of tables name no image that is here" in lines
+    assert "3 images left out, for no table has a row with their label" in lines
     packed = shutil.make_archive(str(tmp_path / "packed"), "zip", root)
     assert prepared(tmp_path, packed)[1].fingerprint == report.fingerprint
 
@@ -383,7 +383,7 @@ def test_a_table_as_a_source(tmp_path):
     assert list(report.sources) == ["list"]
 
 
-def test_parquet_without_pictures_beside_pictures(tmp_path):
+def test_parquet_without_images_beside_images(tmp_path):
     root = folder(tmp_path / "faces")
     Dataset.from_dict({"file_name": ["real/0.png"], "score": [0.5]}).to_parquet(root / "scores.parquet")
     Dataset.from_dict({"file_name": ["real/1.png"], "age": [7]}).to_parquet(root / "metadata.parquet")

@@ -1,4 +1,4 @@
-"""The sample set: pairs, masks, and nothing but the picture that tells real from fake."""
+"""The sample set: pairs, masks, and nothing but the image that tells real from fake."""
 
 import csv
 import filecmp
@@ -26,13 +26,13 @@ def values(path):
 
 def pairs(sample):
     for number in range(24):
-        yield sample / f"pictures/real/{number:04d}.jpg", sample / f"pictures/fake/{number:04d}.jpg"
+        yield sample / f"images/real/{number:04d}.jpg", sample / f"images/fake/{number:04d}.jpg"
 
 
 def test_files(sample):
-    for folder in ("pictures/real", "pictures/fake", "masks"):
+    for folder in ("images/real", "images/fake", "masks"):
         assert len(list((sample / folder).iterdir())) == 24
-    with (sample / "pictures/groups.csv").open() as file:
+    with (sample / "images/groups.csv").open() as file:
         rows = {row["file"]: row for row in csv.DictReader(file)}
     assert len(rows) == 48
     assert rows["real/0003.jpg"] == {"file": "real/0003.jpg", "group": "scene-0003", "manipulation": ""}
@@ -78,7 +78,7 @@ def test_the_seed_decides(sample, tmp_path):
 
 
 def test_it_loads_with_pairs_together_and_masks_apart(sample, tmp_path):
-    data, report = prepare(DataConfig(data=(str(sample / "pictures"),), cache_dir=str(tmp_path)))
+    data, report = prepare(DataConfig(data=(str(sample / "images"),), cache_dir=str(tmp_path)))
     assert report.clean
     assert report.listed == 48
     for split in data.values():

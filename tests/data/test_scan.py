@@ -13,7 +13,7 @@ from datasets import Dataset, Features, Image
 from PIL import Image as PILImage
 
 from hf_deepfake.data import scan as scanning
-from hf_deepfake.data.scan import hash_picture, scan
+from hf_deepfake.data.scan import hash_image, scan
 from hf_deepfake.errors import InputError
 
 
@@ -43,29 +43,29 @@ def opened(monkeypatch):
 
     def watched(picture):
         seen.append(picture)
-        return hash_picture(picture)
+        return hash_image(picture)
 
-    monkeypatch.setattr(scanning, "hash_picture", watched)
+    monkeypatch.setattr(scanning, "hash_image", watched)
     return seen
 
 
 def test_the_hash_is_of_size_and_pixels():
     image = noise(0)
     expected = hashlib.blake2b(b"32 x 40 " + np.asarray(image).tobytes(), digest_size=16).digest()
-    assert hash_picture(encoded(image, "PNG")) == hash_picture(encoded(image, "BMP")) == expected
-    assert hash_picture(encoded(noise(1), "PNG")) != expected
+    assert hash_image(encoded(image, "PNG")) == hash_image(encoded(image, "BMP")) == expected
+    assert hash_image(encoded(noise(1), "PNG")) != expected
     tall, wide = (encoded(PILImage.new("RGB", size), "PNG") for size in ((40, 80), (80, 40)))
-    assert hash_picture(tall) != hash_picture(wide)
+    assert hash_image(tall) != hash_image(wide)
 
 
 def test_orientation_counts_as_it_is_seen(tmp_path):
     exif = PILImage.Exif()
     exif[0x0112] = 3
     noise(0).transpose(PILImage.Transpose.ROTATE_180).save(tmp_path / "turned.png", exif=exif)
-    assert hash_picture(str(tmp_path / "turned.png")) == hash_picture(encoded(noise(0), "PNG"))
+    assert hash_image(str(tmp_path / "turned.png")) == hash_image(encoded(noise(0), "PNG"))
 
 
-def test_files_and_embedded_pictures_and_what_does_not_open(tmp_path):
+def test_files_and_embedded_images_and_what_does_not_open(tmp_path):
     noise(0).save(tmp_path / "a.png")
     (tmp_path / "b.jpg").write_bytes(b"broken")
     data = rows(
@@ -76,11 +76,11 @@ def test_files_and_embedded_pictures_and_what_does_not_open(tmp_path):
         encoded(noise(1), "PNG"),
     )
     hashes, problems = scan(data, tmp_path)
-    assert hashes[0] == hashes[2] == hash_picture(str(tmp_path / "a.png")).hex().encode()
+    assert hashes[0] == hashes[2] == hash_image(str(tmp_path / "a.png")).hex().encode()
     assert hashes[4] not in (b"", hashes[0])
     assert sorted(problems) == [1, 3]
     assert [hashes[row] for row in problems] == [b"", b""]
-    assert "b.jpg is not a picture" in problems[1]
+    assert "b.jpg is not an image" in problems[1]
     assert "no such file" in problems[3]
 
 
@@ -112,8 +112,8 @@ def test_another_decoder_opens_all_anew(tmp_path, opened, monkeypatch):
 
 
 def test_an_unusable_cache(tmp_path):
-    (tmp_path / "pictures.sqlite").write_bytes(b"no data base" * 100)
-    with pytest.raises(InputError, match=r"pictures\.sqlite cannot be used .*--cache_dir"):
+    (tmp_path / "images.sqlite").write_bytes(b"no data base" * 100)
+    with pytest.raises(InputError, match=r"images\.sqlite cannot be used .*--cache_dir"):
         scan(rows(encoded(noise(0), "PNG")), tmp_path)
 
 
@@ -121,8 +121,8 @@ def test_an_unusable_cache(tmp_path):
 def test_a_damaged_entry_is_made_anew(tmp_path, entry):
     data = rows(encoded(noise(0), "PNG"))
     expected, _ = scan(data, tmp_path)
-    with sqlite3.connect(tmp_path / "pictures.sqlite") as memory:
-        memory.execute("UPDATE pictures SET hash = ?", (entry,))
+    with sqlite3.connect(tmp_path / "images.sqlite") as memory:
+        memory.execute("UPDATE images SET hash = ?", (entry,))
     hashes, problems = scan(data, tmp_path)
     assert (hashes.tolist(), problems) == (expected.tolist(), {})
 
@@ -130,13 +130,13 @@ def test_a_damaged_entry_is_made_anew(tmp_path, entry):
 def test_a_cache_that_is_cut_off(tmp_path):
     data = rows(*(encoded(noise(seed), "PNG") for seed in range(200)))
     scan(data, tmp_path)
-    whole = (tmp_path / "pictures.sqlite").read_bytes()
-    (tmp_path / "pictures.sqlite").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"pictures\.sqlite cannot be used .*delete it or choose another --cache_dir"):
+    whole = (tmp_path / "images.sqlite").read_bytes()
+    (tmp_path / "images.sqlite").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"images\.sqlite cannot be used .*delete it or choose another --cache_dir"):
         scan(data, tmp_path)
 
 
-def test_no_pictures(tmp_path):
+def test_no_images(tmp_path):
     hashes, problems = scan(rows(), tmp_path)
     assert (len(hashes), problems) == (0, {})
 
@@ -164,5 +164,5 @@ def test_workers_give_the_same_in_the_same_order(tmp_path, method):
         "    print(*[h.decode() or '-' for h in hashes], list(problems))\n"
     )
     done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, check=True)
-    expected = [hash_picture(str(path)).hex() if path.name != "07.png" else "-" for path in paths]
+    expected = [hash_image(str(path)).hex() if path.name != "07.png" else "-" for path in paths]
     assert done.stdout.split() == [*expected, "[7]"]

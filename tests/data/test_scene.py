@@ -7,7 +7,7 @@ from hf_deepfake.data.scene import Scene, draw_scene, noise
 
 
 @pytest.mark.parametrize("size", [48, 128])
-def test_a_scene_is_a_picture_decided_by_its_seed(size):
+def test_a_scene_is_an_image_decided_by_its_seed(size):
     one, again, other = (draw_scene(np.random.default_rng(seed), size).picture for seed in (0, 0, 1))
     assert one.shape == (size, size, 3)
     assert one.dtype == np.float32
@@ -21,7 +21,7 @@ def test_head_coordinates():
     u, v = scene.to_head(np.array([50, 70], np.float32), np.array([40, 30], np.float32))
     np.testing.assert_allclose(u, [-0.1, 0.9], atol=1e-6)
     np.testing.assert_allclose(v, [0, -0.5], atol=1e-6)
-    # Leaning by a quarter turn clockwise, what is right of the middle in the picture is above it on the head.
+    # Leaning by a quarter turn clockwise, what is right of the middle in the image is above it on the head.
     leaning = Scene(scene.picture, scene.centre, scene.scale, angle=np.pi / 2, turn=0.0)
     u, v = leaning.to_head(np.array([70], np.float32), np.array([40], np.float32))
     np.testing.assert_allclose([u[0], v[0]], [0, -1], atol=1e-6)

@@ -28,7 +28,7 @@ def picture(value):
 
 
 def hub_data(labels, feature, column="label", **further):
-    """A data set with embedded pictures whose grey values are their row numbers."""
+    """A data set with embedded images whose grey values are their row numbers."""
     features = Features({"image": Image(), column: feature} | {name: Value("string") for name in further})
     rows = {"image": [picture(row) for row in range(len(labels))], column: labels} | further
     return Dataset.from_dict(rows, features=features)
@@ -73,7 +73,7 @@ def test_sample_is_drawn_once(tmp_path, monkeypatch):
 
     def draw(folder):
         drawn.append(folder)
-        make_folder(folder / "pictures")
+        make_folder(folder / "images")
 
     monkeypatch.setattr(sources, "draw_sample", draw)
     for _ in range(2):
@@ -152,10 +152,10 @@ def other_column(name, feature, value):
     ("content", "message"),
     [
         ({"train": hub_data([0], ClassLabel(names=["cat", "dog"]))}, "has the labels cat, of which"),
-        ({"train": hub_data(["real", None], Value("string"))}, "pictures without a label"),
-        ({"train": hub_data([-1], ClassLabel(names=["real", "fake"]))}, "pictures without a label"),
+        ({"train": hub_data(["real", None], Value("string"))}, "images without a label"),
+        ({"train": hub_data([-1], ClassLabel(names=["real", "fake"]))}, "images without a label"),
         ({"train": hub_data(["real"], Value("string"), "verdict")}, "no label column; it has image, verdict"),
-        ({"train": Dataset.from_dict({"label": ["real"]})}, "has 0 picture columns"),
+        ({"train": Dataset.from_dict({"label": ["real"]})}, "has 0 image columns"),
         ({name: hub_data(["real"], Value("string")) for name in ("train", "odd")}, "train, odd, of which odd"),
         (
             {"train": hub_data(["real"], Value("string")), "test": hub_data([True], Value("bool"))},
@@ -230,7 +230,7 @@ def test_folders_above_the_given_one_say_no_split(tmp_path):
         assert open_source(str(text), CLASSES, tmp_path / "cache").splits.tolist() == [-1, -1]
 
 
-def test_pictures_beside_shards_are_said_to_be_left_out(tmp_path):
+def test_images_beside_shards_are_said_to_be_left_out(tmp_path):
     hub_data([1, 0], ClassLabel(names=["real", "fake"])).to_parquet(tmp_path / "train-0.parquet")
     picture(0).save(tmp_path / "logo.png")
     (tmp_path / ".cache").mkdir()
@@ -239,7 +239,7 @@ def test_pictures_beside_shards_are_said_to_be_left_out(tmp_path):
     assert (len(source.images), dict(source.left_out)) == (2, {".png": 1})
 
 
-def test_parquet_files_without_pictures_are_tables(tmp_path):
+def test_parquet_files_without_images_are_tables(tmp_path):
     folder = make_folder(tmp_path / "faces")
     pq.write_table(pa.table({"file_name": ["real/1.png"], "embedding": [b"\0\1\2"]}), folder / "embeddings.parquet")
     assert open_source(str(folder), CLASSES, tmp_path / "cache").labels.tolist() == [1, 0]
@@ -338,7 +338,7 @@ def test_what_somebody_holds(tmp_path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ([], "list is no source of pictures; give a path"),
+        ([], "list is no source of images; give a path"),
         (["a.jpg"], "list is no source"),
         ({"image": []}, "dict is no source"),
         ((one for one in ()), "generator is no source"),

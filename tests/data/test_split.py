@@ -24,20 +24,20 @@ def unnamed(count):
     return np.full(count, None, object)
 
 
-def test_units_join_equal_pictures_and_groups_through_others():
-    # 0 and 1 are one picture, 1 and 3 one group, 3 and 4 one picture; 2 and 5 stand alone; None is no group.
+def test_units_join_equal_images_and_groups_through_others():
+    # 0 and 1 are one image, 1 and 3 one group, 3 and 4 one image; 2 and 5 stand alone; None is no group.
     units = connect(hashed("aabccd"), grouped(None, "g", None, "g", "h", None))
     assert units[0] == units[1] == units[3] == units[4]
     assert len({units[0], units[2], units[5]}) == 3
     assert connect(hashed(""), grouped()).tolist() == []
 
 
-def test_pictures_without_a_split_follow_their_unit():
+def test_images_without_a_split_follow_their_unit():
     units = np.array([0, 0, 1, 1, 1, 2])
     assert join_given(split_of("t-v-e-"), units).tolist() == split_of("ttvee-").tolist()
 
 
-def test_leaks_of_groups_and_of_pictures():
+def test_leaks_of_groups_and_of_images():
     splits = split_of("ttvvee-")
     groups = grouped("g", "h", "h", None, "i", "i", "g")
     hashes = hashed("abcdefa")
@@ -55,8 +55,8 @@ def test_the_earlier_split_loses():
     assert leaks.pictures == 1
 
 
-def test_what_leaks_only_into_a_dropped_picture_stays():
-    # Validation's picture goes because of test, so that train's shares its group with nobody any more.
+def test_what_leaks_only_into_a_dropped_image_stays():
+    # Validation's image goes because of test, so that train's shares its group with nobody any more.
     leaks = find_leaks(split_of("tve"), hashed("abb"), grouped("g", "g", None))
     assert leaks.rows.tolist() == [False, True, False]
 
@@ -123,7 +123,7 @@ def test_test_alone_stays_test():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_groups_and_equal_pictures_stay_together(seed):
+def test_groups_and_equal_images_stay_together(seed):
     generator = np.random.default_rng(seed)
     groups = generator.integers(0, 40, 300).astype(str).astype(object)
     groups[generator.random(300) < 0.3] = None
@@ -149,7 +149,7 @@ def test_three_units_reach_into_three_splits_however_large_they_are():
     assert counts(splits, slice(None)) == [20, 5, 1]
 
 
-def test_a_picture_that_another_source_has_in_test_goes_to_test():
+def test_an_image_that_another_source_has_in_test_goes_to_test():
     hashes = np.concatenate([random_hashes(30), random_hashes(30)[:5], random_hashes(30, 1)])
     given = np.concatenate([np.repeat([0, 1, 2], 10), np.full(35, -1)]).astype(np.int8)
     sources = np.repeat([0, 1], [30, 35])
@@ -160,7 +160,7 @@ def test_a_picture_that_another_source_has_in_test_goes_to_test():
 
 
 def test_a_unit_that_is_in_two_splits_is_not_moved():
-    # As with --on_leak keep: train's picture is in test too, and must not come into validation as well.
+    # As with --on_leak keep: train's image is in test too, and must not come into validation as well.
     hashes = np.concatenate([random_hashes(40), random_hashes(1)])
     given = np.repeat([0, 2], [40, 1]).astype(np.int8)
     labels = np.tile([0, 1], 21)[:41].astype(np.int8)

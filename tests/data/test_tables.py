@@ -6,7 +6,7 @@ import pytest
 from datasets import Dataset, Features, Image, Value
 from PIL import Image as PILImage
 
-from hf_deepfake.data.tables import holds_pictures, is_table, read_table
+from hf_deepfake.data.tables import holds_images, is_table, read_table
 from hf_deepfake.errors import InputError
 
 ROWS = {"file": ["1.png", "2.png"], "label": ["real", "fake"]}
@@ -82,17 +82,17 @@ def test_names_of_tables():
     assert not any(map(is_table, ("a.txt", "csv", "1.png")))
 
 
-def test_columns_that_may_name_pictures(tmp_path):
+def test_columns_that_may_name_images(tmp_path):
     (tmp_path / "a.csv").write_text("id,original_path,path,face,n,label\na,/x/1.jpg,1.jpg,f.png,3,real\n")
     assert read_table(tmp_path, "a.csv").path_columns() == ["path", "id", "original_path", "face"]
 
 
-def test_parquet_with_and_without_pictures(tmp_path):
+def test_parquet_with_and_without_images(tmp_path):
     Dataset.from_dict({"file_name": ["a.png"], "score": [0.5]}).to_parquet(tmp_path / "table.parquet")
     drawn = Dataset.from_dict({"image": [PILImage.new("RGB", (32, 32))]}, features=Features({"image": Image()}))
     drawn.to_parquet(tmp_path / "pictures.parquet")
     encoded = Dataset.from_dict({"content": [b"\x89PNG"]}, features=Features({"content": Value("binary")}))
     encoded.to_parquet(tmp_path / "bytes.parquet")
     (tmp_path / "damaged.parquet").write_bytes(b"PAR1")
-    found = {path.stem: holds_pictures(path) for path in tmp_path.iterdir()}
+    found = {path.stem: holds_images(path) for path in tmp_path.iterdir()}
     assert found == {"table": False, "pictures": True, "bytes": True, "damaged": True}

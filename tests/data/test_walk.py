@@ -23,7 +23,7 @@ SUFFIXES = "jpg JPEG jpe JFIF jif PnG webp bmp tif TIFF gif avif heic HEIF hif m
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES.split(" "))
-def test_suffixes_that_pictures_have(tmp_path, suffix):
+def test_suffixes_that_images_have(tmp_path, suffix):
     touch(tmp_path, f"a.{suffix}")
     assert walk(tmp_path).files == [f"a.{suffix}"]
 
@@ -31,7 +31,7 @@ def test_suffixes_that_pictures_have(tmp_path, suffix):
 @pytest.mark.parametrize("name", ["n0012", "frame.0001", "photo.jpg_large", "photo.png~", "7f3a.99aa", "UPPER"])
 def test_without_a_suffix_the_content_says_it(tmp_path, name):
     picture(tmp_path / name, "JPEG")
-    (tmp_path / f"{name}0").write_text("no picture")
+    (tmp_path / f"{name}0").write_text("no image")
     (tmp_path / f"{name}1").touch()
     found = walk(tmp_path)
     assert (found.files, found.left_out()) == ([name], {NO_SUFFIX: 2})
@@ -77,18 +77,18 @@ def test_links_lead_to_folders_and_files(tmp_path):
 
 @pytest.mark.parametrize(("link", "real"), [("a_test", "val"), ("val", "z_test")])
 def test_a_folder_that_is_a_link_to_another_is_named(tmp_path, link, real):
-    """Whichever comes first by its name, the pictures stand under the folder that holds them."""
+    """Whichever comes first by its name, the images stand under the folder that holds them."""
     touch(tmp_path, f"{real}/real/1.jpg", f"{real}/fake/2.jpg")
     (tmp_path / link).symlink_to(real)
     found = walk(tmp_path)
     assert found.files == [f"{real}/fake/2.jpg", f"{real}/real/1.jpg"]
     assert found.again == {link: real}
-    assert found.remarks() == [f"{link} is a link to {real}, so it lists no picture again"]
+    assert found.remarks() == [f"{link} is a link to {real}, so it lists no image again"]
 
 
-def test_kinds_of_pictures_are_said(tmp_path):
+def test_kinds_of_images_are_said(tmp_path):
     touch(tmp_path, "a.jpg", "b.JPG", "c.jfif")
-    assert walk(tmp_path).kinds() == ["pictures listed: 2 .jpg, 1 .jfif"]
+    assert walk(tmp_path).kinds() == ["images listed: 2 .jpg, 1 .jfif"]
     (tmp_path / "c.jfif").unlink()
     assert walk(tmp_path).kinds() == []
 
@@ -121,7 +121,7 @@ def test_what_was_left_out_in_words():
     ("kind", "hint"),
     [(".gz", "unpack"), (".rar", "unpack"), (".zip", "unpack"), (".mp4", "cut them into frames"), (".cr2", "convert")],
 )
-def test_what_may_hold_pictures_gets_a_hint(kind, hint):
+def test_what_may_hold_images_gets_a_hint(kind, hint):
     assert hint in describe_left_out({kind: 2})
     assert hint not in describe_left_out({".txt": 2})
 

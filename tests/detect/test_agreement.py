@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from hf_deepfake.detect.agreement import doubts, summary
-from hf_deepfake.evaluation.bootstrap import index_groups
-from hf_deepfake.evaluation.compare import auc_difference
-from hf_deepfake.evaluation.report import BackendResult
-from hf_deepfake.evaluation.result import Metric
+from hf_deepfake.metrics.bootstrap import index_groups
+from hf_deepfake.metrics.result import Metric
+from hf_deepfake.report.compare import auc_difference
+from hf_deepfake.report.report import BackendResult
 
 SMALL = np.full(40, 1e-6)
 INSIDE = Metric(0.001, -0.002, 0.0049)
@@ -33,7 +33,7 @@ def test_without_an_interval_nothing_is_shown():
 
 def test_few_groups_show_nothing_where_scores_may_move():
     assert doubts("int8", SMALL, Metric(0.0, 0.0, 0.0), 0, 29) == [
-        "29 groups of pictures show nothing, and 30 are needed"
+        "29 groups of images show nothing, and 30 are needed"
     ]
     assert doubts("fp32", SMALL, Metric(0.0, 0.0, 0.0), 0, 29) == []
 
@@ -47,7 +47,7 @@ def test_every_limit_has_its_clause():
     ]
 
 
-def test_few_pictures_of_a_noisy_variant_are_refused_and_many_of_a_good_one_are_not():
+def test_few_images_of_a_noisy_variant_are_refused_and_many_of_a_good_one_are_not():
     generator = np.random.default_rng(0)
     for size, noise, agrees in ((60, 0.02, False), (2000, 0.002, True)):
         labels = np.arange(size) % 2

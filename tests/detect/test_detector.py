@@ -12,15 +12,15 @@ from PIL.Image import Transpose
 
 from hf_deepfake.detect import detector as detector_module
 from hf_deepfake.detect.detector import BATCH_SIZE, Detector
-from hf_deepfake.detect.prepare import Prepared
+from hf_deepfake.detect.face_crops import Prepared
 from hf_deepfake.detect.verdict import Verdict
-from hf_deepfake.errors import InputError, PictureError
+from hf_deepfake.errors import ImageError, InputError
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
 
 
 def constant_net() -> Any:
-    """A net that gives every picture odds of 4 to 1 for fake."""
+    """A model that gives every image odds of 4 to 1 for fake."""
     model: Any = build_model("test_resnet", image_size=32, pretrained="off")
     with torch.no_grad():
         model.fc.weight.zero_()
@@ -29,7 +29,7 @@ def constant_net() -> Any:
 
 
 def lively_net() -> Any:
-    """A net whose scores differ from picture to picture."""
+    """A model whose scores differ from image to image."""
     torch.manual_seed(1)
     model: Any = build_model("test_resnet", image_size=32, pretrained="off")
     with torch.no_grad():
@@ -62,7 +62,7 @@ def test_the_operating_point_moves_the_verdict(tmp_path):
     assert verdict.fake_probability == pytest.approx(4 / 13, abs=1e-6)
 
 
-def test_every_kind_of_picture_and_their_order(tmp_path):
+def test_every_kind_of_image_and_their_order(tmp_path):
     detector = Detector.from_pretrained(export_checkpoint(lively_net(), tmp_path / "c", image_size=32), device="cpu")
     array = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     path = tmp_path / "picture.png"
@@ -76,16 +76,16 @@ def test_every_kind_of_picture_and_their_order(tmp_path):
         assert verdict.fake_probability == pytest.approx(expected, abs=1e-6)
 
 
-def test_bytes_by_any_name_are_one_picture(detector, tmp_path):
+def test_bytes_by_any_name_are_one_image(detector, tmp_path):
     Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
     data = (tmp_path / "a.png").read_bytes()
     for picture in (data, bytearray(data), memoryview(data), io.BytesIO(data), {"bytes": data, "path": None}):
         assert detector(picture) == detector(Image.new("RGB", (60, 40)))
         assert detector.explain(picture).verdict.label == "fake"
-    for picture in (b"no picture", bytearray(b"no picture"), io.StringIO("text"), None, 3, {}):
-        with pytest.raises(PictureError):
+    for picture in (b"no image", bytearray(b"no image"), io.StringIO("text"), None, 3, {}):
+        with pytest.raises(ImageError):
             detector(picture)
-        with pytest.raises(PictureError, match="stream takes a list"):
+        with pytest.raises(ImageError, match="stream takes a list"):
             next(detector.stream(picture))
 
 
@@ -116,14 +116,14 @@ def test_errors_reach_the_caller(detector, tmp_path):
         Detector.from_pretrained(tmp_path / "missing")
     with pytest.raises(InputError, match="faces is 'some'; it must be auto or off"):
         Detector(detector.checkpoint, faces="some")  # ty: ignore[invalid-argument-type]
-    with pytest.raises(PictureError):
-        detector(b"no picture")
+    with pytest.raises(ImageError):
+        detector(b"no image")
 
 
-def test_a_bad_picture_in_a_list_is_reported_in_its_place(detector):
+def test_a_bad_image_in_a_list_is_reported_in_its_place(detector):
     good = Image.new("RGB", (40, 40))
-    before, bad, after = detector([good, b"no picture", good])
-    assert isinstance(bad, PictureError)
+    before, bad, after = detector([good, b"no image", good])
+    assert isinstance(bad, ImageError)
     assert before.label == after.label == "fake"
 
 
@@ -145,7 +145,7 @@ def test_a_stream_takes_no_more_than_two_batches_ahead(detector):
 def test_every_exif_orientation_has_the_same_verdict(orientation, tmp_path):
     detector = Detector.from_pretrained(export_checkpoint(lively_net(), tmp_path / "c", image_size=32), device="cpu")
     upright = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8))
-    # what a camera held that way stores: the picture turned so that the tag turns it back
+    # what a camera held that way stores: the image turned so that the tag turns it back
     turned = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
     stored = upright.transpose(Transpose(turned[orientation])) if orientation in turned else upright
     exif = Image.Exif()
@@ -159,7 +159,7 @@ def test_unsure_is_stated_before_the_operating_point(tmp_path):
     bands = {(0.75, 0.85): True, (0.2, 0.4): False, (0.8001, 1.0): False}
     for number, (band, unsure) in enumerate(bands.items()):
         folder = export_checkpoint(
-            constant_net(), tmp_path / str(number), image_size=32, operating_point=0.9, unsure_band=band
+            constant_net(), tmp_path / str(number), image_size=32, operating_point=0.9, abstention_band=band
         )
         verdict = Detector.from_pretrained(folder, device="cpu")(Image.new("RGB", (60, 40)))
         assert verdict.unsure is unsure

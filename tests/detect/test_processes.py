@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from hf_deepfake.detect.backends import Variant
 from hf_deepfake.detect.detector import BATCH_SIZE, Detector
 from hf_deepfake.errors import InputError
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
-from hf_deepfake.models.deploy import export_backend
+from hf_deepfake.runtimes.backends import Variant
+from hf_deepfake.runtimes.export import export_backend
 
 forks = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="nothing forks here")
 
@@ -33,18 +33,18 @@ FORK = """
 import multiprocessing, sys
 from PIL import Image
 from hf_deepfake import Detector
-from hf_deepfake.detect.backends import Variant
+from hf_deepfake.runtimes.backends import Variant
 import torch
 
 torch.set_num_threads(2)
 make = lambda: Detector.from_pretrained(sys.argv[1], device="cpu", backend=Variant(sys.argv[2], "fp32"))
-detector, picture = make(), Image.new("RGB", (64, 64))
-expected = detector([picture] * 4)
+detector, image = make(), Image.new("RGB", (64, 64))
+expected = detector([image] * 4)
 
 def child():
-    assert [one.label for one in detector([picture] * 4)] == [one.label for one in expected]
-    assert detector.explain(picture).verdict.label == expected[0].label
-    assert [one.label for one in make()([picture] * 4)] == [one.label for one in expected]
+    assert [one.label for one in detector([image] * 4)] == [one.label for one in expected]
+    assert detector.explain(image).verdict.label == expected[0].label
+    assert [one.label for one in make()([image] * 4)] == [one.label for one in expected]
     print("answered", flush=True)
 
 process = multiprocessing.get_context("fork").Process(target=child)
@@ -87,7 +87,7 @@ END = """
 import atexit, sys, threading
 from pathlib import Path
 from PIL import Image
-from hf_deepfake.detect.backends import OpenVinoBackend
+from hf_deepfake.runtimes.backends import OpenVinoBackend
 import torch
 
 backend = OpenVinoBackend(Path(sys.argv[1]), "fp32")

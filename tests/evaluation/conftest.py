@@ -8,7 +8,7 @@ from hf_deepfake.models.fold import final_layer
 
 @pytest.fixture(scope="session")
 def net():
-    """An untrained net whose scores are spread out."""
+    """An untrained model whose scores are spread out."""
     torch.manual_seed(0)
     net = build_model("test_resnet", image_size=64, pretrained="off").eval()
     weight, _ = final_layer(net)
@@ -18,7 +18,7 @@ def net():
 
 @pytest.fixture(scope="session")
 def checkpoint(net, tmp_path_factory):
-    """This net with T = 2, t = .4 and a band."""
+    """This model with T = 2, t = .4 and a band."""
     folder = tmp_path_factory.mktemp("checkpoint") / "net"
     return export_checkpoint(
         net,
@@ -26,7 +26,7 @@ def checkpoint(net, tmp_path_factory):
         image_size=64,
         temperature=2.0,
         operating_point=0.4,
-        unsure_band=(0.3, 0.5),
+        abstention_band=(0.3, 0.5),
         criterion="f1",
-        unsure_error=0.1,
+        confident_error=0.1,
     )

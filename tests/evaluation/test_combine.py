@@ -6,17 +6,17 @@ from hf_deepfake.config import DecisionConfig
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.combine import combine
 from hf_deepfake.evaluation.evaluate import evaluate
-from hf_deepfake.evaluation.report import Report
 from hf_deepfake.explain.cam import explain
 from hf_deepfake.hub.card import build_card
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import final_layer, unfold
+from hf_deepfake.report.report import Report
 
 
 @pytest.fixture(scope="module")
 def second(tmp_path_factory):
-    """Another untrained net of the same kind, in a run's folder."""
+    """Another untrained model of the same kind, in a run's folder."""
     torch.manual_seed(1)
     net = build_model("test_resnet", image_size=64, pretrained="off").eval()
     final_layer(net)[0].data *= 20
@@ -29,7 +29,7 @@ def decided(faces):
 
 @pytest.fixture(scope="module")
 def both(checkpoint, second, faces, cache, tmp_path_factory):
-    """Folder and report of the two nets' ensemble."""
+    """Folder and report of the two models' ensemble."""
     out = tmp_path_factory.mktemp("combined") / "both"
     return out, combine([str(checkpoint), str(second)], decided(faces), out, shares=[3, 1])
 
@@ -95,7 +95,7 @@ def test_averaged_weights_need_no_more_time_than_one_net(checkpoint, second, fac
 def test_the_mirror_by_command(checkpoint, faces, cache, tmp_path, capsys):
     words = ["combine", str(checkpoint), "--flip", "--data", str(faces), "--out", str(tmp_path / "mirrored")]
     assert main(words) == 0
-    assert "each on the picture and its mirror image" in capsys.readouterr().out
+    assert "each on the image and its mirror image" in capsys.readouterr().out
     assert (tmp_path / "mirrored" / "README.md").exists()
     assert main(words) == 2
     assert "exists; give a new folder" in capsys.readouterr().err

@@ -12,17 +12,17 @@ from hf_deepfake.data.load import prepare
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.evaluate import evaluate
-from hf_deepfake.evaluation.metrics import compute_metrics
-from hf_deepfake.evaluation.report import Report
+from hf_deepfake.images.open import open_image
+from hf_deepfake.metrics.classification import compute_metrics
 from hf_deepfake.models.checkpoint import export_checkpoint
-from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.report.report import Report
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def everything(checkpoint, faces, cache):
-    """All pictures of the drawn set, evaluated."""
+    """All images of the drawn set, evaluated."""
     return evaluate(str(checkpoint), DataConfig(data=(str(faces),)), split="all")
 
 
@@ -33,8 +33,8 @@ def test_scores_are_those_before_the_operating_point(everything, checkpoint, net
     folded = [verdict.fake_probability for verdict in detector([faces / file for file in table["file"]])]
     shifted = expit(np.log(folded / (1 - np.array(folded))) + np.log(0.4 / 0.6))
     assert table["score"].tolist() == pytest.approx(list(shifted), abs=1e-5)
-    # The same from the net before anything was folded into it, at T = 2.
-    pixels = torch.stack([detector.checkpoint.transform(open_picture(faces / file)) for file in table["file"][:8]])
+    # The same from the model before anything was folded into it, at T = 2.
+    pixels = torch.stack([detector.checkpoint.transform(open_image(faces / file)) for file in table["file"][:8]])
     with torch.inference_mode():
         logits = net(pixels).double().numpy()
     assert table["score"][:8].tolist() == pytest.approx(list(expit((logits[:, 1] - logits[:, 0]) / 2)), abs=1e-5)
@@ -51,7 +51,7 @@ def test_scores_are_those_before_the_operating_point(everything, checkpoint, net
 def test_the_report_describes_the_checkpoint(everything):
     info = everything[0].checkpoint
     assert (info.model, info.image_size, info.temperature, info.operating_point) == ("test_resnet", 64, 2.0, 0.4)
-    assert (info.criterion, info.unsure_band, info.unsure_error) == ("f1", (0.3, 0.5), 0.1)
+    assert (info.criterion, info.abstention_band, info.confident_error) == ("f1", (0.3, 0.5), 0.1)
     assert everything[0].data["counts"]["train"]["real"] == 48
 
 
@@ -62,19 +62,19 @@ def test_the_test_split_is_that_of_a_training(checkpoint, faces, cache):
     assert [Path(file).name for file in table["file"]] == expected
 
 
-def test_pictures_of_the_training_are_no_judges(net, faces, cache, tmp_path):
+def test_images_of_the_training_are_no_judges(net, faces, cache, tmp_path):
     config = DataConfig(data=(str(faces),))
     trained = export_checkpoint(net, tmp_path / "net", image_size=64, data_fingerprint=prepare(config)[1].fingerprint)
-    with pytest.raises(InputError, match=r"was trained on these pictures.*give --split test"):
+    with pytest.raises(InputError, match=r"was trained on these images.*give --split test"):
         evaluate(str(trained), config, split="all")
     assert set(evaluate(str(trained), config)[0].splits) == {"test"}
 
 
-def test_data_without_test_pictures(checkpoint, faces, cache, tmp_path):
+def test_data_without_test_images(checkpoint, faces, cache, tmp_path):
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "validation").symlink_to(faces)
     config = DataConfig(data=(str(tmp_path / "set"),))
-    with pytest.raises(InputError, match="has no test pictures; give --split all"):
+    with pytest.raises(InputError, match="has no test images; give --split all"):
         evaluate(str(checkpoint), config)
     assert evaluate(str(checkpoint), config, split="all")[0].splits["all"].n == 120
 

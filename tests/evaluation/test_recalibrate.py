@@ -9,14 +9,14 @@ from hf_deepfake.config import DecisionConfig
 from hf_deepfake.data.load import prepare
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.calibration import fit_temperature
-from hf_deepfake.evaluation.decision import choose_operating_point, unsure_band
 from hf_deepfake.evaluation.recalibrate import recalibrate
-from hf_deepfake.evaluation.report import CheckpointInfo, Combination, Part, Report
-from hf_deepfake.evaluation.scores import load_scores
+from hf_deepfake.images.open import open_image
+from hf_deepfake.metrics.calibration import fit_temperature
+from hf_deepfake.metrics.decision import abstention_band, choose_operating_point
+from hf_deepfake.metrics.score_table import load_scores
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import unfold
-from hf_deepfake.pictures.open import open_picture
+from hf_deepfake.report.report import CheckpointInfo, Combination, Part, Report
 
 
 def digests(folder):
@@ -29,10 +29,10 @@ def decided(faces, **options):
 
 @pytest.fixture(scope="module")
 def renewed(checkpoint, faces, cache, tmp_path_factory):
-    """The checkpoint, decided anew on all drawn pictures for few false alarms; its digests before; and the report."""
+    """The checkpoint, recalibrated on all drawn images for few false alarms; its digests before; and the report."""
     before = digests(checkpoint)
     out = tmp_path_factory.mktemp("renewed") / "net"
-    report = recalibrate(str(checkpoint), decided(faces, criterion="fpr<=0.05", unsure_error=0.2), out, split="all")
+    report = recalibrate(str(checkpoint), decided(faces, criterion="fpr<=0.05", confident_error=0.2), out, split="all")
     return out, report, before
 
 
@@ -46,14 +46,14 @@ def test_what_is_decided_is_what_the_bare_net_s_logits_say(renewed, net, faces):
     assert set(table["split"]) == {"validation"}
     detector = Detector.from_pretrained(out, faces="off")
     pictures = [faces / file for file in table["file"]]
-    pixels = torch.stack([detector.checkpoint.transform(open_picture(file)) for file in pictures])
+    pixels = torch.stack([detector.checkpoint.transform(open_image(file)) for file in pictures])
     with torch.inference_mode():
         logits = net(pixels).double().numpy()
     info = report.checkpoint
     assert info.temperature == pytest.approx(fit_temperature(logits, table["label"]), rel=1e-3)
     assert info.operating_point == choose_operating_point(table["score"], table["label"], "fpr<=0.05")
-    assert info.unsure_band == unsure_band(table["score"], table["label"], info.operating_point, 0.2)
-    assert (info.criterion, info.unsure_error, info.decided_on) == ("fpr<=0.05", 0.2, "all pictures of pictures")
+    assert info.abstention_band == abstention_band(table["score"], table["label"], info.operating_point, 0.2)
+    assert (info.criterion, info.confident_error, info.decided_on) == ("fpr<=0.05", 0.2, "all images of images")
     assert report.splits["validation"].metrics["recall_real"].value >= 0.95
 
 
@@ -86,7 +86,7 @@ def test_what_is_known_of_the_net_is_kept_and_old_results_are_not(net, faces, ca
     new = recalibrate(str(folder), decided(faces), tmp_path / "new")
     assert {name: getattr(new, name) for name in known} == known
     assert list(new.splits) == ["validation"]
-    assert new.checkpoint.decided_on == "validation split of pictures"
+    assert new.checkpoint.decided_on == "validation split of images"
     assert Report.load(tmp_path / "new" / "report.json") == new
     assert load_checkpoint(tmp_path / "new").config["hf_deepfake"]["data_fingerprint"] == "f00d"
 
@@ -103,7 +103,7 @@ def test_what_is_known_of_other_weights_is_dropped(net, faces, cache, tmp_path):
     loaded = load_checkpoint(tmp_path / "new")
     assert loaded.trusted
     assert loaded.temperature == new.checkpoint.temperature
-    # what is decided anew is decided from the logits that the weights now give, with nothing taken out of them
+    # what is recalibrated is decided from the logits that the weights now give, with nothing taken out of them
     unfold(loaded.model, loaded.temperature, loaded.operating_point)
     torch.testing.assert_close(loaded.model.fc.bias, weights["fc.bias"] + 1, rtol=1e-4, atol=1e-5)
 
@@ -113,9 +113,9 @@ def test_nothing_is_overwritten(checkpoint, faces, tmp_path):
         recalibrate(str(checkpoint), decided(faces), tmp_path)
 
 
-def test_pictures_of_the_training_do_not_decide(net, faces, cache, tmp_path):
+def test_images_of_the_training_do_not_decide(net, faces, cache, tmp_path):
     fingerprint = prepare(decided(faces))[1].fingerprint
     folder = export_checkpoint(net, tmp_path / "net", image_size=64, data_fingerprint=fingerprint)
-    with pytest.raises(InputError, match="was trained on these pictures"):
+    with pytest.raises(InputError, match="was trained on these images"):
         recalibrate(str(folder), decided(faces), tmp_path / "new", split="all")
     assert not (tmp_path / "new").exists()

@@ -4,19 +4,20 @@ from datasets import Dataset
 
 from hf_deepfake.data.load import load_images
 from hf_deepfake.evaluation import robustness
-from hf_deepfake.evaluation.figures import robustness_figure
-from hf_deepfake.evaluation.predict import predict_logits
-from hf_deepfake.evaluation.result import Metric
-from hf_deepfake.evaluation.robustness import ConditionResult, judge_condition, measure_robustness, worst_mild
+from hf_deepfake.evaluation.inference import predict_logits
+from hf_deepfake.evaluation.robustness import measure_robustness
+from hf_deepfake.images import degrade
+from hf_deepfake.images.degrade import FAMILIES
+from hf_deepfake.metrics.conditions import ConditionResult, evaluate_condition, worst_mild
+from hf_deepfake.metrics.result import Metric
 from hf_deepfake.models.checkpoint import load_checkpoint
-from hf_deepfake.pictures import degrade
-from hf_deepfake.pictures.degrade import FAMILIES
+from hf_deepfake.report.figures import robustness_figure
 
 SCORES, CLEAN, LABELS = [0.9, 0.2, 0.6, 0.1], [0.9, 0.8, 0.3, 0.1], [1, 1, 0, 0]
 
 
 def test_a_condition_by_hand():
-    one = judge_condition("jpeg", 4, SCORES, CLEAN, LABELS, None, 0.5)
+    one = evaluate_condition("jpeg", 4, SCORES, CLEAN, LABELS, None, 0.5)
     # Pairs of a fake and a real: .9 beats both, .2 beats .1 alone.
     assert one.auc.value == pytest.approx(3 / 4)
     assert one.accuracy.value == 2 / 4
@@ -24,28 +25,28 @@ def test_a_condition_by_hand():
     assert one.flips.value == 2 / 4
     assert (one.family, one.severity, one.strength, one.mild) == ("jpeg", 4, 40, True)
     assert one.accuracy.low <= 0.5 <= one.accuracy.high
-    assert not judge_condition("jpeg", 5, SCORES, CLEAN, LABELS, None, 0.5).mild
-    assert not judge_condition("fog", 1, SCORES, CLEAN, LABELS, None, 0.5).mild
+    assert not evaluate_condition("jpeg", 5, SCORES, CLEAN, LABELS, None, 0.5).mild
+    assert not evaluate_condition("fog", 1, SCORES, CLEAN, LABELS, None, 0.5).mild
 
 
-def test_clean_pictures_flip_nothing():
-    one = judge_condition("clean", 0, CLEAN, CLEAN, LABELS, None, 0.5)
+def test_clean_images_flip_nothing():
+    one = evaluate_condition("clean", 0, CLEAN, CLEAN, LABELS, None, 0.5)
     assert (one.flips.value, one.auc.value, one.severity, one.mild) == (0, 1, 0, False)
 
 
 def test_one_class_has_no_auc():
-    one = judge_condition("fog", 1, [0.9, 0.2], [0.9, 0.2], [1, 1], None, 0.5)
+    one = evaluate_condition("fog", 1, [0.9, 0.2], [0.9, 0.2], [1, 1], None, 0.5)
     assert (one.auc.value, one.auc.reason, one.false_alarms.value) == (None, "one class only", None)
     assert one.accuracy.value == 0.5
 
 
 def test_one_group_has_a_reason():
-    one = judge_condition("jpeg", 4, SCORES, CLEAN, LABELS, ["one video"] * 4, 0.5)
+    one = evaluate_condition("jpeg", 4, SCORES, CLEAN, LABELS, ["one video"] * 4, 0.5)
     for metric in (one.auc, one.accuracy, one.false_alarms, one.flips):
         assert (metric.low, metric.high, metric.reason) == (None, None, "one group")
 
 
-def test_every_condition_of_all_pictures(checkpoint, faces, cache, monkeypatch):
+def test_every_condition_of_all_images(checkpoint, faces, cache, monkeypatch):
     monkeypatch.setattr(degrade, "FAMILIES", {name: FAMILIES[name] for name in ("jpeg", "grey")})
     monkeypatch.setattr(robustness, "best_precision", lambda on_gpu, flags: "no")
     loaded = load_checkpoint(checkpoint)

@@ -9,13 +9,13 @@ from hf_deepfake.config import DataConfig, DecisionConfig
 from hf_deepfake.data.load import hash_images, prepare
 from hf_deepfake.data.sample import draw_sample
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.adopt import adopt
 from hf_deepfake.evaluation.combine import combine
 from hf_deepfake.evaluation.evaluate import evaluate
 from hf_deepfake.evaluation.recalibrate import recalibrate
 from hf_deepfake.evaluation.unseen import count_seen
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.seen import Seen
+from hf_deepfake.report.merge import adopt
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def trained(net, seen, tmp_path_factory):
 
 
 def subset(config, target, split, count):
-    """A folder with some pictures of one split, under other names and without groups."""
+    """A folder with some images of one split, under other names and without groups."""
     data, _ = prepare(config)
     for number, (image, label) in enumerate(zip(data[split]["image"], data[split]["label"], strict=True)):
         if number < count:
@@ -54,33 +54,33 @@ def test_the_test_split_of_the_training_is_unseen(trained, config):
 
 
 def test_the_whole_set_and_another_seed_are_refused(trained, config):
-    with pytest.raises(InputError, match=r"trained on, or decided by, 108 of these 120 pictures"):
+    with pytest.raises(InputError, match=r"trained on, or decided by, 108 of these 120 images"):
         evaluate(trained, config, split="all")
-    with pytest.raises(InputError, match=r"was trained on, or decided by, \d+ of these 12 pictures.*--split_seed"):
+    with pytest.raises(InputError, match=r"was trained on, or decided by, \d+ of these 12 images.*--split_seed"):
         evaluate(trained, DataConfig(data=config.data, split_seed=1))
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_a_subset_in_another_folder_is_refused(split, trained, config, tmp_path):
     data = DataConfig(data=(str(subset(config, tmp_path / "other", split, 12)),))
-    with pytest.raises(InputError, match="12 of these 12 pictures"):
+    with pytest.raises(InputError, match="12 of these 12 images"):
         evaluate(trained, data, split="all")
 
 
 def test_a_few_are_counted_and_make_no_row_of_unseen_data(trained, config, tmp_path):
-    """Two known pictures among 42."""
+    """Two known images among 42."""
     root = subset(config, tmp_path / "other", "train", 2)
     draw_sample(tmp_path / "new", count=20, size=64, seed=9)
     for name in ("real", "fake"):
-        shutil.copytree(tmp_path / "new/pictures" / name, root / name, dirs_exist_ok=True)
+        shutil.copytree(tmp_path / "new/images" / name, root / name, dirs_exist_ok=True)
     report, table = evaluate(trained, DataConfig(data=(str(root),)), split="all")
     assert report.data["seen"] == 2
-    assert "2 of these pictures had a part in making the checkpoint" in report.summary()
+    assert "2 of these images had a part in making the checkpoint" in report.summary()
     folder = tmp_path / "checkpoint"
     shutil.copytree(trained, folder)
     own, _ = evaluate(trained, config)
     own.save(folder / "report.json")
-    with pytest.raises(InputError, match="2 of the evaluated pictures had a part"):
+    with pytest.raises(InputError, match="2 of the evaluated images had a part"):
         adopt(folder, report, table)
 
 
@@ -103,7 +103,7 @@ def test_deciding_anew_takes_what_decided_before_and_not_what_was_trained_on(tra
 
 def test_what_decides_anew_is_seen_from_then_on(trained, seen, tmp_path):
     draw_sample(tmp_path, count=20, size=64, seed=9)
-    data = DecisionConfig(data=(str(tmp_path / "pictures"),))
+    data = DecisionConfig(data=(str(tmp_path / "images"),))
     recalibrate(trained, data, tmp_path / "new", split="all")
     kept = load_checkpoint(tmp_path / "new").seen
     assert kept is not None

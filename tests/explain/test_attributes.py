@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from hf_deepfake.data.load import load_images
-from hf_deepfake.evaluation.errors import ATTRIBUTES
 from hf_deepfake.explain.attributes import MEASURED, attributes, measure_attributes, pose
-from hf_deepfake.pictures.faces import Face
+from hf_deepfake.images.faces import Face
+from hf_deepfake.metrics.error_groups import ATTRIBUTES
 
 
 def face(*landmarks):
@@ -23,7 +23,7 @@ def test_pose_by_hand():
     assert pose(face((10, 20), (30, 20), (10, 35))) == pytest.approx((0.5, 0))
 
 
-def test_attributes_of_a_plain_picture():
+def test_attributes_of_a_plain_image():
     encoded = io.BytesIO()
     Image.new("RGB", (64, 64), (200, 100, 0)).save(encoded, "JPEG", quality=95, subsampling=0)
     found = attributes(encoded.getvalue())

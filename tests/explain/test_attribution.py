@@ -42,7 +42,7 @@ def test_integrated_gradients_add_up_to_the_logit_gained():
 
 def test_occlusion_by_hand():
     values = occlusion(Squares(), spot(8, 20)[None], torch.tensor([1]))[0]
-    # Patches of 8 x 8 px, 4 px apart, hide 1/64 of the picture; four of them hide the spot, and each loses all of it.
+    # Patches of 8 x 8 px, 4 px apart, hide 1/64 of the image; four of them hide the spot, and each loses all of it.
     assert float(values[2, 5]) == pytest.approx(48 * 64)
     # A cell beside it lies in four patches, of which two hide the spot; at a corner of it, one does.
     assert float(values[2, 4]) == pytest.approx(48 * 64 / 2)
@@ -60,7 +60,7 @@ def test_what_speaks_against_the_class_is_left_out(method):
 
 
 @pytest.mark.parametrize("method", [integrated_gradients, occlusion])
-def test_pictures_of_a_batch_do_not_touch_each_other(method):
+def test_images_of_a_batch_do_not_touch_each_other(method):
     pixels, targets = torch.stack([spot(8, 20), spot(60, 0)]), torch.tensor([1, 0])
     alone = [method(Squares(), pixels[[i]], targets[[i]]) for i in range(2)]
     torch.testing.assert_close(method(Squares(), pixels, targets), torch.cat(alone))

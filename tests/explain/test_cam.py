@@ -21,7 +21,7 @@ FAMILIES = {
 
 
 class Toy(nn.Module):
-    """Features are the picture's first two channels; the classifier follows mean pooling."""
+    """Features are the image's first two channels; the classifier follows mean pooling."""
 
     num_features = 2
 
@@ -58,7 +58,7 @@ def draw_pixels(count=2, size=64):
 
 
 def rescaled(values):
-    """As pytorch-grad-cam leaves its maps: from 0 to 1 in each picture."""
+    """As pytorch-grad-cam leaves its maps: from 0 to 1 in each image."""
     values = values - values.amin(dim=(1, 2), keepdim=True)
     return (values / (1e-7 + values.amax(dim=(1, 2), keepdim=True))).numpy()
 
@@ -116,7 +116,7 @@ def test_every_family_has_a_map_beside_unchanged_logits(name, grids):
         assert not maps.values.requires_grad
         assert maps.values.min() >= 0
         assert (maps.values.amax(dim=(1, 2)) > 0).all()
-        assert torch.equal(model(pixels).detach(), logits)  # nothing of ours is left on the net
+        assert torch.equal(model(pixels).detach(), logits)  # nothing of ours is left on the model
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
@@ -129,7 +129,7 @@ def test_grad_cam_agrees_with_pytorch_grad_cam():
 
 def test_the_finer_map_agrees_with_pytorch_grad_cams_layer_cam():
     model, pixels, targets = build("resnet18", 96), draw_pixels(size=96), torch.tensor([0, 1])
-    nn.init.uniform_(final_layer(model)[0])  # both classes see something in both pictures
+    nn.init.uniform_(final_layer(model)[0])  # both classes see something in both images
     maps = explain(model, pixels, targets=targets, fine=True)
     other = second_opinion("LayerCAM", model, model.layer3, pixels, targets)
     np.testing.assert_allclose(rescaled(maps.values), other, atol=1e-3)

@@ -5,7 +5,7 @@ from PIL import Image
 
 from hf_deepfake.config import DataConfig
 from hf_deepfake.evaluation.evaluate import evaluate, load_split
-from hf_deepfake.explain.errors import SHOWN, TILE, add_errors, analyse_errors, draw_sheet, save_sheets
+from hf_deepfake.explain.error_sheets import SHOWN, TILE, add_errors, analyse_errors, draw_sheet, save_sheets
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import final_layer
@@ -13,7 +13,7 @@ from hf_deepfake.models.fold import final_layer
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
-    """An untrained net, the data, its report and scores."""
+    """An untrained model, the data, its report and scores."""
     torch.manual_seed(0)
     net = build_model("test_resnet", image_size=64, pretrained="off")
     final_layer(net)[0].data *= 20  # so that its maps are strong enough to show
@@ -26,7 +26,7 @@ def test_sheets_show_the_worst_first(evaluated, monkeypatch):
     folder, config, _, table = evaluated
     drawn = []
     monkeypatch.setattr(
-        "hf_deepfake.explain.errors.draw_sheet",
+        "hf_deepfake.explain.error_sheets.draw_sheet",
         lambda loaded, pictures, part: drawn.append((pictures["label"], part)) or Image.new("RGB", (8, 8)),
     )
     table = table.assign(score=np.where(np.arange(len(table)) % 2, 0.2 + 0.001 * np.arange(len(table)), 0.9))
@@ -46,7 +46,7 @@ def test_sheets_show_the_worst_first(evaluated, monkeypatch):
         assert distance[0] == (everywhere["score"] - 0.5).abs().max()
 
 
-def test_sheet_holds_picture_and_map(evaluated):
+def test_sheet_holds_image_and_map(evaluated):
     folder, config, _, table = evaluated
     pictures = load_split(config, "test")[0]["test"].select(range(4))
     sheet = np.asarray(draw_sheet(load_checkpoint(folder), pictures, table.iloc[:4]))

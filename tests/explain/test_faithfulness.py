@@ -37,7 +37,7 @@ class WhitePixels(nn.Module):
 
 @pytest.fixture(scope="module")
 def chequered():
-    """A picture of 20 px whose upper left quadrant is a chequerboard; blurred, none of it is white."""
+    """An image of 20 px whose upper left quadrant is a chequerboard; blurred, none of it is white."""
     picture = torch.zeros(1, 3, 20, 20, dtype=torch.uint8)
     picture[:, :, :10, :10] = 255 * (torch.arange(10)[:, None] + torch.arange(10)).remainder(2)
     return Probe(picture, Normalise(PLAIN, torch.device("cpu")), "gradcam", fine=False)
@@ -60,7 +60,7 @@ def test_deletion_and_insertion_by_hand(chequered):
     heat[:, :10, :10] = 1
     rows = np.arange(400, dtype=np.float32).reshape(1, 20, 20)
     curves = deletion_insertion(WhitePixels(), chequered, torch.tensor([1]), rank_pixels(heat, rows))
-    # A tenth of the picture is 40 pixels: 20 of the 50 white ones, then 40 of them, then all.
+    # A tenth of the image is 40 pixels: 20 of the 50 white ones, then 40 of them, then all.
     assert curves["deletion"][0] == pytest.approx([0.9, 0.58, 0.26, *[0.1] * 8], abs=1e-6)
     assert curves["insertion"][0] == pytest.approx([0.1, 0.42, 0.74, *[0.9] * 8], abs=1e-6)
     # For the other class the same, seen from the other side.
@@ -112,7 +112,7 @@ def test_shuffling_moves_values_within_the_named_tensors_only(net):
     assert torch.equal(again, other.state_dict()["fc.weight"])
 
 
-def test_all_is_measured_on_drawn_pictures(net, drawn):
+def test_all_is_measured_on_drawn_images(net, drawn):
     config = data_config(net, 64)
     result = measure_faithfulness(net, drawn, config, limit=12, name="drawn")
     assert (result.method, result.data, result.n) == ("gradcam", "drawn", 12)
@@ -137,6 +137,6 @@ def test_a_finer_map_is_measured_as_such(net, drawn):
     assert result.n == 2
 
 
-def test_too_few_pictures_are_refused(net, drawn):
+def test_too_few_images_are_refused(net, drawn):
     with pytest.raises(InputError, match="limit is 1; at least 2"):
         measure_faithfulness(net, drawn, data_config(net, 64), limit=1)

@@ -45,7 +45,7 @@ def test_cells_keep_their_places():
     assert column >= 60
 
 
-def test_cold_places_show_the_picture():
+def test_cold_places_show_the_image():
     picture = Image.effect_noise((32, 32), 80).convert("RGB")
     assert ImageChops.difference(shade(picture, np.zeros((32, 32), np.float32)), picture).getbbox() is None
 
@@ -70,8 +70,8 @@ def test_overlays_have_a_legible_size(size, drawn):
     assert [overlay.getpixel(corner) for corner in corners] == [(255, 255, 255)] * 2
 
 
-def test_long_captions_are_wrapped_within_the_picture():
-    caption = "unsure (leans to fake, score 0.55). " + "No face was found, so the whole picture was judged. " * 3
+def test_long_captions_are_wrapped_within_the_image():
+    caption = "unsure (leans to fake, score 0.55). " + "No face was found, so the whole image was evaluated. " * 3
     short, long = (draw_overlay(grey((500, 500)), np.zeros((500, 500), np.float32), text) for text in ("real", caption))
     assert long.width == short.width == 500
     assert long.height > short.height + 50

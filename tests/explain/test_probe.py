@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from hf_deepfake.evaluation.report import Mean
 from hf_deepfake.explain.probe import mean, moved
+from hf_deepfake.report.report import Mean
 
 
 def test_a_moved_map_is_the_same_map_elsewhere():
@@ -20,11 +20,11 @@ def test_a_mean_leaves_out_what_is_undefined():
     found = mean(np.array([1.0, np.nan, 0.0, 0.5]), ["a", "b", "c", "d"])
     assert (found.value, found.n) == (0.5, 3)
     assert 0 <= found.low < 0.5 < found.high <= 1
-    assert mean(np.array([np.nan]), None) == Mean(None, reason="no picture has it")
+    assert mean(np.array([np.nan]), None) == Mean(None, reason="no image has it")
 
 
 def test_a_mean_draws_groups():
-    # Two groups of equal pictures: a resample has the mean 0, 1/2 or 1, the first and last in a quarter each.
+    # Two groups of equal images: a resample has the mean 0, 1/2 or 1, the first and last in a quarter each.
     assert mean(np.array([0.0, 0.0, 1.0, 1.0]), ["a", "a", "b", "b"]) == Mean(0.5, 0.0, 1.0, n=4)
     assert mean(np.array([0.0, 1.0]), ["a", "a"]) == Mean(0.5, reason="one group", n=2)
 

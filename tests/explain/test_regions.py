@@ -12,7 +12,7 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.explain import regions
 from hf_deepfake.explain.probe import Probe
 from hf_deepfake.explain.regions import PARTS, compare, find_masks, measure_masks, measure_regions, part_of_pixels
-from hf_deepfake.pictures.faces import Face
+from hf_deepfake.images.faces import Face
 
 CONFIG = {"input_size": (3, 64, 64), "mean": [0, 0, 0], "std": [1, 1, 1], "interpolation": "bicubic"}
 
@@ -41,8 +41,8 @@ class Window(nn.Module):
         return self.forward_head(self.forward_features(pixels))
 
 
-def picture_set(folder, greys, label=1, **columns):
-    """Plain pictures of 64 px as a data set."""
+def image_set(folder, greys, label=1, **columns):
+    """Plain images of 64 px as a data set."""
     folder.mkdir(parents=True)
     paths = [str(folder / f"{number}.png") for number in range(len(greys))]
     for path, grey in zip(paths, greys, strict=True):
@@ -59,9 +59,9 @@ def save_mask(folder, name, side):
     Image.fromarray(mask).save(folder / f"{name}.png")
 
 
-def test_masks_lie_beside_drawn_pictures(tmp_path):
+def test_masks_lie_beside_drawn_images(tmp_path):
     draw_sample(tmp_path, count=2, size=64)
-    files = [str(tmp_path / "pictures" / kind / "0001.jpg") for kind in ("real", "fake")]
+    files = [str(tmp_path / "images" / kind / "0001.jpg") for kind in ("real", "fake")]
     data = Dataset.from_dict({"image": files, "label": [0, 1]}).cast_column("image", ImageFeature())
     masks = find_masks(data, 64)
     drawn = np.asarray(Image.open(tmp_path / "masks" / "0001.png"))
@@ -73,8 +73,8 @@ def test_masks_lie_beside_drawn_pictures(tmp_path):
 
 
 def test_masks_by_hand(tmp_path):
-    # Two fakes of which the corner that the net sees was pasted, a black one without a map, and one without a mask.
-    data = picture_set(tmp_path / "pictures" / "fake", [255, 255, 0, 255])
+    # Two fakes of which the corner that the model sees was pasted, a black one without a map, and one without a mask.
+    data = image_set(tmp_path / "images" / "fake", [255, 255, 0, 255])
     for name in range(3):
         save_mask(tmp_path / "masks", name, 40)
     masks = find_masks(data, 64)
@@ -101,11 +101,11 @@ def test_compare_by_hand():
         "x_area": 0.375,
         "x_random": 0.375,
         "x_difference": 0.25,
-        "x_specific": 0.125,  # .5 - .25 for the first picture, 0 - 0 for the second
+        "x_specific": 0.125,  # .5 - .25 for the first image, 0 - 0 for the second
     }
 
 
-def test_one_picture_has_no_others():
+def test_one_image_has_no_others():
     found = compare("x", *np.array([[[0.5]], [[0.25]], [[0.25]]]), None)
     assert (found["x"].value, found["x"].low) == (0.5, None)
     assert found["x_specific"].value is None
@@ -126,7 +126,7 @@ def test_parts_of_a_face():
 
 @pytest.fixture
 def one_face(monkeypatch):
-    """A detector that finds the same face in any picture, 64 px or more."""
+    """A detector that finds the same face in any image, 64 px or more."""
 
     def find_faces(picture):
         scale = picture.width / 64
@@ -142,8 +142,8 @@ def share_of_eye():
 
 
 def test_regions_by_hand(tmp_path, one_face):
-    # What the net sees lies in the left eye: all of it was replaced in the first picture, none in the second.
-    data = picture_set(tmp_path / "set", [255] * 5, regions=["1000", "0111", "1111", None, "0000"])
+    # What the model sees lies in the left eye: all of it was replaced in the first image, none in the second.
+    data = image_set(tmp_path / "set", [255] * 5, regions=["1000", "0111", "1111", None, "0000"])
     result = measure_regions(Window(24).eval(), data, CONFIG, name="toy")
     assert (result.method, result.data, result.n) == ("gradcam", "toy", 2)
     assert result.metrics["parts"].value == pytest.approx(0.5)
@@ -153,8 +153,8 @@ def test_regions_by_hand(tmp_path, one_face):
 
 
 def test_a_map_that_marks_the_left_eye_only_where_it_was_replaced(tmp_path, one_face):
-    # The second picture is black, so that its map is flat.
-    data = picture_set(tmp_path / "set", [255, 0], regions=["1000", "0111"])
+    # The second image is black, so that its map is flat.
+    data = image_set(tmp_path / "set", [255, 0], regions=["1000", "0111"])
     metrics = measure_regions(Window(24).eval(), data, CONFIG).metrics
     eye = share_of_eye()
     assert metrics["parts"].value == pytest.approx((1 + (1 - eye)) / 2)
@@ -163,7 +163,7 @@ def test_a_map_that_marks_the_left_eye_only_where_it_was_replaced(tmp_path, one_
 
 
 def test_a_flat_map_is_chance(tmp_path, one_face):
-    data = picture_set(tmp_path / "set", [0, 0], regions=["1000", "1000"])
+    data = image_set(tmp_path / "set", [0, 0], regions=["1000", "1000"])
     metrics = measure_regions(Window(24).eval(), data, CONFIG).metrics
     for name in ("parts", "parts_area", "parts_random"):
         assert metrics[name].value == pytest.approx(share_of_eye())
@@ -171,17 +171,17 @@ def test_a_flat_map_is_chance(tmp_path, one_face):
 
 def test_the_face_detector_finds_the_parts(tmp_path):
     draw_sample(tmp_path, count=3, size=128, seed=3)
-    files = sorted(str(file) for file in (tmp_path / "pictures" / "fake").iterdir())
+    files = sorted(str(file) for file in (tmp_path / "images" / "fake").iterdir())
     data = Dataset.from_dict({"image": files, "label": [1] * 3, "regions": ["1000"] * 3})
     model, config = Window(64).eval(), CONFIG | {"input_size": (3, 128, 128)}
     result = measure_regions(model, data.cast_column("image", ImageFeature()), config)
     assert result.n == 3
-    # The net sees the upper left quarter, which holds most of the left eye and little else of the face.
+    # The model sees the upper left quarter, which holds most of the left eye and little else of the face.
     assert result.metrics["parts"].value > 2 * result.metrics["parts_area"].value
 
 
 def test_other_data_are_refused(tmp_path, one_face):
-    data = picture_set(tmp_path / "set", [255] * 3, regions=["1000", "eyes", "1111"])
+    data = image_set(tmp_path / "set", [255] * 3, regions=["1000", "eyes", "1111"])
     with pytest.raises(InputError, match="composites has 1 composites with a face"):
         measure_regions(Window(24).eval(), data, CONFIG)
     with pytest.raises(InputError, match="composites has 0 composites"):
@@ -191,6 +191,6 @@ def test_other_data_are_refused(tmp_path, one_face):
 def test_a_face_that_lies_outside_is_no_face(tmp_path, monkeypatch):
     outside = tuple((x + 100, y) for x, y in LANDMARKS)
     monkeypatch.setattr(regions, "find_faces", lambda picture: [Face((0, 0, 1, 1), 1.0, outside)])
-    data = picture_set(tmp_path / "set", [255] * 2, regions=["1000", "0100"])
+    data = image_set(tmp_path / "set", [255] * 2, regions=["1000", "0100"])
     with pytest.raises(InputError, match="0 composites"):
         measure_regions(Window(24).eval(), data, CONFIG)

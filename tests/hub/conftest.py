@@ -3,10 +3,10 @@ from hub_client import Client
 from hub_server import HubServer
 from PIL import Image
 
-from hf_deepfake.evaluation.report import CheckpointInfo, Report
-from hf_deepfake.evaluation.result import evaluate_scores
+from hf_deepfake.metrics.result import evaluate_scores
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
+from hf_deepfake.report.report import CheckpointInfo, Report
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ def hub(server):
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
-    """A whole checkpoint folder of an untrained net, with a file that is not to be pushed."""
+    """A whole checkpoint folder of an untrained model, with a file that is not to be pushed."""
     scores, labels = [0.9, 0.8, 0.3, 0.2, 0.6, 0.1, 0.7, 0.4], [1, 1, 1, 0, 0, 0, 1, 0]
     net = build_model("test_resnet", image_size=64, pretrained="off")
     folder = export_checkpoint(net, tmp_path_factory.mktemp("run") / "checkpoint", image_size=64)

@@ -4,14 +4,14 @@ import pandas as pd
 import pytest
 from huggingface_hub import ModelCard
 
-from hf_deepfake.evaluation.errors import group_errors
-from hf_deepfake.evaluation.html import build_page
-from hf_deepfake.evaluation.report import BackendResult, CheckpointInfo, ExplanationResult, Mean, Report
-from hf_deepfake.evaluation.result import Metric, evaluate_scores
-from hf_deepfake.evaluation.robustness import ConditionResult
-from hf_deepfake.evaluation.scores import COLUMNS
-from hf_deepfake.evaluation.subsets import OwnThreshold
 from hf_deepfake.hub.card import build_card
+from hf_deepfake.metrics.conditions import ConditionResult
+from hf_deepfake.metrics.error_groups import group_errors
+from hf_deepfake.metrics.result import Metric, evaluate_scores
+from hf_deepfake.metrics.score_table import COLUMNS
+from hf_deepfake.metrics.subgroups import OwnThreshold
+from hf_deepfake.report.html import build_page
+from hf_deepfake.report.report import BackendResult, CheckpointInfo, ExplanationResult, Mean, Report
 
 NET = CheckpointInfo("resnet18", 64, 11_177_538)
 SCORES, LABELS = [0.9, 0.8, 0.3, 0.2, 0.6, 0.1, 0.7, 0.4], [1, 1, 1, 0, 0, 0, 1, 0]
@@ -32,7 +32,7 @@ def report():
             "listed": 1300,
             "bad_files": [["x.jpg", "truncated"]],
             "leaked_groups": ["anna"],
-            "leaked_pictures": 3,
+            "leaked_images": 3,
             "dropped": 5,
             "duplicates": 0,
             "label_conflicts": [],
@@ -63,7 +63,7 @@ def test_metadata_key_by_key(report):
     assert accuracy.metric_value == 0.75
     assert accuracy.metric_name == f"Accuracy, 95 % interval {metric.low:.3f} to {metric.high:.3f}"
     assert (accuracy.dataset_name, accuracy.dataset_split, accuracy.dataset_type) == ("faces", "test", "custom")
-    assert accuracy.dataset_args == {"pictures": 8, "groups": 4}
+    assert accuracy.dataset_args == {"images": 8, "groups": 4}
     assert accuracy.task_type == "image-classification"
     assert (data.base_model, data.datasets) == (None, None)
 
@@ -73,7 +73,7 @@ def test_runtimes_and_how_they_agree(report):
     plain = BackendResult("torch", "fp32", 1000, 0.0, 0.0, Metric(0.0, 0.0, 0.0), 0, True, 10.0, "A CPU, 2 cores")
     fast = BackendResult("openvino", "int8", 1000, 0.25, 0.02, Metric(-0.003, -0.007, 0.002), 3, False, 90.0, "A CPU")
     card = build_card(dataclasses.replace(report, backends=[plain, fast]))
-    assert "on 1,000 pictures of the validation" in card
+    assert "on 1,000 images of the validation" in card
     assert "| torch, fp32 | yes | 0 | 0 |" in card
     assert "| openvino, int8 | no | 0.25 | 0.02 | -0.003 [-0.007, 0.002] | 3 | 90.0 |" in card
 
@@ -97,15 +97,15 @@ def test_before_and_after_fine_tuning(report):
 def test_what_rounded_weights_change(report):
     rounding = {"largest": 0.00123, "verdicts": 2, "pictures": 800}
     card = build_card(dataclasses.replace(report, training=report.training | {"rounding": rounding}))
-    assert "On 800 validation pictures this moves the probability by at most 0.0012 and changes 2 verdicts." in card
+    assert "On 800 validation images this moves the probability by at most 0.0012 and changes 2 verdicts." in card
     assert "float16" not in build_card(report)
 
 
 def test_a_net_of_the_zoo_is_imported_first(report):
     checkpoint = dataclasses.replace(report.checkpoint, model="compact_cnn")
     card = build_card(dataclasses.replace(report, checkpoint=checkpoint))
-    assert "```python\nimport hf_deepfake.models.zoo  # timm has no such net of its own\nfrom transformers" in card
-    assert "and `hf_deepfake`, which registers the net with timm. Give it one face" in card
+    assert "```python\nimport hf_deepfake.models.zoo  # timm has no such model of its own\nfrom transformers" in card
+    assert "and `hf_deepfake`, which registers the model with timm. Give it one face" in card
     assert "hf_deepfake.models.zoo" not in build_card(report)
     assert "and no further package. Give it one face" in build_card(report)
 
@@ -140,8 +140,8 @@ def test_all_sections_of_a_whole_report(report):
         "test split was looked at 2 times",
         "(roc.png)",
         "| train | 1,200 | 7 |",
-        "Sources: faces. Licence of the pictures: research only.",
-        "groups 1, pictures 3. Dropped from the earlier split: 5 pictures.",
+        "Sources: faces. Licence of the images: research only.",
+        "groups 1, images 3. Dropped from the earlier split: 5 images.",
         "skipped: 1 of 1,300",
         "best of 2 epochs by validation AUC: epoch 2",
         "model: resnet18\npretrained: start.pth\ndata_license: research only\n```",
@@ -162,9 +162,8 @@ def test_tables_are_unbroken(report):
 
 def test_validation_is_said_to_be_too_good(report):
     text = build_card(dataclasses.replace(report, splits={"validation": report.splits["test"], **report.splits}))
-    assert (
-        "The validation pictures chose the epoch, temperature and operating point, so their numbers are too good."
-        in (text)
+    assert "The validation images chose the epoch, temperature and operating point, so their numbers are too good." in (
+        text
     )
     assert "| | validation | test |" in text
 
@@ -191,9 +190,9 @@ def test_measured_maps_are_shown():
         "## Citation",
     ]
     lines = text.splitlines()
-    start = lines.index("| | Maps | Moved at random | Difference | Pictures |")
+    start = lines.index("| | Maps | Moved at random | Difference | Images |")
     assert lines[start - 2] == (
-        "**drawn faces**, 1,200 pictures, maps by gradcam. "
+        "**drawn faces**, 1,200 images, maps by gradcam. "
         "Blurring what the maps mark costs the verdict 0.200 more than blurring random places."
     )
     assert [line.split(" | ", 1)[1] for line in lines[start + 2 : start + 4]] == [
@@ -221,7 +220,7 @@ def test_a_bad_answer_is_said_too(name, ends, clause):
 
 
 def test_without_an_interval_nothing_is_claimed():
-    metrics = {"mask_specific": Mean(0.5, n=1), "insertion_difference": Mean(None, reason="no picture has it")}
+    metrics = {"mask_specific": Mean(0.5, n=1), "insertion_difference": Mean(None, reason="no image has it")}
     report = Report(checkpoint=NET, splits={}, explanations=[ExplanationResult("gradcam", "test", 1, metrics)])
     text = build_card(report)
     assert "supports it no more than" in text
@@ -249,26 +248,26 @@ def test_kept_leaks_and_missing_groups_are_said(report):
     )
     assert "They were **kept**, so the results above are too good." in text
     assert "the intervals may be too narrow" in text
-    assert "The validation pictures chose" not in text
+    assert "The validation images chose" not in text
     assert "test split was looked at" not in text
 
 
 def test_the_decision_in_words(report):
-    band = evaluate_scores(SCORES, LABELS, threshold=0.4, unsure_band=(0.3, 0.6))
+    band = evaluate_scores(SCORES, LABELS, threshold=0.4, abstention_band=(0.3, 0.6))
     info = dataclasses.replace(
         report.checkpoint,
         criterion="fpr<=0.05",
         decided_on="validation split of faces",
-        unsure_band=(0.3, 0.6),
-        unsure_error=0.01,
+        abstention_band=(0.3, 0.6),
+        confident_error=0.01,
     )
     text = build_card(dataclasses.replace(report, checkpoint=info, splits={"test": band}))
     for part in (
         "On the validation split of faces, this point finds the most fakes with at most 0.05 of the reals called fake.",
         "Between 0.300 and 0.600 the honest answer is **unsure**",
-        "at most 1 % of the fakes are surely called real",
-        f"| Pictures that get a verdict | {band.unsure['coverage']} |",
-        f"| Wrong among these | {band.unsure['error']} |",
+        "at most 1 % of the fakes are confidently called real",
+        f"| Coverage | {band.unsure['coverage']} |",
+        f"| Selective risk | {band.unsure['error']} |",
         f"| 10 % | {band.precision_at['0.1']} |",
     ):
         assert part in text
@@ -279,7 +278,7 @@ def test_the_decision_in_words(report):
     [
         ("accuracy", "gives the most right verdicts"),
         ("recall>=.9", "with at least 0.9 of the fakes found"),
-        ("cost", "a missed fake 5 times a false alarm, fakes being 0.5 of the pictures"),
+        ("cost", "a missed fake 5 times a false alarm, fakes being 0.5 of the images"),
     ],
 )
 def test_criteria_in_words(report, criterion, words):
@@ -302,7 +301,7 @@ def test_results_apart_and_on_other_data(report):
     row = " | ".join(str(part.metrics[name]) for name in ("auc", "accuracy", "recall_fake", "recall_real"))
     for line in (
         "### By source",
-        "| Source | Pictures | AUC | Accuracy | Recall of fake | Recall of real |",
+        "| Source | Images | AUC | Accuracy | Recall of fake | Recall of real |",
         f"| street | 4 real, 4 fake | {row} |",
         f"| swap | 4 real, 4 fake | {row} |",
         "### A threshold for each source",
@@ -314,7 +313,7 @@ def test_results_apart_and_on_other_data(report):
     assert "By file format" not in text
 
 
-def test_degraded_pictures(report):
+def test_degraded_images(report):
     def made(family, severity, auc):
         metric = Metric(auc, auc - 0.01, auc + 0.01)
         return ConditionResult(family, severity, 40.0, metric, Metric(0.75, 0.7, 0.8), Metric(0.1), Metric(0.2))

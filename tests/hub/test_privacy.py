@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from hf_deepfake.audit.remedy import normalise, split
 from hf_deepfake.config import DataConfig
-from hf_deepfake.data.pack import pack
+from hf_deepfake.curate.pack import pack
+from hf_deepfake.curate.resplit import normalise, split
 
 NAME = "jane-does-secret"
 """Folder of everything here: the data, the run, the clone of the Space and the working directory."""
@@ -47,7 +47,7 @@ def folder(faces, tmp_path_factory):
     folder = tmp_path_factory.mktemp("home") / NAME
     data = folder / "faces"
     shutil.copytree(faces, data)
-    (data / "real" / "broken.jpg").write_text("no picture")
+    (data / "real" / "broken.jpg").write_text("no image")
     shutil.copy(data / "real" / "0000.jpg", data / "fake" / "conflict.jpg")
     shutil.copy(data / "real" / "0001.jpg", data / "real" / "again.jpg")
     table = pd.read_csv(data / "groups.csv")
@@ -106,7 +106,7 @@ def test_a_model_and_a_space(hub, client, folder, revision):
     client(TRAIN, folder=str(folder), options=options)
     model = hub.repos["model", "me/model-of-jane"]
     report = model.files()["report.json"].decode()
-    assert "broken.jpg is not a picture" in report
+    assert "broken.jpg is not an image" in report
     assert "conflict.jpg" in report
     assert found(model, NAME, revision) == []
     (folder / "clone" / "space").mkdir(parents=True)

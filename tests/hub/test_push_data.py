@@ -8,7 +8,7 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 
 from hf_deepfake.config import DataConfig
-from hf_deepfake.data import pack
+from hf_deepfake.curate import pack
 from hf_deepfake.data.load import prepare
 from hf_deepfake.errors import InputError
 from hf_deepfake.hub import push_data as module
@@ -17,9 +17,9 @@ from hf_deepfake.hub.push_data import push_data
 PUSH = """
 from dataclasses import asdict
 from hf_deepfake.config import DataConfig
-from hf_deepfake.data import pack
+from hf_deepfake.curate import pack
 from hf_deepfake.hub import push_data as module
-pack.SHARD_PICTURES = shard_pictures
+pack.SHARD_IMAGES = shard_images
 result = asdict(module.push_data(DataConfig(data=(source,)), repo, license="cc-by-4.0", **options))
 """
 SHARDS = {
@@ -31,8 +31,8 @@ SHARDS = {
 
 @pytest.fixture
 def push(client, faces):
-    def call(repo, token="hf_me", source=faces, shard_pictures=40, **options):
-        return client(PUSH, token=token, source=str(source), repo=repo, shard_pictures=shard_pictures, options=options)
+    def call(repo, token="hf_me", source=faces, shard_images=40, **options):
+        return client(PUSH, token=token, source=str(source), repo=repo, shard_images=shard_images, options=options)
 
     return call
 
@@ -56,13 +56,13 @@ def test_one_commit_of_shards_and_card(hub, push, faces):
     assert [split["num_examples"] for split in info["splits"]] == [96, 12, 12]
     assert info["download_size"] == sum(size for path, size in result["files"].items() if path != "README.md")
     assert str(faces) not in card.content
-    for part in ('load_dataset("me/faces")', "no picture and no group", "| train | 48 | 48 |", "| test | 6 | 6 |"):
+    for part in ('load_dataset("me/faces")', "no image and no group", "| train | 48 | 48 |", "| test | 6 | 6 |"):
         assert part in card.text
 
 
 def test_earlier_shards_are_replaced(hub, push):
     push("me/shards")
-    result = push("me/shards", shard_pictures=1000)
+    result = push("me/shards", shard_images=1000)
     pushed = set(hub.repos["dataset", "me/shards"].files()) - {".gitattributes"}
     assert pushed == set(result["files"])
     assert len(pushed & SHARDS) == 2
@@ -83,7 +83,7 @@ def test_no_token_is_said_before_anything_is_read(hub, push):
 
 
 def test_a_dry_run(faces, monkeypatch):
-    monkeypatch.setattr(pack, "SHARD_PICTURES", 40)
+    monkeypatch.setattr(pack, "SHARD_IMAGES", 40)
     result = push_data(DataConfig(data=(str(faces),)), "me/faces", license="mit", dry_run=True)
     assert (set(result.files), result.commit) == (SHARDS | {"README.md"}, None)
     assert all(result.files.values())
@@ -122,8 +122,8 @@ def test_the_card_says_what_was_found(tmp_path):
     info = module.DatasetInfo(features=data["train"].features)
     card = module.build_data_card(report, info, repo_id="me/small", license="mit")
     for part in (
-        "splits that share no picture.",
-        "groups 0, pictures 1. Dropped from the earlier split: 1 pictures.",
+        "splits that share no image.",
+        "groups 0, images 1. Dropped from the earlier split: 1 images.",
         "left out: 1 of 10.",
         "were kept: 1.",
         "| train | 1 | 2 |",

@@ -12,9 +12,9 @@ from safetensors.torch import save
 from hf_deepfake.config import SPLITS, DataConfig
 from hf_deepfake.data.load import prepare
 from hf_deepfake.detect.detector import Detector
-from hf_deepfake.evaluation.report import Report
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
+from hf_deepfake.report.report import Report
 
 PUSH = """
 from hf_deepfake.config import DataConfig
@@ -68,7 +68,7 @@ import timm, torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
-photo = Image.open(picture)
+photo = Image.open(image)
 
 def by_pipeline(name):
     return {entry["label"]: entry["score"] for entry in pipeline("image-classification", model=name)(photo)}
@@ -143,7 +143,7 @@ result = [
 def test_detector_by_name_and_revision(ours, pushed):
     code = """
 from hf_deepfake import Detector
-result = [Detector.from_pretrained("me/detector", revision=name)(picture).fake_probability for name in revisions]
+result = [Detector.from_pretrained("me/detector", revision=name)(image).fake_probability for name in revisions]
 """
     revisions = [None, "main", "epoch-3"]
     local = [Detector.from_pretrained(folder)(pushed.picture) for folder in (pushed.main, pushed.branch)]
@@ -169,8 +169,8 @@ def test_training_starts_from_repositories_in_timms_format(ours, pushed, hub):
 from huggingface_hub import snapshot_download
 from hf_deepfake.models.build import build_model
 pushed = snapshot_download("me/detector")
-nets = [build_model("test_resnet", image_size=64, pretrained=start) for start in ("hub", pushed)]
-result = [[net.conv1[0].weight.sum().item(), net.get_classifier().weight.sum().item()] for net in nets]
+models = [build_model("test_resnet", image_size=64, pretrained=start) for start in ("hub", pushed)]
+result = [[net.conv1[0].weight.sum().item(), net.get_classifier().weight.sum().item()] for model in models]
 """
     net, detector = timm.create_model("test_resnet"), Detector.from_pretrained(pushed.main).checkpoint.model
     hub.add("model", "timm/test_resnet.r160_in1k", {"model.safetensors": save(net.state_dict())})
@@ -214,12 +214,12 @@ def test_what_cannot_be_loaded(ours, pushed, hub):
 
 
 @pytest.mark.slow
-def test_a_data_set_is_judged_as_a_stream(server, pushed, faces, tmp_path):
+def test_a_data_set_is_evaluated_as_a_stream(server, pushed, faces, tmp_path):
     code = """
 import json, os
 from pathlib import Path
 from hf_deepfake import Detector
-from hf_deepfake.detect.predict import predict
+from hf_deepfake.detect.batch_predict import predict
 from hf_deepfake.detect.units import find_units
 units = find_units(["me/faces"])
 lines = list(predict(Detector.from_pretrained(folder), units, form="json"))

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def train(client, faces, tmp_path):
-    """Trains a tiny net by the real client and pushes it."""
+    """Trains a tiny model by the real client and pushes it."""
 
     def call(repo, token="hf_me", code=TRAIN, **changes):
         options = {

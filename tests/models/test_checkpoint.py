@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 
 from hf_deepfake.errors import InputError
+from hf_deepfake.images.crop import Margin
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.digest import weights_digest
 from hf_deepfake.models.fold import unfold
-from hf_deepfake.pictures.crop import Margin
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def test_config_states_the_contract(model, tmp_path):
         image_size=48,
         temperature=1.5,
         operating_point=0.4,
-        unsure_band=(0.3, 0.6),
+        abstention_band=(0.3, 0.6),
         criterion="f1",
-        unsure_error=0.1,
+        confident_error=0.1,
         face_margin=Margin(width=0.8, height=0.9, x=0.5, y=0.4),
         data_fingerprint="abc",
     )
@@ -59,9 +59,9 @@ def test_config_states_the_contract(model, tmp_path):
     assert ours == {
         "temperature": 1.5,
         "operating_point": 0.4,
-        "unsure_band": [0.3, 0.6],
+        "abstention_band": [0.3, 0.6],
         "criterion": "f1",
-        "unsure_error": 0.1,
+        "confident_error": 0.1,
         "face_margin": {"width": 0.8, "height": 0.9, "x": 0.5, "y": 0.4},
         "data_fingerprint": "abc",
         "weights_digest": weights_digest((folder / "model.safetensors").read_bytes()),
@@ -69,7 +69,7 @@ def test_config_states_the_contract(model, tmp_path):
     loaded = load_checkpoint(folder)
     assert loaded.trusted
     assert loaded.data_fingerprint == "abc"
-    assert loaded.unsure_band == (0.3, 0.6)
+    assert loaded.abstention_band == (0.3, 0.6)
     assert loaded.face_margin == Margin(width=0.8, height=0.9, x=0.5, y=0.4)
 
 
@@ -90,7 +90,7 @@ def test_unfolded_checkpoint_is_the_net_that_was_exported(model, tmp_path):
 
 
 def test_half_the_bytes_are_read_in_full_precision(model, folder, tmp_path):
-    half = export_checkpoint(model, tmp_path / "half", image_size=48, half=True)
+    half = export_checkpoint(model, tmp_path / "half", image_size=48, save_fp16=True)
     sizes = [(one / "model.safetensors").stat().st_size for one in (folder, half)]
     assert sizes[1] < 0.52 * sizes[0]
     for name, value in load_checkpoint(half).model.state_dict().items():
@@ -103,11 +103,11 @@ def test_weights_beyond_float16_are_refused(model, folder):
     with torch.no_grad():
         model.head.bias[0] = 70_000  # float16 ends at 65,504
     with pytest.raises(InputError, match=r"larger than float16 holds; export .* in float32"):
-        export_checkpoint(model, folder, image_size=48, half=True)
+        export_checkpoint(model, folder, image_size=48, save_fp16=True)
     assert (folder / "model.safetensors").read_bytes() == before
 
 
-def test_transform_shows_the_whole_picture(folder):
+def test_transform_shows_the_whole_image(folder):
     picture = Image.new("RGB", (100, 50), "black")
     picture.paste("white", (0, 0, 50, 50))
     pixels = load_checkpoint(folder).transform(picture)

@@ -40,8 +40,8 @@ FAMILIES = [
 ]
 
 
-def drawn_pictures() -> list[Image.Image]:
-    """Pictures of several shapes and contents."""
+def drawn_images() -> list[Image.Image]:
+    """Images of several shapes and contents."""
     rng = np.random.default_rng(0)
     wide = Image.new("RGB", (150, 80), "skyblue")
     ImageDraw.Draw(wide).ellipse([30, 10, 110, 70], fill="peachpuff", outline="black")
@@ -56,7 +56,7 @@ def drawn_pictures() -> list[Image.Image]:
 
 
 def spread_net(name: str, image_size: int, pictures: torch.Tensor) -> Any:
-    """A net of random weights whose margins spread by 2 and lie on both sides of the operating point."""
+    """A model of random weights whose margins spread by 2 and lie on both sides of the operating point."""
     torch.manual_seed(3)
     model: Any = build_model(name, image_size=image_size, pretrained="off").to(memory_format=torch.channels_last)
     weight, bias = final_layer(model)
@@ -71,7 +71,7 @@ def spread_net(name: str, image_size: int, pictures: torch.Tensor) -> Any:
 
 
 def verdicts_by_hand(model: nn.Module, pictures: torch.Tensor) -> list[tuple[str, float]]:
-    """Label and score from the net's own logits, by the formula of the contract."""
+    """Label and score from the model's own logits, by the formula of the contract."""
     with torch.no_grad():
         margins = torch.diff(model(pictures).double())[:, 0].tolist()
     shift = math.log(OPERATING_POINT / (1 - OPERATING_POINT))
@@ -79,8 +79,8 @@ def verdicts_by_hand(model: nn.Module, pictures: torch.Tensor) -> list[tuple[str
     return [("fake", p) if p > 0.5 else ("real", 1 - p) for p in fake]
 
 
-def check_contract(name: str, image_size: int, folder, half: bool = False) -> None:
-    images = drawn_pictures()
+def check_contract(name: str, image_size: int, folder, save_fp16: bool = False) -> None:
+    images = drawn_images()
     plain = build_model(name, image_size=image_size, pretrained="off")
     pixels = torch.stack([create_transform(**data_config(plain, image_size))(image) for image in images])
     model = spread_net(name, image_size, pixels)
@@ -88,9 +88,14 @@ def check_contract(name: str, image_size: int, folder, half: bool = False) -> No
     assert {label for label, _ in expected} == set(config.LABELS)
 
     export_checkpoint(
-        model, folder, image_size=image_size, temperature=TEMPERATURE, operating_point=OPERATING_POINT, half=half
+        model,
+        folder,
+        image_size=image_size,
+        temperature=TEMPERATURE,
+        operating_point=OPERATING_POINT,
+        save_fp16=save_fp16,
     )
-    assert verdicts_by_hand(model, pixels) == expected, "the export changed the net that it was given"
+    assert verdicts_by_hand(model, pixels) == expected, "the export changed the model that it was given"
 
     def agrees(verdicts: list[tuple[str, float]], tolerance: float = 1e-5) -> None:
         assert [label for label, _ in verdicts] == [label for label, _ in expected]
@@ -102,7 +107,7 @@ def check_contract(name: str, image_size: int, folder, half: bool = False) -> No
         scores, indices = logits.softmax(dim=1).max(dim=1)
         return [(config.LABELS[index], float(score)) for index, score in zip(indices, scores, strict=True)]
 
-    if half:
+    if save_fp16:
         with torch.no_grad():
             rounded = top(load_checkpoint(folder).model(pixels))
         agrees(rounded, 0.02)
@@ -133,7 +138,7 @@ def test_readers_agree_on_tiny_nets(name, image_size, tmp_path):
 
 @pytest.mark.parametrize(("name", "image_size"), FAST)
 def test_readers_agree_on_weights_in_half_the_bytes(name, image_size, tmp_path):
-    check_contract(name, image_size, tmp_path / "checkpoint", half=True)
+    check_contract(name, image_size, tmp_path / "checkpoint", save_fp16=True)
 
 
 @pytest.mark.slow

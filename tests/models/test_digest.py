@@ -11,29 +11,29 @@ from PIL import Image
 from safetensors.torch import load_file, save, save_file
 from transformers import AutoModelForImageClassification
 
-from hf_deepfake.detect.backends import PLAIN, choose
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.errors import InputError
 from hf_deepfake.hub.push import checkpoint_files
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
-from hf_deepfake.models.deploy import backend_file
 from hf_deepfake.models.digest import weights_digest
+from hf_deepfake.runtimes.backends import PLAIN, choose
+from hf_deepfake.runtimes.export import backend_file
 
 DECISION = {
     "temperature": 2.0,
     "operating_point": 0.7,
-    "unsure_band": (0.0, 1.0),
+    "abstention_band": (0.0, 1.0),
     "criterion": "f1",
-    "unsure_error": 0.1,
+    "confident_error": 0.1,
     "data_fingerprint": "abc",
 }
 
 
-def checkpoint(folder, half=False):
+def checkpoint(folder, save_fp16=False):
     torch.manual_seed(0)
     net = build_model("test_resnet", image_size=64, pretrained="off").eval()
-    return export_checkpoint(net, folder, image_size=64, half=half, **DECISION)
+    return export_checkpoint(net, folder, image_size=64, save_fp16=save_fp16, **DECISION)
 
 
 @pytest.fixture
@@ -64,11 +64,11 @@ def test_saving_the_same_weights_by_transformers_keeps_the_decision(half, tmp_pa
     AutoModelForImageClassification.from_pretrained(tmp_path / "ours").save_pretrained(tmp_path / "theirs")
     after = load_checkpoint(tmp_path / "theirs")
     assert after.trusted
-    assert (after.temperature, after.operating_point, after.unsure_band) == (2.0, 0.7, (0.0, 1.0))
+    assert (after.temperature, after.operating_point, after.abstention_band) == (2.0, 0.7, (0.0, 1.0))
     assert after.data_fingerprint == before.data_fingerprint == "abc"
 
 
-def test_weights_that_others_have_trained_are_not_judged_by_the_old_decision(folder, tmp_path, caplog):
+def test_weights_that_others_have_trained_are_not_evaluated_by_the_old_decision(folder, tmp_path, caplog):
     net = AutoModelForImageClassification.from_pretrained(folder)
     with torch.no_grad():
         for parameter in net.parameters():
@@ -79,8 +79,8 @@ def test_weights_that_others_have_trained_are_not_judged_by_the_old_decision(fol
         loaded = load_checkpoint(tmp_path / "tuned")
     assert caplog.text.count("hf-deepfake recalibrate") == 1
     assert not loaded.trusted
-    assert (loaded.temperature, loaded.operating_point, loaded.unsure_band) == (1.0, 0.5, None)
-    assert (loaded.criterion, loaded.unsure_error, loaded.data_fingerprint) == ("", None, None)
+    assert (loaded.temperature, loaded.operating_point, loaded.abstention_band) == (1.0, 0.5, None)
+    assert (loaded.criterion, loaded.confident_error, loaded.data_fingerprint) == ("", None, None)
     picture = Image.new("RGB", (64, 64), "red")
     assert not Detector(loaded, device="cpu")(picture).unsure
     assert Detector.from_pretrained(folder, device="cpu")(picture).unsure
@@ -102,7 +102,7 @@ def test_the_decision_is_left_out_where_the_digest_does_not_match(change, folder
     (folder / "config.json").write_text(json.dumps(config))
     loaded = load_checkpoint(folder)
     assert not loaded.trusted
-    assert (loaded.temperature, loaded.operating_point, loaded.unsure_band) == (1.0, 0.5, None)
+    assert (loaded.temperature, loaded.operating_point, loaded.abstention_band) == (1.0, 0.5, None)
 
 
 def test_files_of_the_old_weights_are_neither_used_nor_pushed(folder):

@@ -16,7 +16,7 @@ SIDES = (64, 48)
 
 @pytest.fixture(scope="module")
 def nets():
-    """Two untrained nets of different kind, size and normalisation, whose scores are spread out."""
+    """Two untrained models of different kind, size and normalisation, whose scores are spread out."""
     made = []
     for seed, (name, side) in enumerate(zip(("test_resnet", "test_vit"), SIDES, strict=True)):
         torch.manual_seed(seed)
@@ -26,7 +26,7 @@ def nets():
     return made
 
 
-def unit_pictures(side, seed=0):
+def unit_images(side, seed=0):
     return torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(seed))
 
 
@@ -42,7 +42,7 @@ def odds(logits):
 
 @torch.no_grad()
 def test_log_odds_are_the_weighted_mean_of_the_members(nets):
-    ensemble, unit = make_ensemble(nets, SIDES, [0.75, 0.25], flip=False), unit_pictures(64)
+    ensemble, unit = make_ensemble(nets, SIDES, [0.75, 0.25], flip=False), unit_images(64)
     smaller = torch.nn.functional.interpolate(unit, (48, 48), mode="bicubic", antialias=True).clamp(0, 1)
     first, second = odds(nets[0](normalised(nets[0], 64, unit))), odds(nets[1](normalised(nets[1], 48, smaller)))
     found = odds(ensemble(2 * unit - 1))
@@ -51,8 +51,8 @@ def test_log_odds_are_the_weighted_mean_of_the_members(nets):
 
 
 @torch.no_grad()
-def test_flip_makes_a_picture_and_its_mirror_equal(nets):
-    unit = unit_pictures(64)
+def test_flip_makes_an_image_and_its_mirror_equal(nets):
+    unit = unit_images(64)
     plain, flip = (make_ensemble(nets[:1], SIDES[:1], [1.0], flip=one) for one in (False, True))
     pixels = 2 * unit - 1
     torch.testing.assert_close(flip(pixels), flip(pixels.flip(3)), rtol=1e-4, atol=1e-5)
@@ -100,5 +100,5 @@ def test_averaged_weights_by_hand(nets):
 
 
 def test_weights_of_different_nets_have_no_average(nets):
-    with pytest.raises(InputError, match="one kind of net only"):
+    with pytest.raises(InputError, match="one kind of model only"):
         average_weights(nets, [0.5, 0.5])

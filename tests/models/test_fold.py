@@ -10,7 +10,7 @@ from hf_deepfake.models.fold import fold, unfold
 
 
 class Toy(nn.Module):
-    """A net that is its classifier alone."""
+    """A model that is its classifier alone."""
 
     def __init__(self, classifier: nn.Module):
         super().__init__()

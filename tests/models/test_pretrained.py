@@ -12,7 +12,7 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.pretrained import classifier_names
 
-PICTURE = torch.linspace(-2, 2, 3 * 64 * 64).reshape(1, 3, 64, 64)
+IMAGE = torch.linspace(-2, 2, 3 * 64 * 64).reshape(1, 3, 64, 64)
 
 # From timm's names to EfficientNet-PyTorch's: in a block that expands, in one that does not, and around the blocks.
 EXPANDING = {"conv_pw": "_expand_conv", "bn1": "_bn0", "conv_dw": "_depthwise_conv", "bn2": "_bn1"}
@@ -28,7 +28,7 @@ AROUND = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "
 
 
 def other_net(name: str, classes: int = 1000) -> Any:
-    """A net with weights that no fresh net has, statistics of BatchNorm included."""
+    """A model with weights that no fresh model has, statistics of BatchNorm included."""
     torch.manual_seed(7)
     model = timm.create_model(name, num_classes=classes)
     with torch.no_grad():
@@ -41,7 +41,7 @@ def other_net(name: str, classes: int = 1000) -> Any:
 
 def features(model: Any) -> torch.Tensor:
     with torch.no_grad():
-        return model.eval().forward_features(PICTURE)
+        return model.eval().forward_features(IMAGE)
 
 
 def start_from(name: str, path, image_size: int = 64) -> Any:
@@ -97,7 +97,7 @@ def test_torchvision_net_gives_the_same_logits(timm_name, torchvision_net, tmp_p
     torch.save(source.state_dict(), tmp_path / "net.pth")
     model = start_from(timm_name, tmp_path / "net.pth").eval()
     with torch.no_grad():
-        torch.testing.assert_close(model(PICTURE), source(PICTURE), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model(IMAGE), source(IMAGE), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -107,7 +107,7 @@ def test_torchvision_convnext_gives_the_same_logits(tmp_path):
     torch.save(source.state_dict(), tmp_path / "net.pth")
     model = start_from("convnext_tiny", tmp_path / "net.pth").eval()
     with torch.no_grad():
-        torch.testing.assert_close(model(PICTURE), source(PICTURE), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model(IMAGE), source(IMAGE), rtol=1e-4, atol=1e-5)
 
 
 def lukemelas_weights(source: Any) -> dict[str, torch.Tensor]:
@@ -130,24 +130,24 @@ def test_lukemelas_names(suffix, tmp_path):
     source = other_net("tf_efficientnet_b0")
     weights = lukemelas_weights(source)
     assert {"_conv_stem.weight", "_blocks.0._depthwise_conv.weight", "_blocks.15._bn2.bias", "_fc.bias"} <= set(weights)
-    file = tmp_path / f"net.{suffix}"
+    file = tmp_path / f"model.{suffix}"
     save_file(weights, file) if suffix == "safetensors" else torch.save(weights, file)
     torch.testing.assert_close(features(start_from("tf_efficientnet_b0", file)), features(source), rtol=0, atol=0)
 
 
 def test_order_is_not_trusted_where_the_file_is_sorted(tmp_path):
-    source = {f"net.{index}": value for index, value in enumerate(other_net("test_resnet").state_dict().values())}
+    source = {f"model.{index}": value for index, value in enumerate(other_net("test_resnet").state_dict().values())}
     save_file(source, tmp_path / "net.safetensors")
     with pytest.raises(InputError, match="does not fit test_resnet"):
         start_from("test_resnet", tmp_path / "net.safetensors")
 
 
 def test_order_is_not_trusted_where_kinds_differ(tmp_path):
-    weights = {f"net.{name}": value for name, value in other_net("test_resnet").state_dict().items()}
+    weights = {f"model.{name}": value for name, value in other_net("test_resnet").state_dict().items()}
     torch.save(weights, tmp_path / "same.pth")
     start_from("test_resnet", tmp_path / "same.pth")
     swapped = {}
-    for name, value in weights.items():  # as a net that registers bias before weight would
+    for name, value in weights.items():  # as a model that registers bias before weight would
         other = name.replace(".weight", ".?").replace(".bias", ".weight").replace(".?", ".bias")
         swapped[other if ".bn1." in name else name] = value
     torch.save(swapped, tmp_path / "swapped.pth")
@@ -159,13 +159,13 @@ def test_weights_of_another_net_say_how_many_are_missing(tmp_path):
     weights = other_net("test_resnet").state_dict()
     del weights["layer1.0.conv1.weight"], weights["layer2.0.bn1.bias"]
     torch.save(weights, tmp_path / "net.pth")
-    with pytest.raises(InputError, match=r": 2 of the net's \d+ tensors .* such as layer1\.0\.conv1\.weight"):
+    with pytest.raises(InputError, match=r": 2 of the model's \d+ tensors .* such as layer1\.0\.conv1\.weight"):
         start_from("test_resnet", tmp_path / "net.pth")
 
 
 def test_a_deeper_net_is_not_cut_to_fit(tmp_path):
     torch.save(timm.create_model("resnet34", num_classes=2).state_dict(), tmp_path / "net.pth")
-    with pytest.raises(InputError, match=r"tensors are not in the net, such as layer1\.2\.conv1\.weight"):
+    with pytest.raises(InputError, match=r"tensors are not in the model, such as layer1\.2\.conv1\.weight"):
         start_from("resnet18", tmp_path / "net.pth")
 
 

@@ -84,7 +84,7 @@ def test_maps_of_a_head_with_a_hidden_layer():
 
 
 def test_other_pooling_is_refused():
-    with pytest.raises(ValueError, match="these nets have avg"):
+    with pytest.raises(ValueError, match="these models have avg"):
         zoo.SmallCNN((4,), 4, flatten=False, global_pool="max")
 
 

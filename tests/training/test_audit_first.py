@@ -3,7 +3,7 @@ import json
 import pytest
 from PIL import Image
 
-from hf_deepfake.audit.run import audit
+from hf_deepfake.audits.search import audit
 from hf_deepfake.config import DataConfig, TrainConfig
 from hf_deepfake.training.run import _findings, train
 
@@ -33,7 +33,7 @@ def test_a_shortcut_is_said_before_the_first_step_and_kept(telling, cache, tmp_p
     result = train(config(telling, tmp_path / "run"))
     said = capfd.readouterr().err
     assert said.index("FATAL: ") < said.index("epoch 1")
-    assert "NOT LOOKED AT: near duplicates, pictures of one scene, low-level statistics" in said
+    assert "NOT LOOKED AT: near duplicates, images of one scene, low-level statistics" in said
     found = result.report.audit
     assert found == audit(DataConfig(data=(str(telling),)), level="basic").for_report()
     assert found["level"] == "basic"
@@ -47,7 +47,7 @@ def test_a_shortcut_is_said_before_the_first_step_and_kept(telling, cache, tmp_p
     assert "audit" not in result.report.training
 
 
-def test_full_looks_at_the_pictures_too(faces, cache, tmp_path):
+def test_full_looks_at_the_images_too(faces, cache, tmp_path):
     found = train(config(faces, tmp_path / "run", audit="full")).report.audit
     assert found["level"] == "full"
     assert set(found["shortcuts"]) == {"facts", "statistics", "content"}

@@ -7,7 +7,7 @@ from hf_deepfake.training.order import Share, StepBatches, blend_order, epoch_or
 LABELS = np.array([0, 0, 0, 0, 0, 0, 1, 1])
 
 
-def test_shuffle_shows_every_picture_once_and_differs_by_epoch():
+def test_shuffle_shows_every_image_once_and_differs_by_epoch():
     first, second = (epoch_order("shuffle", LABELS, None, seed=3, epoch=epoch) for epoch in (0, 1))
     assert sorted(first) == sorted(second) == list(range(8))
     assert first.tolist() != second.tolist()
@@ -26,7 +26,7 @@ def test_paired_puts_a_real_beside_a_fake_of_its_group():
     groups = ["a", "a", "a", "b", "b", "c", None]
     order = epoch_order("paired", labels, groups, seed=0, epoch=0).reshape(-1, 2)
     pairs = {tuple(pair) for pair in order.tolist()}
-    # The real of a repeats for its two fakes; c and the picture without a group, alone in theirs, make a pair.
+    # The real of a repeats for its two fakes; c and the image without a group, alone in theirs, make a pair.
     assert pairs == {(0, 1), (0, 2), (3, 4), (5, 6)}
 
 
@@ -52,14 +52,14 @@ def test_partners_are_of_one_source(sampling):
 
 @pytest.mark.parametrize(("balance", "shown"), [(0.0, (8, 2)), (0.5, (7, 3)), (1.0, (5, 5))])
 def test_a_small_source_is_shown_more_often(balance, shown):
-    # Shares go with sqrt(8) : sqrt(2) = 2 : 1 at .5, so 6.7 and 3.3 of 10 pictures.
+    # Shares go with sqrt(8) : sqrt(2) = 2 : 1 at .5, so 6.7 and 3.3 of 10 images.
     order = epoch_order("shuffle", TWO, None, 0, 0, SOURCES, balance)
     assert ((order < 8).sum(), (order >= 8).sum()) == shown
     assert len(set(order[order < 8])) == min(8, shown[0])
     assert set(order[order >= 8]) == {8, 9}
 
 
-def test_pictures_that_rest_are_others_in_each_epoch():
+def test_images_that_rest_are_others_in_each_epoch():
     resting = {frozenset(set(range(8)) - set(epoch_order("shuffle", TWO, None, 0, e, SOURCES, 1.0))) for e in range(5)}
     assert len(resting) > 1
 

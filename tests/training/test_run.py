@@ -1,4 +1,4 @@
-"""Whole runs on drawn pictures with nets of some thousand parameters."""
+"""Whole runs on drawn images with models of some thousand parameters."""
 
 import json
 import os
@@ -18,8 +18,8 @@ from scipy.special import expit, logit
 from hf_deepfake.cli.main import main
 from hf_deepfake.config import TrainConfig, build
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.decision import unsure_band
-from hf_deepfake.explain.errors import TILE
+from hf_deepfake.explain.error_sheets import TILE
+from hf_deepfake.metrics.decision import abstention_band
 from hf_deepfake.models.build import build_model
 from hf_deepfake.training.progress import RunProgress
 from hf_deepfake.training.run import train
@@ -55,7 +55,7 @@ def test_a_run_leaves_record_scores_and_checkpoint(finished):
     }  # fmt: skip
     assert {path.name for path in finished.checkpoint.iterdir()} == {
         "config.json", "model.safetensors", "report.json", "README.md", "confusion.png", "roc.png", "reliability.png",
-        "scores.png", "learning_curves.png", "scores.parquet", "report.html",
+        "scores.png", "learning_curves.png", "scores.parquet", "report.html", "seen_images.npz",
     }  # fmt: skip
     record = json.loads((finished.folder / "run.json").read_text())
     assert record["status"] == "finished"
@@ -82,7 +82,7 @@ def test_the_report_tells_of_the_exported_folder(finished, faces):
     assert result.threshold == checkpoint.operating_point
     (explained,) = finished.report.explanations
     assert (explained.method, explained.n) == ("gradcam", 4)
-    with Image.open(finished.folder / "maps.jpg") as sheet:  # twelve pictures, each beside its map
+    with Image.open(finished.folder / "maps.jpg") as sheet:  # twelve images, each beside its map
         assert sheet.width > 6 * TILE
         assert sheet.height > 4 * TILE
 
@@ -95,12 +95,12 @@ def test_the_decision_is_that_of_the_validation_scores(finished):
     for other in validation["score"]:  # no other threshold is more accurate
         assert ((validation["score"] >= other) == validation["label"]).mean() <= right
     assert checkpoint.criterion == "accuracy"
-    expected = unsure_band(validation["score"], validation["label"], checkpoint.operating_point, 0.05)
-    assert checkpoint.unsure_band == pytest.approx(expected, abs=1e-5)
+    expected = abstention_band(validation["score"], validation["label"], checkpoint.operating_point, 0.05)
+    assert checkpoint.abstention_band == pytest.approx(expected, abs=1e-5)
 
 
 def test_figures_are_of_the_rounded_weights(faces, tmp_path):
-    done = train(config(faces, tmp_path / "half", model="test_resnet", half=True))
+    done = train(config(faces, tmp_path / "half", model="test_resnet", save_fp16=True))
     scores = pd.read_parquet(done.checkpoint / "scores.parquet")
     from hf_deepfake.detect.detector import Detector
 
@@ -111,7 +111,7 @@ def test_figures_are_of_the_rounded_weights(faces, tmp_path):
     rounding = done.report.training["rounding"]
     assert rounding["pictures"] == len(pictures)
     assert 0 < rounding["largest"] < 0.01
-    assert f"On {len(pictures)} validation pictures this moves" in (done.checkpoint / "README.md").read_text()
+    assert f"On {len(pictures)} validation images this moves" in (done.checkpoint / "README.md").read_text()
 
 
 def test_a_finished_run_is_not_repeated(finished):
@@ -141,12 +141,12 @@ def stop_at(monkeypatch, step, number=signal.SIGTERM):
         (2, {}),
         (4, {"workers": 2, "degrade": 0.5}),
         (3, {"ema": 0.9, "mixup": 0.2, "cutmix": 0.5, "model": "test_resnet"}),
-        (2, {"first_size": 32, "model": "test_resnet"}),
+        (2, {"initial_image_size": 32, "model": "test_resnet"}),
         (
             5,
             {
                 "sampling": "paired",
-                "accumulation": 2,
+                "gradient_accumulation_steps": 2,
                 "drop_rate": 0.5,
                 "optimizer": "sgd",
                 "head_epochs": 1,
@@ -171,18 +171,18 @@ def test_a_resumed_run_ends_with_the_same_weights(faces, tmp_path, monkeypatch, 
     assert losses[0] == losses[1]
 
 
-def test_the_net_gets_pictures_that_grow(faces, tmp_path, monkeypatch):
+def test_the_net_gets_images_that_grow(faces, tmp_path, monkeypatch):
     sides = []
     net = build_model("test_resnet", image_size=64, pretrained="off")
     net.register_forward_pre_hook(lambda net, given: sides.append(given[0].shape[-1]) if net.training else None)
     monkeypatch.setattr("hf_deepfake.training.run.build_model", lambda *_, **__: net)
-    train(config(faces, tmp_path / "run", model="test_resnet", first_size=32, epochs=3, steps_per_epoch=2))
+    train(config(faces, tmp_path / "run", model="test_resnet", initial_image_size=32, epochs=3, steps_per_epoch=2))
     assert sides == [32, 32, 48, 48, 64, 64]
 
 
 def test_a_net_of_one_size_is_refused(faces, tmp_path):
-    with pytest.raises(InputError, match="vit_tiny_patch16_224 does not take pictures of 32 px beside 64 px"):
-        train(config(faces, tmp_path / "run", model="vit_tiny_patch16_224", first_size=32))
+    with pytest.raises(InputError, match="vit_tiny_patch16_224 does not take images of 32 px beside 64 px"):
+        train(config(faces, tmp_path / "run", model="vit_tiny_patch16_224", initial_image_size=32))
 
 
 def test_a_stopped_command_says_how_to_go_on(faces, tmp_path, monkeypatch, capsys):
@@ -194,7 +194,7 @@ def test_a_stopped_command_says_how_to_go_on(faces, tmp_path, monkeypatch, capsy
 
 def test_accumulation_changes_memory_not_weights(faces, tmp_path):
     train(config(faces, tmp_path / "one"))
-    train(config(faces, tmp_path / "four", accumulation=4))
+    train(config(faces, tmp_path / "four", gradient_accumulation_steps=4))
     one, four = state(tmp_path / "one")["model"], state(tmp_path / "four")["model"]
     for name in one:
         torch.testing.assert_close(one[name], four[name], atol=1e-4, rtol=1e-3)
@@ -290,8 +290,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_best_epoch(faces, 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"batch_size": 300}, "batch_size 300 is more than the 96 pictures"),
-        ({"batch_size": 6, "accumulation": 2, "sampling": "paired"}, "an even number for each"),
+        ({"batch_size": 300}, "batch_size 300 is more than the 96 images"),
+        ({"batch_size": 6, "gradient_accumulation_steps": 2, "sampling": "paired"}, "an even number for each"),
         ({"model": "resnet5O"}, "unknown model 'resnet5O'; nearest names: "),
         ({"pretrained": "hub"}, "--pretrained FILE"),
         ({"last_blocks": 99}, "last_blocks is 99"),
@@ -304,14 +304,14 @@ def test_what_cannot_be_trained_is_said_before_anything_is_written(faces, tmp_pa
     assert not (tmp_path / "run").exists()
 
 
-def test_other_pictures_are_not_taken_for_the_same_run(faces, tmp_path, monkeypatch):
+def test_other_images_are_not_taken_for_the_same_run(faces, tmp_path, monkeypatch):
     pictures = shutil.copytree(faces, tmp_path / "faces")
     with monkeypatch.context() as patch:
         stop_at(patch, 1)
         with pytest.raises(Stopped):
             train(config(pictures, tmp_path / "run"))
     next(iter(sorted((pictures / "real").iterdir()))).unlink()
-    with pytest.raises(InputError, match="the pictures are not those"):
+    with pytest.raises(InputError, match="the images are not those"):
         train(config(pictures, tmp_path / "run", resume=True))
 
 

@@ -8,8 +8,8 @@ from hf_deepfake.recipe import read_recipe, recipe_names
 from hf_deepfake.training.stages import (
     Stage,
     epochs_without_gain,
+    image_size_of_epoch,
     make_optimizer,
-    picture_size,
     plan_stages,
     plateau_factor,
     set_rate,
@@ -32,8 +32,8 @@ def test_steps_can_be_capped_and_empty_stages_vanish():
     assert (only.name, only.steps_per_epoch) == ("main", 4)
 
 
-def test_too_few_pictures_for_a_step():
-    with pytest.raises(InputError, match="batch_size 32 is more than the 20 pictures"):
+def test_too_few_images_for_a_step():
+    with pytest.raises(InputError, match="batch_size 32 is more than the 20 images"):
         plan_stages(config(), 20)
 
 
@@ -128,11 +128,11 @@ def test_optimisers_and_their_weight_decay(name, decay):
     assert max(decays) == decay
 
 
-def test_pictures_grow_from_the_first_epoch_of_the_main_stage_to_its_last():
-    growing = config(head_epochs=1, epochs=4, image_size=160, first_size=96)
+def test_images_grow_from_the_first_epoch_of_the_main_stage_to_its_last():
+    growing = config(head_epochs=1, epochs=4, image_size=160, initial_image_size=96)
     # 96, 117.3 and 138.7 by the line, in multiples of 16, and the whole at the end; the first stage sees the whole.
-    assert [picture_size(growing, epoch) for epoch in range(5)] == [160, 96, 112, 144, 160]
-    assert [picture_size(config(epochs=1, image_size=160, first_size=96), 0)] == [160]
-    assert {picture_size(config(epochs=4, image_size=160), epoch) for epoch in range(4)} == {160}
-    with pytest.raises(InputError, match="first_size 192 is more than image_size 160"):
-        config(image_size=160, first_size=192)
+    assert [image_size_of_epoch(growing, epoch) for epoch in range(5)] == [160, 96, 112, 144, 160]
+    assert [image_size_of_epoch(config(epochs=1, image_size=160, initial_image_size=96), 0)] == [160]
+    assert {image_size_of_epoch(config(epochs=4, image_size=160), epoch) for epoch in range(4)} == {160}
+    with pytest.raises(InputError, match="initial_image_size 192 is more than image_size 160"):
+        config(image_size=160, initial_image_size=192)

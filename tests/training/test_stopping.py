@@ -12,7 +12,7 @@ import torch
 
 from hf_deepfake.config import TrainConfig
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.report import Report
+from hf_deepfake.report.report import Report
 from hf_deepfake.training import finish, loop, run
 from hf_deepfake.training.run import train
 from hf_deepfake.training.signals import Stopped
@@ -117,7 +117,7 @@ def test_a_stage_that_was_just_done_leaves_its_optimiser_to_nobody(faces, whole,
 
 
 def test_data_that_moved_are_the_same_data(faces, whole, tmp_path, monkeypatch):
-    first, second = tmp_path / "first" / "faces", tmp_path / "second" / "pictures"
+    first, second = tmp_path / "first" / "faces", tmp_path / "second" / "images"
     for place in (first, second):
         place.parent.mkdir()
     first.symlink_to(faces)
@@ -128,11 +128,11 @@ def test_data_that_moved_are_the_same_data(faces, whole, tmp_path, monkeypatch):
     second.mkdir()
     for name in ("real", "fake"):
         (second / name).symlink_to(faces / name)
-    with pytest.raises(InputError, match=r"(groups or sources|pictures) (of the pictures )?are not those"):
+    with pytest.raises(InputError, match=r"(groups or sources|images) (of the images )?are not those"):
         train(config(second, tmp_path / "run", sampling="paired", resume=True))
     (second / "groups.csv").write_bytes((faces / "groups.csv").read_bytes())
     done = train(config(second, tmp_path / "run", sampling="paired", resume=True))
-    assert list(done.report.data["sources"]) == ["pictures"]
+    assert list(done.report.data["sources"]) == ["images"]
     assert done.report.training["options"].keys() == whole.report.training["options"].keys()
     assert json.loads((tmp_path / "run" / "run.json").read_text())["options"]["data"] == [str(second)]
 
@@ -140,7 +140,7 @@ def test_data_that_moved_are_the_same_data(faces, whole, tmp_path, monkeypatch):
 SIGNALLING = """\
 import os, signal, sys
 from hf_deepfake.cli.main import main
-from hf_deepfake.evaluation.report import Report
+from hf_deepfake.report.report import Report
 from hf_deepfake.training import finish, loop, run
 from hf_deepfake.training.progress import RunProgress
 module, name, call = os.environ["INTERRUPTED"].split() if os.environ.get("INTERRUPTED") else ("", "", 0)

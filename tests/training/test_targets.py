@@ -61,7 +61,7 @@ def test_mixing_is_the_seed_s():
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory):
-    """A net, and its checkpoint with T = 2 and t = .2."""
+    """A model, and its checkpoint with T = 2 and t = .2."""
     torch.manual_seed(0)
     net = build_model("test_resnet", image_size=64, pretrained="off").eval()
     final_layer(net)[0].data *= 20
@@ -77,12 +77,12 @@ def test_the_teacher_s_share_is_its_calibrated_opinion_of_the_same_pixels(teache
         (unit - torch.tensor(one["mean"]).view(3, 1, 1)) / torch.tensor(one["std"]).view(3, 1, 1)
         for one in (student, data_config(net, 64))
     )
-    _, targets = made(student, teacher=str(folder), teacher_share=0.25)(given, labels, 0)
+    _, targets = made(student, teacher=str(folder), distillation_weight=0.25)(given, labels, 0)
     with torch.no_grad():
         opinion = (net(taken) / 2).softmax(dim=1)
     expected = 0.75 * functional.one_hot(labels, 2) + 0.25 * opinion
     torch.testing.assert_close(targets, expected, rtol=1e-4, atol=1e-5)
-    assert (opinion - 0.5).abs().max() > 0.02  # an opinion, not a coin
+    assert (opinion - 0.5).abs().max() > 0.02  # an probability, not a coin
 
 
 def test_the_teacher_looks_at_its_own_size(teacher):

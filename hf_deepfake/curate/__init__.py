@@ -1,0 +1,1 @@
+"""Writers of data sets: new splits, one encoding, face crops, parquet."""

@@ -1,1 +1,0 @@
-"""One picture: how it is opened."""

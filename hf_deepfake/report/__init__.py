@@ -1,0 +1,1 @@
+"""The typed report, its figures, its pages, and comparisons of several."""

@@ -1,0 +1,1 @@
+"""Other runtimes than torch: exported files, quantisation, and who answers fastest here."""

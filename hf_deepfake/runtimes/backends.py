@@ -1,0 +1,223 @@
+"""What computes a detector's logits: torch, or an exported model on OpenVINO or ONNX Runtime."""
+
+import contextlib
+import json
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hf_deepfake.errors import InputError
+from hf_deepfake.machine import BF16_FLAGS, cpu_flags, usable_cores
+from hf_deepfake.models.checkpoint import LoadedCheckpoint
+from hf_deepfake.runtimes.export import FOLDER, Format, backend_file
+
+BackendName = Literal["auto", "torch", "openvino", "onnx"]
+NAMES: tuple[BackendName, ...] = get_args(BackendName)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A runtime and what it computes in.
+
+    Attributes:
+        runtime: "torch", "openvino" or "onnx".
+        precision: "fp32", "bf16" or "int8".
+    """
+
+    runtime: str
+    precision: str
+
+    def __str__(self) -> str:
+        """Such as "openvino int8"."""
+        return f"{self.runtime} {self.precision}"
+
+
+PLAIN = Variant("torch", "fp32")
+"""What all others are held against, and what is there without an export."""
+
+
+class Backend(Protocol):
+    """Computes logits."""
+
+    variant: Variant
+
+    def __call__(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Evaluate pixels.
+
+        Args:
+            pixels: float32 (N, 3, S, S), normalised, on the backend's device.
+
+        Returns:
+            float32 (N, 2) logits; and (N, 2, h, w) maps of both as `runtimes.export` writes them, None where this
+            backend has none.
+        """
+        ...
+
+
+class TorchBackend:
+    """The model itself."""
+
+    def __init__(self, model: torch.nn.Module, precision: str = "fp32") -> None:
+        self.variant = Variant("torch", precision)
+        self._model = model
+
+    def __call__(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See `Backend`."""
+        reduced = self.variant.precision == "bf16"
+        with torch.inference_mode(), torch.autocast(pixels.device.type, torch.bfloat16, enabled=reduced):
+            return self._model(pixels).float(), None
+
+
+class OpenVinoBackend:
+    """An exported model on OpenVINO's CPU runtime, on all cores that this process may use.
+
+    A compiled model sets a signal stack on the thread that compiles it and resets it on the one that drops it. Several
+    on the main thread leave it with a stack that is gone, and the next signal, such as Ctrl-C, ends the process. Each
+    therefore lives on a thread of its own from the first call to the last.
+    """
+
+    def __init__(self, file: Path, precision: str) -> None:
+        import openvino
+
+        self.variant = Variant("openvino", precision)
+        options = {
+            # Left alone it would take bfloat16 wherever the CPU has it.
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+            "INFERENCE_NUM_THREADS": usable_cores(),
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        self._thread = ThreadPoolExecutor(1, "openvino")
+        compiled = self._thread.submit(openvino.Core().compile_model, file, "CPU", options).result()
+        self._requests = [compiled.create_infer_request()]
+        # Not at exit: by then no thread takes work any more, and nobody waits for the memory.
+        weakref.finalize(self, _drop, self._thread, self._requests).atexit = False
+
+    def __call__(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See `Backend`."""
+        values = self._thread.submit(self._infer, pixels.contiguous().numpy()).result()
+        return torch.from_numpy(values[0]), torch.from_numpy(values[1]) if len(values) > 1 else None
+
+    def _infer(self, pixels: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Outputs of the model."""
+        return [values.copy() for values in self._requests[0].infer([pixels], share_inputs=True).to_tuple()]
+
+
+def _drop(thread: ThreadPoolExecutor, requests: list[Any]) -> None:
+    """Drop a compiled model on its own thread; nothing where Python is about to end."""
+    with contextlib.suppress(RuntimeError):
+        thread.submit(requests.clear)
+
+
+class OnnxBackend:
+    """An exported model on ONNX Runtime, on all cores that this process may use."""
+
+    def __init__(self, file: Path, precision: str) -> None:
+        import onnxruntime
+
+        self.variant = Variant("onnx", precision)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = usable_cores()
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See `Backend`."""
+        found: Any = self._session.run(None, {"pixels": pixels.contiguous().numpy()})
+        return torch.from_numpy(found[0]), torch.from_numpy(found[1]) if len(found) > 1 else None
+
+
+def choose(name: BackendName | Variant, loaded: LoadedCheckpoint, device: str) -> Backend:
+    """Start the fastest backend that was found to agree with torch in float32; see `detect.agreement`.
+
+    Speeds are those of the machine that exported. bfloat16 is left out where this CPU does not compute in it.
+
+    Args:
+        name: a runtime, or "auto" for any; or a variant, to take it whether or not it agrees.
+        loaded: the checkpoint.
+        device: torch device.
+
+    Returns:
+        The backend. For "auto" that is torch in float32 where nothing else is exported, agrees and is installed, and
+        on other devices than the CPU.
+
+    Raises:
+        InputError: the name is unknown, or a runtime was asked for that is not here or does not agree.
+    """
+    if isinstance(name, Variant):
+        return open_backend(name, loaded, device)
+    if name not in NAMES:
+        raise InputError(f"there is no backend {name!r}; use one of {', '.join(NAMES)}")
+    plain = TorchBackend(loaded.model)
+    if name == "torch" or (name == "auto" and device != "cpu"):
+        return plain
+    bf16 = bool(cpu_flags() & BF16_FLAGS)
+    # Beside weights that have changed, the exported files hold the old ones.
+    for variant in _agreeing(loaded.folder) if loaded.trusted else []:
+        if name not in {"auto", variant.runtime} or (variant.precision == "bf16" and not bf16):
+            continue
+        try:
+            return open_backend(variant, loaded, device)
+        except InputError:
+            if name != "auto":
+                raise
+    if name == "auto":
+        return plain
+    raise InputError(
+        f"the checkpoint has nothing for {name} that is known to agree with torch; "
+        f"run hf-deepfake export {loaded.folder} --format {name} --data SOURCE"
+    )
+
+
+def _agreeing(folder: Path) -> list[Variant]:
+    """Variants that the checkpoint's report says agree, the fastest first.
+
+    The report's few fields are read as they are: to read it whole would import most of this package before the first
+    verdict.
+    """
+    report = folder / "report.json"
+    if not (folder / FOLDER).is_dir() or not report.is_file():
+        return []
+    try:
+        found = [one for one in json.loads(report.read_text(encoding="utf-8"))["backends"] if one["agrees"]]
+        found.sort(key=lambda one: -one["images_per_second"])
+        return [Variant(one["runtime"], one["precision"]) for one in found]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{report} does not say what agrees; run hf-deepfake export again") from error
+
+
+def open_backend(variant: Variant, loaded: LoadedCheckpoint, device: str) -> Backend:
+    """Start a backend.
+
+    Args:
+        variant: which.
+        loaded: the checkpoint.
+        device: torch device; other runtimes compute on the CPU.
+
+    Returns:
+        The backend.
+
+    Raises:
+        InputError: the files or the runtime's package are not here, or it cannot compute on this device.
+    """
+    if variant.runtime == "torch":
+        return TorchBackend(loaded.model, variant.precision)
+    form: Format = "openvino" if variant.runtime == "openvino" else "onnx"
+    file = backend_file(loaded.folder, form, variant.precision == "int8")
+    if not file.is_file():
+        raise InputError(
+            f"the checkpoint has no {variant} file; run hf-deepfake export with --format {form}"
+            + (" --int8" if variant.precision == "int8" else "")
+        )
+    if device != "cpu":
+        raise InputError(f"{variant.runtime} computes on the CPU, not on {device}; leave out the device or the backend")
+    try:
+        return (OpenVinoBackend if form == "openvino" else OnnxBackend)(file, variant.precision)
+    except ImportError as error:
+        raise InputError(f"{error.name} is not installed; run pip install 'hf-deepfake[{form}]'") from error

@@ -1,0 +1,187 @@
+import itertools
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.stats import binomtest, chi2_contingency
+
+from hf_deepfake.errors import InputError
+from hf_deepfake.images import degradations as changes
+from hf_deepfake.images.degrade import (
+    FAMILIES,
+    MILD,
+    SEVERITIES,
+    Degrade,
+    conditions,
+    degrade,
+    degrade_at_random,
+)
+
+FLAT = Image.new("RGB", (224, 224), (100, 150, 200))
+
+
+@pytest.fixture(scope="module")
+def picture():
+    """Smooth colours with an edge and some texture, 120 by 90 px."""
+    x, y = np.meshgrid(np.linspace(0, 1, 120), np.linspace(0, 1, 90))
+    texture = np.random.default_rng(0).uniform(-0.1, 0.1, (90, 120))
+    bands = np.stack([x, y, (x + y) / 2 + 0.3 * (x > 0.5)], axis=-1) * 0.8 + 0.1 + texture[..., None]
+    return Image.fromarray((bands.clip(0, 1) * 255).astype(np.uint8))
+
+
+def difference(one, other):
+    """Root mean square over all pixels."""
+    return float(np.sqrt(np.mean((np.asarray(one, float) - np.asarray(other, float)) ** 2)))
+
+
+@pytest.mark.parametrize(("family", "severity"), list(conditions("full")))
+def test_each_keeps_size_and_mode_and_depends_on_its_seed_alone(picture, family, severity):
+    before = picture.tobytes()
+    once, again = degrade(picture, family, severity, 7), degrade(picture, family, severity, 7)
+    assert (once.size, once.mode) == (picture.size, "RGB")
+    assert once.tobytes() == again.tobytes()
+    assert picture.tobytes() == before
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_higher_severity_changes_more(picture, family):
+    large = picture.resize((224, 168))
+    # Over several draws, since chance decides on signs and places.
+    change = [np.mean([difference(large, degrade(large, family, severity, seed)) for seed in range(6)])
+              for severity in SEVERITIES]  # fmt: skip
+    assert change[0] > 0.3
+    assert change[-1] > 1.5 * change[0]
+    assert all(later > 0.9 * earlier for earlier, later in itertools.pairwise(change))
+
+
+@pytest.mark.parametrize("size", [(33, 32), (32, 300), (700, 500)])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_any_size_will_do(picture, family, size):
+    for severity in (1, 5):
+        assert degrade(picture.resize(size), family, severity, 0).size == size
+
+
+def test_values_by_hand():
+    rng = np.random.default_rng(0)
+    # Luma of (100, 150, 200) by ITU-R 601: .299 * 100 + .587 * 150 + .114 * 200 = 140.75.
+    assert changes.grey(FLAT, 1, rng).getpixel((5, 5)) == (141, 141, 141)
+    # Four levels are 0, 85, 170 and 255.
+    assert changes.quantise(FLAT, 4, rng).getpixel((5, 5)) == (85, 170, 170)
+    dot = Image.new("RGB", (224, 224))
+    dot.putpixel((100, 100), (255, 255, 255))
+    around = np.asarray(changes.average_blur(dot, 1, rng), int)[98:103, 98:103, 0]
+    assert around.tolist() == [[0] * 5, *[[0, 28, 28, 28, 0]] * 3, [0] * 5]
+    # A disc of radius 2 spreads evenly over its inside and reaches no further.
+    disc = np.asarray(changes.defocus(dot, 2, rng), int)[..., 0]
+    assert disc[100, 100] == disc[101, 100] > 0
+    assert disc[100, 103:].sum() == 0
+
+
+@pytest.mark.parametrize(("family", "deviation"), [("gaussian_noise", 0.05), ("laplace_noise", 0.05)])
+def test_noise_has_the_stated_strength(family, deviation):
+    noise = (np.asarray(degrade(FLAT, family, 3, 0), float) - np.asarray(FLAT, float)) / 255
+    assert noise.std() == pytest.approx(deviation, rel=0.03)
+    assert abs(noise.mean()) < 0.002
+
+
+def test_shares_are_what_they_say():
+    flat = np.asarray(FLAT)
+    changed = (np.asarray(degrade(FLAT, "impulse_noise", 5, 0)) != flat).any(axis=-1).mean()
+    assert changed == pytest.approx(0.06, rel=0.1)
+    covered = (np.asarray(degrade(FLAT, "spatter", 3, 0)) != flat).any(axis=-1).mean()
+    assert covered == pytest.approx(0.12, rel=0.1)
+    photons = np.asarray(degrade(FLAT, "poisson_noise", 3, 0), float)[..., 0] / 255 * 100
+    assert photons.mean() == pytest.approx(photons.var(), rel=0.1)  # as of a Poisson distribution
+
+
+def test_lengths_grow_with_the_image():
+    edge = Image.new("L", (224, 224))
+    edge.paste(255, (112, 0, 224, 224))
+    widths = []
+    for side in (224, 896):
+        blurred = degrade(edge.resize((side, side)).convert("RGB"), "gaussian_blur", 5, 0)
+        row = np.asarray(blurred, int)[side // 2, :, 0]
+        widths.append(((row > 26) & (row < 230)).sum() / side)
+    assert widths[1] == pytest.approx(widths[0], rel=0.15)
+
+
+def test_the_mild_set_is_mild():
+    assert list(conditions("mild")) == [(family, severity) for family, some in MILD.items() for severity in some]
+    assert set(conditions("mild")) < set(conditions("full"))
+    assert len(list(conditions("full"))) == 165
+    strongest = {family: FAMILIES[family].strengths[severities[-1] - 1] for family, severities in MILD.items()}
+    assert strongest == {
+        "jpeg": 40, "h264_still": 23, "h264_clip": 23, "gaussian_blur": 1.5, "resize": 112, "gaussian_noise": 0.05
+    }  # fmt: skip
+
+
+def test_what_there_is_not(picture):
+    with pytest.raises(InputError, match="no degradation sepia of severity 1; give 1 to 5 of hue"):
+        degrade(picture, "sepia", 1, 0)
+    with pytest.raises(InputError, match="of severity 6"):
+        degrade(picture, "jpeg", 6, 0)
+
+
+@pytest.mark.parametrize("of_a_class", [lambda index: index % 2 == 0, lambda index: index < 3000])
+def test_both_classes_are_degraded_alike(monkeypatch, of_a_class):
+    """However indices are dealt to classes: in turn, as paired sampling does, or one class after the other."""
+    counts = np.zeros((2, len(FAMILIES) * 5 + 1), int)
+    places = {name: place for place, name in enumerate(FAMILIES)}
+    drawn = []
+    families = {
+        name: type(kind)(
+            lambda image, strength, rng, name=name: drawn.append((name, strength)) or image, kind.strengths, ""
+        )
+        for name, kind in FAMILIES.items()
+    }
+    monkeypatch.setattr("hf_deepfake.images.degrade.FAMILIES", families)
+    change = Degrade(seed=0, share=0.75)
+    for index in range(6000):
+        drawn.clear()
+        change(FLAT, index)
+        row = counts[int(of_a_class(index))]
+        row[-1] += not drawn
+        for name, strength in drawn:
+            row[places[name] * 5 + FAMILIES[name].strengths.index(strength)] += 1
+    assert counts.min() > 10
+    assert chi2_contingency(counts).pvalue > 0.01
+
+
+def test_training_images_get_one_to_three_of_all_families(monkeypatch):
+    calls = []
+    families = {
+        name: type(kind)(lambda image, strength, rng, name=name: calls[-1].append(name) or image, kind.strengths, "")
+        for name, kind in FAMILIES.items()
+    }
+    monkeypatch.setattr("hf_deepfake.images.degrade.FAMILIES", families)
+    for seed in range(4000):
+        calls.append([])
+        degrade_at_random(FLAT, np.random.default_rng(seed))
+    counts = np.bincount([len(names) for names in calls])
+    assert len(counts) == 4
+    assert counts[0] == 0
+    assert counts[1:].min() > 1200
+    assert all(len(set(names)) == len(names) for names in calls)
+    drawn = [name for names in calls for name in names]
+    assert set(drawn) == set(FAMILIES)
+    first = np.array([[names[0] == name for name in FAMILIES] for names in calls if names]).sum(axis=0)
+    last = np.array([[names[-1] == name for name in FAMILIES] for names in calls if names]).sum(axis=0)
+    assert chi2_contingency([first, last]).pvalue > 0.01  # the order is random too
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_a_share_of_images_is_degraded(share, monkeypatch):
+    monkeypatch.setattr("hf_deepfake.images.degrade.degrade_at_random", lambda image, rng: None)
+    change = Degrade(seed=0, share=share)
+    kept = sum(change(FLAT, index) is FLAT for index in range(4000))
+    assert binomtest(kept, 4000, 1 - share).pvalue > 0.01
+
+
+def test_an_index_decides_and_nothing_else(picture):
+    change = Degrade(seed=3)
+    drawn = [change(picture, index).tobytes() for index in range(40)]
+    assert [change(picture, index).tobytes() for index in reversed(range(40))] == drawn[::-1]
+    assert len(set(drawn)) > 20
+    assert [Degrade(seed=4)(picture, index).tobytes() for index in range(40)] != drawn
+    stated = Degrade(seed=3, condition=("jpeg", 5))
+    assert stated(picture, 9).tobytes() == degrade(picture, "jpeg", 5, (3, 9)).tobytes()
