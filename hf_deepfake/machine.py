@@ -5,8 +5,11 @@ import os
 import re
 import signal
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -74,6 +77,25 @@ def leave_signals_to_parent(*_: object) -> None:
         os._exit(128 + signal.SIGTERM)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def submit(pool: ThreadPoolExecutor, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    """Let a pool work; where Python is ending, when pools take nothing more, the work is done here and now.
+
+    Args:
+        pool: of threads.
+        work: what to call.
+        *arguments: what to call it with.
+
+    Returns:
+        A future of its result; done already in the second case, in which errors are raised at once.
+    """
+    try:
+        return pool.submit(work, *arguments)
+    except RuntimeError:  # a thread that outlives the main one; concurrent.futures stops before others are joined
+        done: Future[Any] = Future()
+        done.set_result(work(*arguments))
+        return done
 
 
 def best_device() -> torch.device:

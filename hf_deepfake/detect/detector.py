@@ -22,7 +22,7 @@ from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
 from hf_deepfake.errors import ImageError, InputError
 from hf_deepfake.images.open import open_image
 from hf_deepfake.images.source import TAKEN, Picture, is_several, read_file
-from hf_deepfake.machine import best_device, usable_cores
+from hf_deepfake.machine import best_device, submit, usable_cores
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from hf_deepfake.runtimes.backends import PLAIN, BackendName, Variant, choose, open_backend
 
@@ -154,7 +154,7 @@ class Detector:
                 if os.getpid() != process:
                     raise InputError("the process forked while this stream ran; begin a stream in the child")
                 ahead = 2 * BATCH_SIZE - len(waiting)
-                waiting.extend(decoders.submit(self._prepare, _held(one)) for one in islice(source, ahead))
+                waiting.extend(submit(decoders, self._prepare, _held(one)) for one in islice(source, ahead))
                 if not waiting:
                     return
                 yield from self._judge([waiting.popleft().result() for _ in range(min(BATCH_SIZE, len(waiting)))])
@@ -280,7 +280,16 @@ def _guard_forks() -> None:
 
 
 def _held(picture: Picture) -> Picture | ImageError:
-    """The image; of an open file its bytes or what is wrong with it, before its owner closes it or names it twice."""
+    """The image as it is now: who hands over many may use a file or an array again for the next one.
+
+    Of an open file that is its bytes, or what is wrong with it.
+    """
+    if isinstance(picture, np.ndarray):
+        return picture.copy()
+    if isinstance(picture, torch.Tensor):
+        return picture.clone()
+    if isinstance(picture, (bytearray, memoryview)):
+        return bytes(picture)
     if not hasattr(picture, "read"):
         return picture
     try:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import IO, Any, TypeGuard
 
@@ -50,9 +50,12 @@ def is_several(pictures: object) -> TypeGuard[Iterable[Picture]]:
         pictures: anything.
 
     Returns:
-        True for lists, generators and the like; False for one image, and for what is none.
+        True for lists, generators and the like; False for one image, and for what is none: a set has no order, and a
+        table's parts are its columns.
     """
-    if isinstance(pictures, (str, os.PathLike, Mapping, Image, np.ndarray, Tensor)) or hasattr(pictures, "read"):
+    if isinstance(pictures, (str, os.PathLike, Mapping, Set, Image, np.ndarray, Tensor)):
+        return False
+    if hasattr(pictures, "read") or hasattr(pictures, "iloc"):
         return False
     return isinstance(pictures, Iterable) and not _has_buffer(pictures)
 

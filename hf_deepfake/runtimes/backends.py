@@ -1,7 +1,9 @@
 """What computes a detector's logits: torch, or an exported model on OpenVINO or ONNX Runtime."""
 
 import contextlib
+import ctypes
 import json
+import os
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.machine import BF16_FLAGS, cpu_flags, usable_cores
+from hf_deepfake.machine import BF16_FLAGS, cpu_flags, submit, usable_cores
 from hf_deepfake.models.checkpoint import LoadedCheckpoint
 from hf_deepfake.runtimes.export import FOLDER, Format, backend_file
 
@@ -96,12 +98,13 @@ class OpenVinoBackend:
         self._thread = ThreadPoolExecutor(1, "openvino")
         compiled = self._thread.submit(openvino.Core().compile_model, file, "CPU", options).result()
         self._requests = [compiled.create_infer_request()]
+        _keep_in_children(self._requests[0])
         # Not at exit: by then no thread takes work any more, and nobody waits for the memory.
         weakref.finalize(self, _drop, self._thread, self._requests).atexit = False
 
     def __call__(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
         """See `Backend`."""
-        values = self._thread.submit(self._infer, pixels.contiguous().numpy()).result()
+        values = submit(self._thread, self._infer, pixels.contiguous().numpy()).result()
         return torch.from_numpy(values[0]), torch.from_numpy(values[1]) if len(values) > 1 else None
 
     def _infer(self, pixels: NDArray[np.float32]) -> list[NDArray[np.float32]]:
@@ -115,6 +118,25 @@ def _drop(thread: ThreadPoolExecutor, requests: list[Any]) -> None:
         thread.submit(requests.clear)
 
 
+_ALIVE: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+"""What has threads of its own and would wait for them when it is destroyed."""
+
+
+def _keep_in_children(native: Any) -> None:
+    """Never destroy an object in a child of a fork, where its threads are not and waiting for them has no end."""
+    _ALIVE[id(native)] = native
+
+
+def _leak() -> None:
+    """In the child of a fork: one reference to each of these objects that nobody gives back."""
+    for native in list(_ALIVE.values()):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(native))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leak)
+
+
 class OnnxBackend:
     """An exported model on ONNX Runtime, on all cores that this process may use."""
 
@@ -126,6 +148,7 @@ class OnnxBackend:
         options.intra_op_num_threads = usable_cores()
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        _keep_in_children(self._session)
 
     def __call__(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
         """See `Backend`."""

@@ -103,6 +103,21 @@ def test_open_files_are_read_before_the_next_is_asked_for(detector, tmp_path):
     assert "mode rb" in str(closed)
 
 
+def test_what_is_filled_anew_for_each_image_is_taken_as_it_was(tmp_path):
+    lively = Detector.from_pretrained(export_checkpoint(lively_net(), tmp_path / "c", image_size=32), device="cpu")
+    images = [np.full((40, 40, 3), value, np.uint8) for value in (0, 120, 255)]
+    expected = [one.score for one in lively(images)]
+
+    def refilled(hold):
+        array = np.empty((40, 40, 3), np.uint8)
+        for image in images:
+            array[:] = image
+            yield hold(array)
+
+    for hold in (lambda array: array, lambda array: torch.from_numpy(array).permute(2, 0, 1)):
+        assert [one.score for one in lively(refilled(hold))] == pytest.approx(expected, abs=1e-6)
+
+
 def test_lists_longer_than_a_batch_and_empty_ones(detector):
     picture = Image.new("RGB", (40, 40))
     verdicts = detector([picture] * (BATCH_SIZE + 3))

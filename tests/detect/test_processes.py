@@ -123,3 +123,56 @@ def test_a_dropped_net_leaves_its_thread(folder):
     del backend
     thread.shutdown(wait=True)
     assert requests == []
+
+
+ENDS = """
+import os, sys
+from PIL import Image
+from hf_deepfake import Detector
+from hf_deepfake.runtimes.backends import Variant
+
+detector = Detector.from_pretrained(sys.argv[1], device="cpu", backend=Variant(sys.argv[2], "fp32"))
+image = Image.new("RGB", (64, 64))
+detector(image)
+child = os.fork()
+if child == 0:
+    if sys.argv[3] == "evaluates":
+        detector(image)
+    sys.exit(0)
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@forks
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["evaluates", "does nothing"])
+@pytest.mark.parametrize("runtime", ["torch", "onnx", "openvino"])
+def test_a_child_that_ends_as_python_does_ends_well(runtime, what, folder):
+    command = [sys.executable, "-W", "ignore", "-c", ENDS, str(folder), runtime, what]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+OUTLIVES = """
+import sys, threading
+from PIL import Image
+from hf_deepfake import Detector
+from hf_deepfake.runtimes.backends import Variant
+
+detector = Detector.from_pretrained(sys.argv[1], device="cpu", backend=Variant(sys.argv[2], "fp32"))
+image = Image.new("RGB", (64, 64))
+
+def work():
+    threading.main_thread().join()
+    print(len(detector([image] * 3)), flush=True)
+
+threading.Thread(target=work).start()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["torch", "onnx", "openvino"])
+def test_a_thread_that_outlives_the_main_one_evaluates(runtime, folder):
+    command = [sys.executable, "-W", "ignore", "-c", OUTLIVES, str(folder), runtime]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+    assert (done.stdout, done.stderr) == ("3\n", "")

@@ -6,6 +6,7 @@ import mmap
 from pathlib import Path, PurePath
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -165,6 +166,11 @@ def test_one_is_not_several(source):
     assert not is_several(source)
 
 
-@pytest.mark.parametrize("source", [[], (), [b"12"], iter([b"12"]), {b"12"}, (b"12" for _ in range(2))])
+@pytest.mark.parametrize("source", [[], (), [b"12"], iter([b"12"]), (b"12" for _ in range(2))])
 def test_several(source):
     assert is_several(source)
+
+
+@pytest.mark.parametrize("source", [{"a.png", "b.png"}, frozenset({"a.png"}), pd.DataFrame({"path": ["a.png"]})])
+def test_what_has_no_order_or_columns_is_no_list_of_images(source):
+    assert not is_several(source)
