@@ -29,6 +29,7 @@ from PIL import Image as PILImage
 from transformers import pipeline
 
 from hf_deepfake.config import DataConfig
+from hf_deepfake.detect.backends import Variant
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.evaluate import load_split
@@ -36,7 +37,6 @@ from hf_deepfake.files import write_json
 from hf_deepfake.machine import BF16_FLAGS, cpu_flags, cpu_name, usable_cores
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, export_checkpoint, load_checkpoint
-from hf_deepfake.runtimes.backends import Variant
 from hf_deepfake.runtimes.export import FORMATS, backend_file, export_backend
 
 BATCH = 16

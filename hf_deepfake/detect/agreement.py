@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hf_deepfake.config import LABELS, DataConfig
 from hf_deepfake.data.load import prepare
+from hf_deepfake.detect.backends import PLAIN, Variant
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.detect.verdict import Verdict
 from hf_deepfake.errors import InputError
@@ -22,7 +23,6 @@ from hf_deepfake.metrics.result import Metric
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from hf_deepfake.report.compare import auc_difference
 from hf_deepfake.report.report import REPORT_FILE, BackendResult, Report, align
-from hf_deepfake.runtimes.backends import PLAIN, Variant
 from hf_deepfake.runtimes.export import Format, export_backend
 
 CALIBRATED_ON = 300

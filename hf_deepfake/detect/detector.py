@@ -17,6 +17,7 @@ from PIL.Image import Image
 from scipy.special import expit, logit
 
 from hf_deepfake.config import LABELS
+from hf_deepfake.detect.backends import PLAIN, BackendName, Variant, choose, open_backend
 from hf_deepfake.detect.face_crops import Prepared, prepare
 from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
 from hf_deepfake.errors import ImageError, InputError
@@ -24,7 +25,6 @@ from hf_deepfake.images.open import open_image
 from hf_deepfake.images.source import TAKEN, Picture, is_several, read_file
 from hf_deepfake.machine import best_device, submit, usable_cores
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
-from hf_deepfake.runtimes.backends import PLAIN, BackendName, Variant, choose, open_backend
 
 if TYPE_CHECKING:
     from hf_deepfake.explain.cam import Method

@@ -1,1 +1,1 @@
-"""Other runtimes than torch: exported files, quantisation, and who answers fastest here."""
+"""Files for other runtimes than torch: export and quantisation."""

@@ -35,7 +35,7 @@ def quantise_openvino(model: Any, calibration: Sequence[Pixels]) -> Any:
     Returns:
         The quantised model.
     """
-    # On a thread of its own: see `runtimes.backends.OpenVinoBackend`.
+    # On a thread of its own: see `detect.backends.OpenVinoBackend`.
     with ThreadPoolExecutor(1, "nncf") as thread:
         return thread.submit(_with_control, model, calibration).result()
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
+from hf_deepfake.detect.backends import Variant
 from hf_deepfake.detect.detector import BATCH_SIZE, Detector
 from hf_deepfake.errors import InputError
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
-from hf_deepfake.runtimes.backends import Variant
 from hf_deepfake.runtimes.export import export_backend
 
 forks = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="nothing forks here")
@@ -33,7 +33,7 @@ FORK = """
 import multiprocessing, sys
 from PIL import Image
 from hf_deepfake import Detector
-from hf_deepfake.runtimes.backends import Variant
+from hf_deepfake.detect.backends import Variant
 import torch
 
 torch.set_num_threads(2)
@@ -87,7 +87,7 @@ END = """
 import atexit, sys, threading
 from pathlib import Path
 from PIL import Image
-from hf_deepfake.runtimes.backends import OpenVinoBackend
+from hf_deepfake.detect.backends import OpenVinoBackend
 import torch
 
 backend = OpenVinoBackend(Path(sys.argv[1]), "fp32")
@@ -129,7 +129,7 @@ ENDS = """
 import os, sys
 from PIL import Image
 from hf_deepfake import Detector
-from hf_deepfake.runtimes.backends import Variant
+from hf_deepfake.detect.backends import Variant
 
 detector = Detector.from_pretrained(sys.argv[1], device="cpu", backend=Variant(sys.argv[2], "fp32"))
 image = Image.new("RGB", (64, 64))
@@ -157,7 +157,7 @@ OUTLIVES = """
 import sys, threading
 from PIL import Image
 from hf_deepfake import Detector
-from hf_deepfake.runtimes.backends import Variant
+from hf_deepfake.detect.backends import Variant
 
 detector = Detector.from_pretrained(sys.argv[1], device="cpu", backend=Variant(sys.argv[2], "fp32"))
 image = Image.new("RGB", (64, 64))

@@ -9,6 +9,7 @@ import torch
 from hf_deepfake.cli.main import main
 from hf_deepfake.config import DataConfig
 from hf_deepfake.detect.agreement import export, summary
+from hf_deepfake.detect.backends import PLAIN, Variant, choose
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.evaluate import evaluate
@@ -17,7 +18,6 @@ from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import final_layer
 from hf_deepfake.report.report import Report
-from hf_deepfake.runtimes.backends import PLAIN, Variant, choose
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ SIGNAL_STACK = """
 import ctypes, sys
 from pathlib import Path
 import torch
-from hf_deepfake.runtimes.backends import OpenVinoBackend
+from hf_deepfake.detect.backends import OpenVinoBackend
 
 class Stack(ctypes.Structure):
     _fields_ = [("place", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
