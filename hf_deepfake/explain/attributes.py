@@ -49,7 +49,7 @@ def attributes(source: str | bytes) -> dict[str, float]:
 
     Returns:
         `MEASURED` by name: brightness (luma), contrast and noise in [0, 255], saturation in [0, 1], sharpness as
-        `audit.statistics` has it, JPEG quality; the shorter side of the largest face, px, and how it is turned and
+        `audits.statistics` has it, JPEG quality; the shorter side of the largest face, px, and how it is turned and
         tilted (see `pose`). NaN for no JPEG and no face.
     """
     encoded = Path(source).read_bytes() if isinstance(source, str) else source

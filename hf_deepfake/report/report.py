@@ -177,7 +177,7 @@ class Report:
         robustness: results on degraded images of `evaluated`, clean ones first; empty where not measured.
         errors: where errors gather on `evaluated`, worst groups first; empty where not analysed.
         data: `DataReport.to_dict()`; empty where it is not known.
-        audit: what was found wrong with the data, as `audit.findings.Audit.for_report` gives it; empty for no audit.
+        audit: what was found wrong with the data, as `audits.findings.Audit.for_report` gives it; empty for no audit.
         training: the run record (`run.json`); empty where it is not known.
         explanations: what was measured of its maps, one result for each set and method.
         backends: how exported models agree with it; empty where none was exported.
