@@ -1,4 +1,3 @@
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,7 +12,6 @@ from hf_deepfake.machine import (
     cpu_flags,
     cpu_name,
     default_workers,
-    leave_signals_to_parent,
     usable_cores,
     widest_float,
 )
@@ -79,25 +77,33 @@ assert torch.get_num_threads() == len(os.sched_getaffinity(0))
     assert len(cores) == 1 or not shares[0] & shares[1]
 
 
+WORKER = """
+import multiprocessing, os, signal, sys
+from hf_deepfake.machine import leave_signals_to_parent
+
 def echo(pipe):
-    """A worker that answers."""
     leave_signals_to_parent()
     pipe.send("ready")
     while True:
         pipe.send(pipe.recv())
 
+context = multiprocessing.get_context("fork")
+pipe, other = context.Pipe()
+worker = context.Process(target=echo, args=(other,), daemon=True)
+worker.start()
+assert pipe.recv() == "ready"
+os.system(f"kill -{sys.argv[1]} {worker.pid}")  # not from its parent
+for number in range(3):
+    pipe.send(number)
+    assert pipe.recv() == number
+worker.terminate()
+worker.join()
+assert worker.exitcode == 128 + signal.SIGTERM
+"""
 
+
+@pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="this system does not say who sent a signal")
 @pytest.mark.parametrize("name", ["INT", "TERM"])
 def test_a_worker_outlives_a_signal_to_the_group_and_ends_with_its_parent(name):
-    context = multiprocessing.get_context("spawn")
-    pipe, other = context.Pipe()
-    worker = context.Process(target=echo, args=(other,), daemon=True)
-    worker.start()
-    assert pipe.recv() == "ready"
-    subprocess.run(["kill", f"-{name}", str(worker.pid)], check=True)  # not from its parent
-    for number in range(3):
-        pipe.send(number)
-        assert pipe.recv() == number
-    worker.terminate()
-    worker.join()
-    assert worker.exitcode == 128 + signal.SIGTERM
+    """In a process of its own: the worker is forked of one that has no threads, as those of loaders and pools are."""
+    subprocess.run([sys.executable, "-c", WORKER, name], check=True, timeout=100)

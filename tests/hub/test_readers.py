@@ -68,7 +68,7 @@ import timm, torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
-photo = Image.open(image)
+photo = Image.open(picture)
 
 def by_pipeline(name):
     return {entry["label"]: entry["score"] for entry in pipeline("image-classification", model=name)(photo)}
@@ -143,7 +143,7 @@ result = [
 def test_detector_by_name_and_revision(ours, pushed):
     code = """
 from hf_deepfake import Detector
-result = [Detector.from_pretrained("me/detector", revision=name)(image).fake_probability for name in revisions]
+result = [Detector.from_pretrained("me/detector", revision=name)(picture).fake_probability for name in revisions]
 """
     revisions = [None, "main", "epoch-3"]
     local = [Detector.from_pretrained(folder)(pushed.picture) for folder in (pushed.main, pushed.branch)]
@@ -170,7 +170,7 @@ from huggingface_hub import snapshot_download
 from hf_deepfake.models.build import build_model
 pushed = snapshot_download("me/detector")
 models = [build_model("test_resnet", image_size=64, pretrained=start) for start in ("hub", pushed)]
-result = [[net.conv1[0].weight.sum().item(), net.get_classifier().weight.sum().item()] for model in models]
+result = [[model.conv1[0].weight.sum().item(), model.get_classifier().weight.sum().item()] for model in models]
 """
     net, detector = timm.create_model("test_resnet"), Detector.from_pretrained(pushed.main).checkpoint.model
     hub.add("model", "timm/test_resnet.r160_in1k", {"model.safetensors": save(net.state_dict())})
