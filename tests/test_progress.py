@@ -31,7 +31,7 @@ def test_time_left_by_hand():
 
 
 def test_a_log_gets_a_line_every_half_minute(clock, capsys):
-    with Progress("scores", 100, "pictures") as bar:
+    with Progress("scores", 100, "images") as bar:
         for _ in range(7):
             clock.now += 10
             bar.update(10)
@@ -42,7 +42,7 @@ def test_a_log_gets_a_line_every_half_minute(clock, capsys):
 
 
 def test_other_processes_are_silent(clock, capsys):
-    with Progress("scores", 2, "pictures", shown=False) as bar:
+    with Progress("scores", 2, "images", shown=False) as bar:
         clock.now += 60
         bar.update()
         bar.say("a line")
