@@ -231,7 +231,7 @@ def test_turns():
 
 def test_the_api_panel_shows_how_to_upload_a_file(page):
     described = httpx.get(f"{page.local_api_url}info").json()["named_endpoints"]["/predict"]
-    assert "image=handle_file('face.jpg')" in described["code_snippets"]["python"]
+    assert "picture=handle_file('face.jpg')" in described["code_snippets"]["python"]
     assert 'fetch("face.jpg")' in described["code_snippets"]["javascript"]
     assert "githubusercontent" not in json.dumps(described)
 
