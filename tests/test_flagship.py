@@ -128,12 +128,13 @@ def test_the_space_judges_with_it_straight_after_a_clone(faces):
     assert app.CHECKPOINT == SHIPPED
     page = app.build_page(str(app.CHECKPOINT))
     app.serve(page, prevent_thread_lock=True, quiet=True)
+    client = Client(page.local_url, verbose=False)
     try:
-        client = Client(page.local_url, verbose=False)
         picture = faces / "real" / "0001.jpg"
         verdict, _ = client.predict(picture=handle_file(str(picture)), api_name="/predict")
         expected = Detector.from_pretrained(SHIPPED)(picture)
         assert verdict["label"] == expected.label
         assert verdict["fake_probability"] == pytest.approx(expected.fake_probability, abs=1e-5)
     finally:
+        client.close()  # a server waits for connections that are open, and sweeps until it ends
         page.close()

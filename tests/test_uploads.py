@@ -30,7 +30,7 @@ FILE = {"_type": "gradio.FileData"}
 DUE = Semaphore(0)
 
 
-async def pause(_):
+async def pause():
     while not DUE.acquire(blocking=False):
         await asyncio.sleep(0.01)
 
@@ -46,8 +46,9 @@ def page(checkpoint):
     """The page with room for nobody to wait, swept when `DUE` says so."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "WAITING", 0)
-        patch.setattr(uploads.UploadsOnly, "pause", pause)
         page = app.build_page(checkpoint)
+        # Of this page alone: another one's server that has not quite ended would take what is due here.
+        patch.setattr(page, "pause", pause)
         app.serve(page, prevent_thread_lock=True, quiet=True)
         yield page
         gr.close_all()
