@@ -16,10 +16,10 @@ def main() -> None:
     """Print the verdict and the path of its image."""
     parser = argparse.ArgumentParser(description="Have an image evaluated by a running Space.")
     parser.add_argument("space", help="OWNER/SPACE on the Hub, or the address of a server")
-    parser.add_argument("picture")
+    parser.add_argument("image")
     given = parser.parse_args()
     client = Client(given.space, verbose=False)
-    verdict, overlay = client.predict(handle_file(given.picture), api_name="/predict")
+    verdict, overlay = client.predict(handle_file(given.image), api_name="/predict")
     print(json.dumps(verdict, indent=2))
     print(overlay)
 

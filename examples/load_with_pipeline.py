@@ -15,11 +15,11 @@ def main() -> None:
     """Print the verdict on each image."""
     parser = argparse.ArgumentParser(description="Evaluate images with transformers alone.")
     parser.add_argument("checkpoint")
-    parser.add_argument("pictures", nargs="+")
+    parser.add_argument("images", nargs="+")
     given = parser.parse_args()
     classify = pipeline("image-classification", model=given.checkpoint)
-    for picture, (verdict, _) in zip(given.pictures, classify(given.pictures), strict=True):
-        print(f"{picture}: {verdict['label']}, score {verdict['score']:.3f}")
+    for image, (verdict, _) in zip(given.images, classify(given.images), strict=True):
+        print(f"{image}: {verdict['label']}, score {verdict['score']:.3f}")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ GROUPS = {
     "criterion": "the verdict, decided on validation scores",
     "output_dir": "the run",
     "audit": "what to look at before training",
-    "model": "net",
+    "model": "model",
     "head_epochs": "stages: the classifier alone, then the model",
     "batch_size": "steps",
     "flip": "augmentation of training images",

@@ -39,8 +39,8 @@ def make_loop(config: TrainConfig, data: DatasetDict) -> Loop:
     """The package's own loop, at its start, with an untrained model."""
     run = RunFolder.open(config)
     run.clear()
-    net = build_model(config.model, image_size=config.image_size, pretrained="off")
-    return Loop(config, make_accelerator(config), run, net, data, data_config(net, config.image_size))
+    model = build_model(config.model, image_size=config.image_size, pretrained="off")
+    return Loop(config, make_accelerator(config), run, model, data, data_config(model, config.image_size))
 
 
 def ours(config: TrainConfig, data: DatasetDict) -> float:
@@ -79,9 +79,9 @@ def bound(config: TrainConfig) -> dict[str, float]:
     """
     accelerator = make_accelerator(config)
     device, kind = accelerator.device, torch.bfloat16 if reduced_precision(config) else torch.float32
-    net = build_model(config.model, image_size=config.image_size, pretrained="off")
+    model = build_model(config.model, image_size=config.image_size, pretrained="off")
     with FlopCounterMode(display=False) as counter:
-        net(torch.zeros(2, 3, config.image_size, config.image_size)).sum().backward()
+        model(torch.zeros(2, 3, config.image_size, config.image_size)).sum().backward()
     side = 8192 if device.type == "cuda" else 2048
     left, right = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
     rates = []
@@ -91,7 +91,7 @@ def bound(config: TrainConfig) -> dict[str, float]:
         rates.append(2 * side**3 / (time.perf_counter() - began))
     operations = counter.get_total_flops() / 2
     return {
-        "gflop_a_picture": operations / 1e9,
+        "gflop_a_image": operations / 1e9,
         "ceiling_gflop_a_second": max(rates) / 1e9,
         "images_per_second": max(rates) / operations,
     }
@@ -104,18 +104,18 @@ def theirs(steps: Iterator[nn.Module], config: TrainConfig) -> float:
         next(steps)
     began = time.perf_counter()
     for _step in range(number):
-        net = next(steps)
-    next(net.parameters()).sum().item()  # waits for a device that works behind
+        model = next(steps)
+    next(model.parameters()).sum().item()  # waits for a device that works behind
     return number * config.batch_size / (time.perf_counter() - began)
 
 
 def benchmark_training(words: argparse.Namespace) -> None:
     """Run all ways in turn, print and save the figures."""
     data, _ = prepare(DataConfig(data=(words.data,)))
-    pictures = words.steps * words.batch_size
-    if len(data["train"]) < pictures:
-        raise InputError(f"{words.data} has {len(data['train'])} training images; {pictures} are needed")
-    chosen = np.random.default_rng(0).permutation(len(data["train"]))[:pictures]
+    images = words.steps * words.batch_size
+    if len(data["train"]) < images:
+        raise InputError(f"{words.data} has {len(data['train'])} training images; {images} are needed")
+    chosen = np.random.default_rng(0).permutation(len(data["train"]))[:images]
     labels = list(data["validation"]["label"])
     few = DatasetDict()
     few["train"] = data["train"].select(chosen)
@@ -189,7 +189,7 @@ def benchmark_training(words: argparse.Namespace) -> None:
         print(f"{name:>24}  median {median(values):.2f}  [{min(values):.2f}, {max(values):.2f}]")
     limit = result["bound"]
     print(
-        f"\na step takes {limit['gflop_a_picture']:.1f} GFLOP an image; at the {limit['ceiling_gflop_a_second']:.0f} "
+        f"\na step takes {limit['gflop_a_image']:.1f} GFLOP an image; at the {limit['ceiling_gflop_a_second']:.0f} "
         f"GFLOP/s of large matrix products that is {limit['images_per_second']:.1f} images/s"
     )
     if words.output:

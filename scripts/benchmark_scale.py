@@ -91,13 +91,13 @@ def _resident(process: psutil.Process) -> int:
 
 def commands(tree: Path, checkpoint: Path, out: Path) -> dict[str, list[str]]:
     """What is measured, by name; `out` is an empty folder."""
-    data, net = str(tree), str(checkpoint)
+    data, model = str(tree), str(checkpoint)
     return {
         "index": ["data", data],
         "audit, basic": ["audit", data, "--level", "basic", "--out", str(out / "basic")],
         "audit, full": ["audit", data, "--out", str(out / "full")],
-        "predict": ["predict", data, "--checkpoint", net, "--json", "--out", str(out / "verdicts.jsonl")],
-        "evaluate": ["evaluate", net, data, "--split", "all", "--out", str(out / "evaluated")],
+        "predict": ["predict", data, "--checkpoint", model, "--json", "--out", str(out / "verdicts.jsonl")],
+        "evaluate": ["evaluate", model, data, "--split", "all", "--out", str(out / "evaluated")],
     }
 
 
@@ -115,7 +115,7 @@ def draw(sizes: Sequence[int], figures: dict[str, dict[str, list[float]]]) -> Fi
     for axis, quantity, unit in zip(axes, ("seconds", "megabytes"), ("seconds", "MB"), strict=True):
         for marker, (name, values) in zip("os^Dv", figures.items(), strict=True):
             axis.plot(sizes, values[quantity], marker=marker, label=f"{name}, slope {values[quantity + '_slopes'][-1]}")
-        axis.set(xscale="log", yscale="log", xlabel="pictures", ylabel=unit)
+        axis.set(xscale="log", yscale="log", xlabel="images", ylabel=unit)
         axis.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
         axis.spines[["top", "right"]].set_visible(False)
     axes[1].set_ylim(100, 10_000)
@@ -133,10 +133,10 @@ def main() -> int:
     sizes = sorted(words.sizes)
     try:
         torch.manual_seed(0)
-        net = build_model("test_resnet", image_size=32, pretrained="off").eval()
+        model = build_model("test_resnet", image_size=32, pretrained="off").eval()
         checkpoint = words.folder / "checkpoint"
         if not checkpoint.exists():
-            export_checkpoint(net, checkpoint, image_size=32)
+            export_checkpoint(model, checkpoint, image_size=32)
         largest = words.folder / str(sizes[-1])
         draw_tree(largest, sizes[-1])
         measured: dict[str, list[dict[str, float]]] = {}

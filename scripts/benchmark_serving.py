@@ -61,21 +61,21 @@ Serve = Callable[[Sequence[str]], Any]
 def write_checkpoint(words: argparse.Namespace, folder: Path, files: Sequence[str]) -> LoadedCheckpoint:
     """An untrained checkpoint with all exports."""
     torch.manual_seed(0)
-    net = build_model(words.model, image_size=words.image_size, pretrained="off").eval()
-    loaded = load_checkpoint(export_checkpoint(net, folder, image_size=words.image_size))
+    model = build_model(words.model, image_size=words.image_size, pretrained="off").eval()
+    loaded = load_checkpoint(export_checkpoint(model, folder, image_size=words.image_size))
     calibration = [loaded.transform(PILImage.open(file).convert("RGB"))[None].numpy() for file in files[:CALIBRATED_ON]]
     for form in FORMATS:
-        for pictures in (None, calibration):
-            export_backend(loaded.model, words.image_size, folder, form, pictures)
+        for images in (None, calibration):
+            export_backend(loaded.model, words.image_size, folder, form, images)
     return loaded
 
 
 def peers(loaded: LoadedCheckpoint) -> dict[str, Serve]:
     """Others' ways."""
     classify = pipeline("image-classification", model=str(loaded.folder), device="cpu")
-    net, last = loaded.model, deepcopy(loaded.model).to(memory_format=torch.channels_last)
+    model, last = loaded.model, deepcopy(loaded.model).to(memory_format=torch.channels_last)
     ways: dict[str, Callable[[torch.Tensor], Any]] = {
-        "timm, float32": net,
+        "timm, float32": model,
         "timm, channels_last": lambda x: last(x.to(memory_format=torch.channels_last)),
     }
     if cpu_flags() & BF16_FLAGS:
@@ -94,11 +94,9 @@ def peers(loaded: LoadedCheckpoint) -> dict[str, Serve]:
 
         def judge(files: Sequence[str]) -> None:
             for start in range(0, len(files), BATCH):
-                pictures = [
-                    loaded.transform(PILImage.open(file).convert("RGB")) for file in files[start : start + BATCH]
-                ]
+                images = [loaded.transform(PILImage.open(file).convert("RGB")) for file in files[start : start + BATCH]]
                 with torch.inference_mode():
-                    call(torch.stack(pictures)).softmax(dim=1).tolist()
+                    call(torch.stack(images)).softmax(dim=1).tolist()
 
         return judge
 
@@ -109,10 +107,10 @@ def peers(loaded: LoadedCheckpoint) -> dict[str, Serve]:
     }
 
 
-def _in_bfloat16(net: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+def _in_bfloat16(model: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
     """Logits under autocast."""
     with torch.autocast("cpu", torch.bfloat16):
-        return net(pixels.to(memory_format=torch.channels_last)).float()
+        return model(pixels.to(memory_format=torch.channels_last)).float()
 
 
 def detectors(loaded: LoadedCheckpoint) -> dict[str, Detector]:
@@ -149,11 +147,11 @@ def cold_starts(folder: Path, file: str, repeats: int) -> dict[str, dict[str, li
 
 def run(words: argparse.Namespace) -> dict[str, Any]:
     """Measure everything."""
-    pictures = load_split(DataConfig(data=(words.data,)), "train")[0]["train"]
-    if len(pictures) < words.pictures:
-        raise InputError(f"{words.data} has {len(pictures)} training images; {words.pictures} are needed")
-    chosen = np.random.default_rng(0).permutation(len(pictures))[: words.pictures]
-    images = pictures.select(chosen).cast_column("image", Image(decode=False))["image"]
+    files = load_split(DataConfig(data=(words.data,)), "train")[0]["train"]
+    if len(files) < words.files:
+        raise InputError(f"{words.data} has {len(files)} training images; {words.files} are needed")
+    chosen = np.random.default_rng(0).permutation(len(files))[: words.files]
+    images = files.select(chosen).cast_column("image", Image(decode=False))["image"]
     files = [image["path"] for image in images]
     with tempfile.TemporaryDirectory() as folder:
         loaded = write_checkpoint(words, Path(folder) / "checkpoint", files)
@@ -179,7 +177,7 @@ def run(words: argparse.Namespace) -> dict[str, Any]:
     return {
         "model": words.model,
         "image_size": words.image_size,
-        "pictures": len(files),
+        "files": len(files),
         "machine": cpu_name(),
         "cores": usable_cores(),
         "flags": sorted(flag for flag in cpu_flags() if flag.startswith(("avx512_", "amx", "avx512f"))),
@@ -206,7 +204,7 @@ def table(result: dict[str, Any]) -> str:
     lines += ["", "| Cold start | seconds | MB |", "|---|---|---|"]
     for name, one in result["cold_start"].items():
         lines.append(f"| {name} | {spread(one['seconds'], 1)} | {spread(one['megabytes'], 0)} |")
-    head = f"{result['model']}, {result['image_size']} px, {result['pictures']} images, {result['machine']}"
+    head = f"{result['model']}, {result['image_size']} px, {result['images']} images, {result['machine']}"
     return "\n".join([f"{head}, {result['cores']} cores ({', '.join(result['flags'])})", "", *lines])
 
 

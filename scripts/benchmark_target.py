@@ -49,8 +49,8 @@ def ours(config: TrainConfig, data: DatasetDict) -> Curve:
     """The package's own loop, validated after each of its epochs."""
     run = RunFolder.open(config)
     run.clear()
-    net = build_model(config.model, image_size=config.image_size, pretrained=config.pretrained)
-    loop = Loop(config, make_accelerator(config), run, net, data, data_config(net, config.image_size))
+    model = build_model(config.model, image_size=config.image_size, pretrained=config.pretrained)
+    loop = Loop(config, make_accelerator(config), run, model, data, data_config(model, config.image_size))
     loop.fit()
     curve, seconds = [], 0.0
     for entry in loop.position.history:
@@ -69,9 +69,9 @@ def theirs(config: TrainConfig, data: DatasetDict) -> Curve:
     for _ in range(config.epochs):
         began = time.perf_counter()
         for _step in range(number):
-            net = next(steps)
+            model = next(steps)
         seconds += time.perf_counter() - began
-        logits = predict_logits(net, validation, data_config(net, config.image_size), config.workers or 0, "no")
+        logits = predict_logits(model, validation, data_config(model, config.image_size), config.workers or 0, "no")
         value = compute_metrics(fake_probability(logits), validation["label"])["auc"] or 0.0
         curve.append((seconds, value))
         print(f"{seconds:7.0f} s  AUC {curve[-1][1]:.3f}", flush=True)

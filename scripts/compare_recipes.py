@@ -46,13 +46,13 @@ PROBE_STEPS = 4
 """Steps on noise from which a recipe's speed is known; the fastest counts."""
 
 
-def shared_budget(options: dict[str, Any], epochs: int, pictures: int) -> dict[str, int]:
+def shared_budget(options: dict[str, Any], epochs: int, images: int) -> dict[str, int]:
     """Options that give a recipe the budget of all others.
 
     Args:
         options: the recipe's.
         epochs: of both stages together.
-        pictures: of an epoch.
+        images: of an epoch.
 
     Returns:
         Epochs of each stage, and steps of an epoch.
@@ -60,7 +60,7 @@ def shared_budget(options: dict[str, Any], epochs: int, pictures: int) -> dict[s
     head = 0
     if options.get("head_epochs"):
         head = 1 if options.get("epochs", 1) else epochs
-    steps = pictures // options.get("batch_size", TrainConfig.batch_size)
+    steps = images // options.get("batch_size", TrainConfig.batch_size)
     return {"head_epochs": head, "epochs": epochs - head, "steps_per_epoch": max(steps, 1)}
 
 
@@ -75,20 +75,20 @@ def images_in(config: TrainConfig, minutes: float) -> int:
         How many; what decoding costs beside the model is not counted, so that runs last a little longer.
     """
     accelerator = make_accelerator(config)
-    net = build_model(config.model, image_size=config.image_size, drop_rate=config.drop_rate, pretrained="off")
-    net = net.to(accelerator.device, memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
+    timm_model = build_model(config.model, image_size=config.image_size, drop_rate=config.drop_rate, pretrained="off")
+    timm_model = timm_model.to(accelerator.device, memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
     pixels = torch.randn(config.batch_size, 3, config.image_size, config.image_size, device=accelerator.device)
     pixels = pixels.contiguous(memory_format=torch.channels_last)
     labels = torch.arange(config.batch_size, device=accelerator.device) % len(LABELS)
     seconds = 0.0
     for stage in plan_stages(replace(config, steps_per_epoch=1), config.batch_size):
-        unfreeze(net, stage.last_blocks)
-        model, optimizer = accelerator.prepare(net, make_optimizer(net, stage, config))
+        unfreeze(timm_model, stage.last_blocks)
+        model, optimizer = accelerator.prepare(timm_model, make_optimizer(timm_model, stage, config))
         times = []
         for _ in range(PROBE_STEPS):
             began = time.perf_counter()
             model.train()
-            freeze_statistics(net, config.freeze_batchnorm)
+            freeze_statistics(timm_model, config.freeze_batchnorm)
             accelerator.backward(functional.cross_entropy(model(pixels).float(), labels))
             optimizer.step()
             optimizer.zero_grad()
@@ -104,7 +104,7 @@ def train(name: str, folder: Path, words: argparse.Namespace) -> None:
     options = read_recipe(name).options
     options |= {"data": words.data, "output_dir": str(folder), "explained": 0, "audit": "off"}
     options["pretrained"] = words.weights.get(options["model"], "off")
-    options |= shared_budget(options, words.epochs, words.pictures)
+    options |= shared_budget(options, words.epochs, words.images)
     record = folder / "run.json"
     if record.exists():
         options["steps_per_epoch"] = json.loads(record.read_text(encoding="utf-8"))["options"]["steps_per_epoch"]
@@ -115,15 +115,15 @@ def train(name: str, folder: Path, words: argparse.Namespace) -> None:
 
 def serving_speed(checkpoint: Path, data: list[str]) -> float:
     """Images a second from files to scores, the second of two passes."""
-    pictures = load_split(DataConfig(data=tuple(data)), "test")[0]["test"]
-    pictures = pictures.select(range(min(TIMED, len(pictures))))
+    images = load_split(DataConfig(data=tuple(data)), "test")[0]["test"]
+    images = images.select(range(min(TIMED, len(images))))
     loaded = load_checkpoint(checkpoint)
     seconds = 0.0
     for _ in range(2):
         began = time.perf_counter()
-        score(loaded, pictures)
+        score(loaded, images)
         seconds = time.perf_counter() - began
-    return len(pictures) / seconds
+    return len(images) / seconds
 
 
 def describe(name: str, checkpoint: Path, speed: float) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def describe(name: str, checkpoint: Path, speed: float) -> dict[str, Any]:
         "image_size": report.checkpoint.image_size,
         "parameters": report.checkpoint.parameters,
         "megabytes": (checkpoint / "model.safetensors").stat().st_size / 1e6,
-        "pictures": batches * options["batch_size"],
+        "images": batches * options["batch_size"],
         "training_images_per_second": epochs[-1]["images_per_second"],
         "training_minutes": sum(epoch["seconds"] for epoch in epochs) / 60,
         "serving_images_per_second": speed,
@@ -151,7 +151,7 @@ def table(rows: list[dict[str, Any]], comparison: Comparison, best: str) -> str:
     sources = sorted(set.intersection(*map(set, cells_of.values())))
     sources = sources if len(sources) > 1 else []  # of one source, its AUC is said already
     head = ["recipe", "AUC", *(f"on {source}" for source in sources), "accuracy", "AUC below the best", "start", "px"]
-    head += ["M weights", "MB", "pictures", "minutes", "training", "serving"]
+    head += ["M weights", "MB", "images", "minutes", "training", "serving"]
     cells = [head, ["---"] * len(head)]
     for row in rows:
         name, metrics = row["recipe"], comparison.results[row["recipe"]].metrics
@@ -166,7 +166,7 @@ def table(rows: list[dict[str, Any]], comparison: Comparison, best: str) -> str:
                 str(row["image_size"]),
                 f"{row['parameters'] / 1e6:.1f}",
                 f"{row['megabytes']:.0f}",
-                f"{row['pictures']:,}",
+                f"{row['images']:,}",
                 f"{row['training_minutes']:.1f}",
                 f"{row['training_images_per_second']:.1f}",
                 f"{row['serving_images_per_second']:.1f}",

@@ -17,7 +17,7 @@ TILE, GAP, TITLE, COLUMNS = 76, 2, 19, 3
 """Side of an image, space around it, height of a family's name, px, and families in a row."""
 
 
-def draw_sheet(picture: Image.Image) -> Image.Image:
+def draw_sheet(image: Image.Image) -> Image.Image:
     """Draw an image in all conditions, a row of five severities under each family's name."""
     names = list(FAMILIES)
     width, height = len(SEVERITIES) * (TILE + GAP) + 12, TITLE + TILE + 10
@@ -28,7 +28,7 @@ def draw_sheet(picture: Image.Image) -> Image.Image:
         family = FAMILIES[name]
         draw.text((left, top), f"{name.replace('_', ' ')}: {', '.join(map(str, family.strengths))}", INK, font)
         for severity in SEVERITIES:
-            worse = degrade(picture, name, severity, severity)
+            worse = degrade(image, name, severity, severity)
             worse = worse.resize((TILE, TILE), Image.Resampling.LANCZOS, reducing_gap=3)
             sheet.paste(worse, (left + (severity - 1) * (TILE + GAP), top + TITLE))
     return sheet
@@ -38,10 +38,10 @@ def main(target: str) -> int:
     """Draw the sheet; see the module's description."""
     with tempfile.TemporaryDirectory() as folder:
         draw_sample(Path(folder), count=1, size=224, seed=1)
-        picture = open_image(Path(folder, "images", "real", "0000.jpg"))
+        image = open_image(Path(folder, "images", "real", "0000.jpg"))
     try:
         with replacing(Path(target)) as temporary:
-            draw_sheet(picture).save(temporary, "JPEG", quality=85)
+            draw_sheet(image).save(temporary, "JPEG", quality=85)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

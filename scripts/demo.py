@@ -33,13 +33,13 @@ def demo() -> int:
     test = data["test"]
     labels = list(test["label"])
     chosen = [position for label in range(len(LABELS)) for position in _positions(labels, label, 4)]
-    pictures = [test[position]["image"].filename for position in chosen]
-    words = [sys.executable, "-c", CLASSIFY, str(RUN / "checkpoint"), *pictures]
+    images = [test[position]["image"].filename for position in chosen]
+    words = [sys.executable, "-c", CLASSIFY, str(RUN / "checkpoint"), *images]
     verdicts = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout)
     print("\nwith transformers alone, a real and then a fake image of the test split:")
     for number in (0, 4):
-        print(f"{pictures[number]}: {verdicts[number]['label']} {verdicts[number]['score']:.3f}")
-    save_figure(_sheet(pictures, [LABELS[labels[position]] for position in chosen], verdicts), RUN / "demo.png")
+        print(f"{images[number]}: {verdicts[number]['label']} {verdicts[number]['score']:.3f}")
+    save_figure(_sheet(images, [LABELS[labels[position]] for position in chosen], verdicts), RUN / "demo.png")
     print(f"\nrun         {RUN}\npicture     {RUN / 'demo.png'}\ncard        {RUN / 'checkpoint' / 'README.md'}")
     return 0
 
@@ -49,13 +49,13 @@ def _positions(labels: list[int], label: int, count: int) -> list[int]:
     return [position for position, found in enumerate(labels) if found == label][:count]
 
 
-def _sheet(pictures: list[str], truths: list[str], verdicts: list[dict]) -> Figure:
+def _sheet(images: list[str], truths: list[str], verdicts: list[dict]) -> Figure:
     """Images with their verdicts beside two figures of the checkpoint."""
     figure = Figure(figsize=(15.5, 4.5), facecolor=GROUND)
     grid = figure.add_gridspec(2, 4, left=0.01, right=0.5, top=0.88, bottom=0.03, hspace=0.16, wspace=0.05)
-    for number, (picture, truth, verdict) in enumerate(zip(pictures, truths, verdicts, strict=True)):
+    for number, (image, truth, verdict) in enumerate(zip(images, truths, verdicts, strict=True)):
         axes = figure.add_subplot(grid[number // 4, number % 4])
-        axes.imshow(imread(picture))
+        axes.imshow(imread(image))
         axes.set_axis_off()
         colour = REAL if verdict["label"] == "real" else FAKE
         axes.set_title(f"{truth}: says {verdict['label']} {verdict['score']:.2f}", fontsize=9, color=colour)

@@ -51,9 +51,9 @@ def dfdc_rows(faces: Path, crops: Path, reserved: set[str]) -> list[Row]:
         for line in csv.DictReader(lines):
             name, label = Path(line["videoname"]).stem, line["label"].lower()
             group = Path(line["original"]).stem if label == "fake" else name
-            picture = crops / "faces_224" / f"{name}.jpg"
-            if not {name, group} & closed and picture.exists():
-                rows.append((f"train/{label}/{name}.jpg", {"group": group}, picture))
+            image = crops / "faces_224" / f"{name}.jpg"
+            if not {name, group} & closed and image.exists():
+                rows.append((f"train/{label}/{name}.jpg", {"group": group}, image))
     return rows
 
 
@@ -84,23 +84,23 @@ def some_groups(rows: list[Row], count: int) -> set[str]:
 def _moved(rows: list[Row], place: Callable[[str], dict[str, str]]) -> list[Row]:
     """Rows in other splits; those whose split has no place are left out."""
     moved = []
-    for file, facts, picture in rows:
+    for file, facts, image in rows:
         name, _, rest = file.partition("/")
         target = place(facts["group"]).get(name)
         if target:
-            moved.append((f"{target}/{rest}", facts, picture))
+            moved.append((f"{target}/{rest}", facts, image))
     return moved
 
 
 def write(folder: Path, rows: list[Row]) -> None:
     """Write a set as hard links, copies where the file system has none, with its `groups.csv`."""
-    for file, _, picture in rows:
+    for file, _, image in rows:
         target = folder / file
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(picture.resolve(), target)
+            os.link(image.resolve(), target)
         except OSError:
-            shutil.copy(picture, target)
+            shutil.copy(image, target)
     columns = [name for name in rows[0][1] if name != "original"]
     with (folder / "groups.csv").open("w", newline="", encoding="utf-8") as lines:
         table = csv.writer(lines)

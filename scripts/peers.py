@@ -37,7 +37,7 @@ def transformers_example(config: TrainConfig, train: Dataset, workers: int, step
         The model, after each step, without end.
     """
     accelerator = Accelerator(mixed_precision="no", cpu=not torch.cuda.is_available())
-    net, preprocessing = _net(config)
+    model, preprocessing = _model(config)
     transform = Compose(
         [
             RandomResizedCrop(config.image_size),
@@ -60,18 +60,18 @@ def transformers_example(config: TrainConfig, train: Dataset, workers: int, step
         num_workers=workers,
         persistent_workers=workers > 0,
     )
-    optimizer = torch.optim.AdamW(net.parameters(), lr=config.lr, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / steps))
-    net, optimizer, loader = accelerator.prepare(net, optimizer, loader)
+    model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
     for _ in count():
         for batch in loader:
-            net.train()
-            loss = functional.cross_entropy(net(batch["pixel_values"]), batch["labels"])
+            model.train()
+            loss = functional.cross_entropy(model(batch["pixel_values"]), batch["labels"])
             accelerator.backward(loss)
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
-            yield net
+            yield model
 
 
 class _Images(TorchDataset):
@@ -85,8 +85,8 @@ class _Images(TorchDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
         row = self.rows[index]
-        picture: Any = row["image"].convert("RGB")
-        return self.transform(picture) if self.transform else picture, row["label"]
+        image: Any = row["image"].convert("RGB")
+        return self.transform(image) if self.transform else image, row["label"]
 
 
 def timm_script(config: TrainConfig, train: Dataset, workers: int, reduced: bool) -> Iterator[nn.Module]:
@@ -106,8 +106,8 @@ def timm_script(config: TrainConfig, train: Dataset, workers: int, reduced: bool
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     layout = torch.channels_last if reduced else torch.contiguous_format
-    net, preprocessing = _net(config)
-    net = net.to(device, memory_format=layout)  # ty: ignore[no-matching-overload]
+    model, preprocessing = _model(config)
+    model = model.to(device, memory_format=layout)  # ty: ignore[no-matching-overload]
     loader = create_loader(
         _Images(train),  # ty: ignore[invalid-argument-type] - any data set with a transform serves
         input_size=preprocessing["input_size"],
@@ -122,23 +122,23 @@ def timm_script(config: TrainConfig, train: Dataset, workers: int, reduced: bool
         persistent_workers=workers > 0,
         device=device,
     )
-    optimizer = create_optimizer_v2(net, opt="sgd", lr=config.lr, momentum=0.9, weight_decay=2e-5)
+    optimizer = create_optimizer_v2(model, opt="sgd", lr=config.lr, momentum=0.9, weight_decay=2e-5)
     for _ in count():
         for pixels, labels in loader:
-            net.train()
+            model.train()
             with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
-                output = net(pixels.to(memory_format=layout))
+                output = model(pixels.to(memory_format=layout))
                 loss = functional.cross_entropy(output, labels, label_smoothing=0.1)
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
-            yield net
+            yield model
 
 
-def _net(config: TrainConfig) -> tuple[nn.Module, dict[str, Any]]:
+def _model(config: TrainConfig) -> tuple[nn.Module, dict[str, Any]]:
     """The model and its preprocessing."""
-    net = timm.create_model(config.model, num_classes=len(LABELS))
-    preprocessing = data_config(net, config.image_size)
+    model = timm.create_model(config.model, num_classes=len(LABELS))
+    preprocessing = data_config(model, config.image_size)
     if Path(config.pretrained).exists():
-        load_pretrained_weights(net, config.pretrained)
-    return net, preprocessing
+        load_pretrained_weights(model, config.pretrained)
+    return model, preprocessing

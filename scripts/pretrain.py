@@ -50,29 +50,29 @@ class Progress:
     losses: list[float] = field(default_factory=list)
 
 
-def features(net: nn.Module, pixels: Tensor) -> list[Tensor]:
+def features(model: nn.Module, pixels: Tensor) -> list[Tensor]:
     """What a model makes of pixels at its coarsest strides: (B, C, h, w) each, the finest first."""
-    timm_net: Any = net
-    final, stages = timm_net.forward_intermediates(pixels, indices=STRIDES)
+    timm_model: Any = model
+    final, stages = timm_model.forward_intermediates(pixels, indices=STRIDES)
     return [*stages[:-1], final]  # after the last stage some models, as EfficientNets, widen once more
 
 
 class Matching(nn.Module):
     """A model with a linear map from its features to another's, and what the difference costs."""
 
-    def __init__(self, net: nn.Module, teacher: nn.Module, side: int):
+    def __init__(self, student: nn.Module, teacher: nn.Module, side: int):
         super().__init__()
         example = torch.zeros(1, 3, side, side)
         with torch.no_grad():
-            own, wanted = (features(each.eval(), example) for each in (net, teacher))
-        self.net = net
+            own, wanted = (features(each.eval(), example) for each in (student, teacher))
+        self.student = student
         self.maps = nn.ModuleList(nn.Conv2d(a.shape[1], b.shape[1], 1) for a, b in zip(own, wanted, strict=True))
         self.norms = nn.ModuleList(nn.BatchNorm2d(one.shape[1], affine=False, momentum=0.01) for one in wanted)
 
     def forward(self, pixels: Tensor, wanted: list[Tensor]) -> Tensor:
         """Mean squared difference over strides, cells and standardised channels: 1 for a model that knows nothing."""
         losses = []
-        for own, other, linear, norm in zip(features(self.net, pixels), wanted, self.maps, self.norms, strict=True):
+        for own, other, linear, norm in zip(features(self.student, pixels), wanted, self.maps, self.norms, strict=True):
             target = norm(other.float())
             losses.append(functional.mse_loss(functional.interpolate(linear(own).float(), target.shape[2:]), target))
         return torch.stack(losses).mean()
@@ -92,10 +92,10 @@ def pretrain(config: TrainConfig, steps: int) -> Path:
     device = accelerator.device
     folder = make_folder(Path(config.output_dir))
     torch.manual_seed(config.seed)
-    net = build_model(config.model, image_size=config.image_size, pretrained="off")
+    timm_model = build_model(config.model, image_size=config.image_size, pretrained="off")
     loaded = load_checkpoint(config.teacher)
-    preprocessing = data_config(net, config.image_size)
-    model = Matching(net, loaded.model, config.image_size).to(memory_format=torch.channels_last).to(device)
+    preprocessing = data_config(timm_model, config.image_size)
+    model = Matching(timm_model, loaded.model, config.image_size).to(memory_format=torch.channels_last).to(device)
     if config.compile:
         model.compile()
     teacher = loaded.model.to(memory_format=torch.channels_last).to(device).eval().requires_grad_(False)
@@ -106,8 +106,8 @@ def pretrain(config: TrainConfig, steps: int) -> Path:
     batches = StepBatches(Share(config.batch_size))
     change = Degrade(config.seed, share=config.degrade) if config.degrade else None
     workers = default_workers(1) if config.workers is None else config.workers
-    pictures = DecodedImages(train, preprocessing, reduced=True, change=change)
-    loader = make_loader(pictures, batches, workers, pin_memory=device.type == "cuda")
+    images = DecodedImages(train, preprocessing, reduced=True, change=change)
+    loader = make_loader(images, batches, workers, pin_memory=device.type == "cuda")
     per_epoch = plan_stages(config, len(train))[0].steps_per_epoch
     stage = Stage("pretraining", 0, 1, steps, config.lr, None, config.schedule, min(config.warmup_steps, steps // 10))
     optimizer = create_optimizer_v2(model, opt="adamw", lr=config.lr, weight_decay=0.05)
@@ -127,7 +127,7 @@ def pretrain(config: TrainConfig, steps: int) -> Path:
                 group["lr"] = stage.rate(progress.step)
             seed = int(np.random.SeedSequence([config.seed, progress.step]).generate_state(1)[0])
             drawn = augment.draw(config.batch_size, torch.Generator().manual_seed(seed))
-            pixels = augment(batch.pictures.to(device, non_blocking=True), drawn)
+            pixels = augment(batch.images.to(device, non_blocking=True), drawn)
             model.train()
             with torch.autocast(device.type, torch.bfloat16, enabled=accelerator.mixed_precision == "bf16"):
                 with torch.no_grad():
@@ -153,7 +153,7 @@ def pretrain(config: TrainConfig, steps: int) -> Path:
                         },
                         temporary,
                     )
-    weights = {name: tensor.contiguous().cpu() for name, tensor in net.state_dict().items()}
+    weights = {name: tensor.contiguous().cpu() for name, tensor in timm_model.state_dict().items()}
     with replacing(folder / "start.safetensors") as temporary:
         save_file(weights, temporary)
     return folder / "start.safetensors"

@@ -57,20 +57,20 @@ def build_page(checkpoint: str) -> UploadsOnly:
         except InputError as error:
             return NO_VERDICT.format(describe_error(error)), gr.ImageSlider(visible=False), ""
         found = explanation.verdict
-        pair = (mark_faces(explanation.picture, found), mark_faces(explanation.shaded, found))
+        pair = (mark_faces(explanation.image, found), mark_faces(explanation.shaded, found))
         return describe_verdict(found), gr.ImageSlider(pair, visible=True), list_faces(found)
 
-    def predict(picture: dict[str, Any] | None) -> tuple[dict[str, Any], Image]:
+    def predict(image: dict[str, Any] | None) -> tuple[dict[str, Any], Image]:
         """Say what a model makes of an image of a face: real or deepfake, how sure, and where it looked.
 
         Args:
-            picture: an upload, or over MCP a data URL; links are refused.
+            image: an upload, or over MCP a data URL; links are refused.
 
         Returns:
             The verdict, and the image with what speaks for the verdict laid over it.
         """
         try:
-            explanation = explain(picture)
+            explanation = explain(image)
         except InputError as error:
             raise gr.Error(describe_error(error), print_exception=False) from error
         return explanation.verdict.to_dict(), explanation.overlay
@@ -79,28 +79,28 @@ def build_page(checkpoint: str) -> UploadsOnly:
         gr.Markdown((HERE / "introduction.md").read_text(encoding="utf-8"))
         with gr.Tab("Evaluate an image"), gr.Row():
             with gr.Column():
-                picture = gr.Image(label="Face image", height=300, buttons=[])
+                image = gr.Image(label="Face image", height=300, buttons=[])
                 verdict = gr.Markdown(elem_id="verdict")
                 examples = sorted(str(file) for file in (HERE / "examples").iterdir())
-                gr.Examples(examples, picture, label="Drawn examples: three fakes, two real", api_visibility="private")
+                gr.Examples(examples, image, label="Drawn examples: three fakes, two real", api_visibility="private")
             with gr.Column():
                 maps = gr.ImageSlider(label="Slide: what speaks for the verdict", visible=False, buttons=["fullscreen"])
                 faces = gr.Markdown(elem_id="faces")
                 gr.Markdown((HERE / "limits.md").read_text(encoding="utf-8"))
         with gr.Tab("Look closer") as closer:
-            show_inspection(closer, picture, turns)
+            show_inspection(closer, image, turns)
         with gr.Tab("About"):
             show_card(checkpoint)
         # Without preprocessing gr.Image does not open the upload: what is no image shall get our own words.
         shown = [verdict, maps, faces]
-        picture.change(
-            show, picture, shown, preprocess=False, concurrency_limit=None, api_visibility="private"
-        ).failure(None, None, shown, js=f"() => [{json.dumps(NO_VERDICT.format(FAILED))}, null, '']")
+        image.change(show, image, shown, preprocess=False, concurrency_limit=None, api_visibility="private").failure(
+            None, None, shown, js=f"() => [{json.dumps(NO_VERDICT.format(FAILED))}, null, '']"
+        )
         results = [gr.JSON(label="verdict", visible=False), gr.Image(label="overlay", visible=False)]
         api = gr.Button(visible=False)
-        api.click(predict, picture, results, preprocess=False, concurrency_limit=None, api_name="predict")
+        api.click(predict, image, results, preprocess=False, concurrency_limit=None, api_name="predict")
         # gradio's own sample in the API panel is a link, which is refused here.
-        picture.example_payload = lambda: {"path": "face.jpg", "url": "face.jpg", "meta": FILE}
+        image.example_payload = lambda: {"path": "face.jpg", "url": "face.jpg", "meta": FILE}
     return page
 
 

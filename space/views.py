@@ -69,18 +69,18 @@ def list_faces(verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
-def mark_faces(picture: Image.Image, verdict: Verdict) -> Image.Image:
+def mark_faces(image: Image.Image, verdict: Verdict) -> Image.Image:
     """Scale an image for the page and number its faces.
 
     Args:
-        picture: RGB, as large as the one that was evaluated.
+        image: RGB, as large as the one that was evaluated.
         verdict: on it.
 
     Returns:
         A new RGB image with a longer side of `SIDE`.
     """
-    shown = ImageOps.contain(picture, (SIDE, SIDE))
-    scale = shown.width / picture.width
+    shown = ImageOps.contain(image, (SIDE, SIDE))
+    scale = shown.width / image.width
     draw = ImageDraw.Draw(shown)
     for number, face in enumerate(verdict.faces, start=1):
         left, top, right, bottom = (scale * edge for edge in face.box)
@@ -90,12 +90,12 @@ def mark_faces(picture: Image.Image, verdict: Verdict) -> Image.Image:
     return shown
 
 
-def show_inspection(tab: gr.Tab, picture: gr.Image, turns: Turns) -> None:
+def show_inspection(tab: gr.Tab, image: gr.Image, turns: Turns) -> None:
     """Add to a tab what the file says of its past and views of its pixels, made when the tab is opened.
 
     Args:
         tab: the tab, being built.
-        picture: the upload.
+        image: the upload.
         turns: of all that takes long here.
     """
     gr.Markdown("These views inform an analyst. They never change the score, and none of them is evidence by itself.")
@@ -113,7 +113,7 @@ def show_inspection(tab: gr.Tab, picture: gr.Image, turns: Turns) -> None:
         views = [(view, name) for name, view in found.views.items()]
         return views, "\n\n".join([*parts, "---", *(f"*{name}*: {text}" for name, text in MEANINGS.items())])
 
-    tab.select(look, picture, [gallery, text], preprocess=False, concurrency_limit=None, api_visibility="private")
+    tab.select(look, image, [gallery, text], preprocess=False, concurrency_limit=None, api_visibility="private")
 
 
 def show_card(checkpoint: str) -> None:

@@ -145,20 +145,20 @@ def test_crops_of_a_data_set(tmp_path, capsys):
 
 
 def test_inspect_prints_facts_and_writes_views(tmp_path, capsys):
-    picture, out = tmp_path / "face.jpg", tmp_path / "views.png"
-    Image.new("RGB", (96, 64), (200, 150, 120)).save(picture, quality=80)
-    assert main(["inspect", str(picture), "--out", str(out)]) == 0
+    image, out = tmp_path / "face.jpg", tmp_path / "views.png"
+    Image.new("RGB", (96, 64), (200, 150, 120)).save(image, quality=80)
+    assert main(["inspect", str(image), "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "quality about 80 of 100" in printed
     assert "Content Credentials\n  none\n" in printed
     with Image.open(out) as views:
         plain = views.size
     checkpoint = export_checkpoint(
-        build_model("test_resnet", image_size=64, pretrained="off"), tmp_path / "net", image_size=64
+        build_model("test_resnet", image_size=64, pretrained="off"), tmp_path / "model", image_size=64
     )
-    assert main(["inspect", str(picture), "--checkpoint", str(checkpoint)]) == 2
+    assert main(["inspect", str(image), "--checkpoint", str(checkpoint)]) == 2
     assert "add --out" in capsys.readouterr().err
-    assert main(["inspect", str(picture), "--checkpoint", str(checkpoint), "--out", str(out)]) == 0
+    assert main(["inspect", str(image), "--checkpoint", str(checkpoint), "--out", str(out)]) == 0
     with Image.open(out) as views:
         assert views.height > plain[1]
     assert main(["inspect", str(tmp_path / "nothing.jpg")]) == 2

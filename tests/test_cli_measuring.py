@@ -16,7 +16,7 @@ def checkpoint(tmp_path):
     """An untrained model."""
     torch.manual_seed(0)
     return export_checkpoint(
-        build_model("test_resnet", image_size=64, pretrained="off"), tmp_path / "net", image_size=64
+        build_model("test_resnet", image_size=64, pretrained="off"), tmp_path / "model", image_size=64
     )
 
 

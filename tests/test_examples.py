@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import PIL.Image
 import pytest
 import torch
 from datasets import Dataset, Features, Image
 from hub_client import Client
 from hub_server import HubServer
-from PIL import Image as Picture
 from sklearn.metrics import roc_auc_score
 
 from hf_deepfake.data.load import load_images
@@ -31,11 +31,11 @@ EXAMPLES = ROOT / "examples"
 def checkpoint(tmp_path_factory) -> Path:
     """The checkpoint of an untrained model whose scores differ from image to image."""
     torch.manual_seed(1)
-    net: Any = build_model("test_resnet", image_size=64, pretrained="off")
+    model: Any = build_model("test_resnet", image_size=64, pretrained="off")
     with torch.no_grad():
-        net.fc.weight.mul_(50)
+        model.fc.weight.mul_(50)
     folder = tmp_path_factory.mktemp("example") / "checkpoint"
-    return export_checkpoint(net, folder, image_size=64, temperature=2.0, abstention_band=(0.4, 0.6))
+    return export_checkpoint(model, folder, image_size=64, temperature=2.0, abstention_band=(0.4, 0.6))
 
 
 @pytest.fixture
@@ -51,14 +51,13 @@ def run(monkeypatch, capsys):
 
 
 def test_load_with_pipeline(run, checkpoint, faces, monkeypatch):
-    pictures = [str(faces / label / "0001.jpg") for label in ("real", "fake")]
+    images = [str(faces / label / "0001.jpg") for label in ("real", "fake")]
     detector = Detector.from_pretrained(checkpoint)
-    verdicts = [detector(picture) for picture in pictures]
+    verdicts = [detector(image) for image in images]
     monkeypatch.setitem(sys.modules, "hf_deepfake", None)  # any import of the package would fail
-    lines = run("load_with_pipeline.py", checkpoint, *pictures).splitlines()
+    lines = run("load_with_pipeline.py", checkpoint, *images).splitlines()
     assert lines == [
-        f"{picture}: {verdict.label}, score {verdict.score:.3f}"
-        for picture, verdict in zip(pictures, verdicts, strict=True)
+        f"{image}: {verdict.label}, score {verdict.score:.3f}" for image, verdict in zip(images, verdicts, strict=True)
     ]
 
 
@@ -101,18 +100,18 @@ result = printed.getvalue()
 
 @pytest.mark.slow
 def test_stream_a_hub_data_set(checkpoint, faces, tmp_path):
-    pictures = sorted((faces / "fake").iterdir())[:5]
-    rows = {"image": [{"bytes": picture.read_bytes(), "path": None} for picture in pictures]}
+    images = sorted((faces / "fake").iterdir())[:5]
+    rows = {"image": [{"bytes": image.read_bytes(), "path": None} for image in images]}
     shard = io.BytesIO()
     Dataset.from_dict(rows, features=Features({"image": Image()})).to_parquet(shard)
-    words = [str(EXAMPLES / "stream_a_hub_data_set.py"), "me/net", "me/faces", "--count", "4"]
+    words = [str(EXAMPLES / "stream_a_hub_data_set.py"), "me/model", "me/faces", "--count", "4"]
     with HubServer() as hub, Client(hub.endpoint, tmp_path) as client:
-        hub.add("model", "me/net", {file.name: file.read_bytes() for file in checkpoint.iterdir()})
+        hub.add("model", "me/model", {file.name: file.read_bytes() for file in checkpoint.iterdir()})
         hub.add("dataset", "me/faces", {"data/test-00000-of-00001.parquet": shard.getvalue()})
         lines = client(STREAM, words=words).splitlines()
     detector = Detector.from_pretrained(checkpoint)
-    for line, picture in zip(lines, pictures[:4], strict=True):
-        said, expected = json.loads(line), detector(picture)
+    for line, image in zip(lines, images[:4], strict=True):
+        said, expected = json.loads(line), detector(image)
         assert said["label"] == expected.label
         assert said["score"] == pytest.approx(expected.score, abs=1e-5)
 
@@ -134,7 +133,7 @@ def test_call_the_space(run, checkpoint, faces, space):
     said, expected = json.loads("".join(verdict)), Detector.from_pretrained(checkpoint).explain(faces / "fake/0001.jpg")
     assert said["label"] == expected.verdict.label
     assert said["score"] == pytest.approx(expected.verdict.score, abs=1e-5)
-    with Picture.open(overlay) as opened:
+    with PIL.Image.open(overlay) as opened:
         assert opened.size == expected.overlay.size
 
 

@@ -33,7 +33,7 @@ def report() -> Report:
 
 
 @pytest.fixture(scope="module")
-def pictures(faces) -> list[Path]:
+def images(faces) -> list[Path]:
     return sorted(faces.rglob("*.jpg"))[::12]
 
 
@@ -51,25 +51,25 @@ def test_no_image_of_a_person_is_shipped(report):
     assert "/" not in report.training["options"]["pretrained"]
 
 
-def test_readers_agree(pictures):
-    images = [Image.open(path).convert("RGB") for path in pictures]
+def test_readers_agree(files):
+    images = [Image.open(path).convert("RGB") for path in files]
     answers = pipeline("image-classification", model=str(SHIPPED), device="cpu")(images)
     scores = {
         "pipeline": [{one["label"]: one["score"] for one in answer}["fake"] for answer in answers],
-        "Detector": [one.fake_probability for one in Detector.from_pretrained(SHIPPED, faces="off")(pictures)],
+        "Detector": [one.fake_probability for one in Detector.from_pretrained(SHIPPED, faces="off")(files)],
     }
     wrapped = AutoModelForImageClassification.from_pretrained(SHIPPED).eval()
     assert wrapped.config.id2label == dict(enumerate(LABELS))
     assert wrapped.dtype == torch.float32
-    net = timm.create_model(f"local-dir:{SHIPPED}", pretrained=True).eval()
-    transform = create_transform(**resolve_data_config(model=net), is_training=False)
+    model = timm.create_model(f"local-dir:{SHIPPED}", pretrained=True).eval()
+    transform = create_transform(**resolve_data_config(model=model), is_training=False)
     pixels = AutoImageProcessor.from_pretrained(SHIPPED)(images, return_tensors="pt")
     with torch.no_grad():
         scores["auto classes"] = wrapped(**pixels).logits.softmax(1)[:, 1].tolist()
-        scores["timm"] = net(torch.stack([transform(image) for image in images])).softmax(1)[:, 1].tolist()
+        scores["timm"] = model(torch.stack([transform(image) for image in images])).softmax(1)[:, 1].tolist()
     for name, found in scores.items():
         assert found == pytest.approx(scores["timm"], abs=1e-5), name
-    assert len({round(score, 3) for score in scores["timm"]}) > len(pictures) // 2
+    assert len({round(score, 3) for score in scores["timm"]}) > len(files) // 2
 
 
 def test_every_figure_is_that_of_the_scores(report):
@@ -113,8 +113,8 @@ def test_the_card_says_what_may_be_done_with_it(report):
 
 
 def test_predict_straight_after_a_clone(faces, capsys):
-    picture = str(faces / "fake" / "0001.jpg")
-    assert main(["predict", picture, "--checkpoint", str(SHIPPED), "--json"]) == 0
+    image = str(faces / "fake" / "0001.jpg")
+    assert main(["predict", image, "--checkpoint", str(SHIPPED), "--json"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["label"] in LABELS
 
@@ -130,9 +130,9 @@ def test_the_space_judges_with_it_straight_after_a_clone(faces):
     app.serve(page, prevent_thread_lock=True, quiet=True)
     client = Client(page.local_url, verbose=False)
     try:
-        picture = faces / "real" / "0001.jpg"
-        verdict, _ = client.predict(picture=handle_file(str(picture)), api_name="/predict")
-        expected = Detector.from_pretrained(SHIPPED)(picture)
+        image = faces / "real" / "0001.jpg"
+        verdict, _ = client.predict(image=handle_file(str(image)), api_name="/predict")
+        expected = Detector.from_pretrained(SHIPPED)(image)
         assert verdict["label"] == expected.label
         assert verdict["fake_probability"] == pytest.approx(expected.fake_probability, abs=1e-5)
     finally:

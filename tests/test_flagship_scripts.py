@@ -58,8 +58,8 @@ def sources(tmp_path) -> list[str]:
                 save(faces / "Dataset" / split / label / f"{name}.jpg", 2 * place + (label == "Fake"))
     rows.append("absent.mp4,REAL,")  # a video of which no crop was made
     (clone / "metadata.csv").write_text("\n".join(rows) + "\n")
-    pictures = sorted((faces / "Dataset").rglob("*.jpg"))
-    lines = [f"{path.relative_to(faces / 'Dataset')},{path.stem.removesuffix('f')}" for path in pictures]
+    images = sorted((faces / "Dataset").rglob("*.jpg"))
+    lines = [f"{path.relative_to(faces / 'Dataset')},{path.stem.removesuffix('f')}" for path in images]
     (faces / "Dataset" / "groups.csv").write_text("\n".join(["file,group", *lines]) + "\n")
     for place in range(20):
         save(composites / "real_and_fake_face" / f"training_{('real', 'fake')[place % 2]}" / f"{place}.jpg", 50 + place)

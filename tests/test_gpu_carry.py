@@ -33,8 +33,8 @@ def test_data_and_weights_come_out_of_the_pieces(tmp_path, carry):
     (data / "groups.csv").write_text("file,group\nreal/b,1\nfake/a,1\nfake/absent,2\n")
     rows = torch.arange(-127, 128).float().repeat(200, 1)  # a channel's largest is 127, so that int8 holds all
     weights = {"matrix": rows * torch.rand(200, 1), "bias": torch.rand(3), "count": torch.tensor(7)}
-    save_file(weights, tmp_path / "net.safetensors")
-    carry("pack", "--data", data, "--weights", f"net={tmp_path / 'net.safetensors'}", "--mib", 0.03, "--out",
+    save_file(weights, tmp_path / "model.safetensors")
+    carry("pack", "--data", data, "--weights", f"model={tmp_path / 'model.safetensors'}", "--mib", 0.03, "--out",
           tmp_path / "pieces")  # fmt: skip
     pieces = sorted((tmp_path / "pieces").iterdir())
     assert len(pieces) > 3
@@ -44,7 +44,7 @@ def test_data_and_weights_come_out_of_the_pieces(tmp_path, carry):
     carry("take", tmp_path / "pieces", "--out", tmp_path / "out")
     for file in [*data.glob("*/*"), data / "groups.csv"]:
         assert (tmp_path / "out" / "set" / file.relative_to(data)).read_bytes() == file.read_bytes()
-    back = load_file(tmp_path / "out" / "net.safetensors")
+    back = load_file(tmp_path / "out" / "model.safetensors")
     assert set(back) == set(weights)
     for name, tensor in weights.items():
         assert torch.allclose(back[name], tensor, rtol=1e-6), name

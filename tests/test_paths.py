@@ -77,9 +77,9 @@ def test_functions_know_the_home_folder_too(tmp_path, monkeypatch, faces):
 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    net = build_model("test_resnet", image_size=64, pretrained="off")
-    assert export_checkpoint(net, "~/net", image_size=64) == tmp_path / "net"
-    assert load_checkpoint("~/net").folder == tmp_path / "net"
+    model = build_model("test_resnet", image_size=64, pretrained="off")
+    assert export_checkpoint(model, "~/model", image_size=64) == tmp_path / "model"
+    assert load_checkpoint("~/model").folder == tmp_path / "model"
     (tmp_path / "faces").symlink_to(faces)
     pack(DataConfig(data=("~/faces",)), "~/packed")
     assert list((tmp_path / "packed").glob("*.parquet"))

@@ -170,7 +170,7 @@ def test_growth_with_the_number_of_images_is_measured(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_net_learns_another_s_features_and_goes_on_after_a_stop(faces, tmp_path):
+def test_a_model_learns_another_s_features_and_goes_on_after_a_stop(faces, tmp_path):
     torch.manual_seed(0)
     teacher = build_model("test_efficientnet", image_size=64, pretrained="off").eval()
     export_checkpoint(teacher, tmp_path / "teacher", image_size=64)
@@ -190,7 +190,7 @@ def test_a_net_learns_another_s_features_and_goes_on_after_a_stop(faces, tmp_pat
     first = (tmp_path / "start" / "start.safetensors").read_bytes()
     assert len(pretrain(300, "start").splitlines()) == 1  # nothing was left to do
     assert (tmp_path / "start" / "start.safetensors").read_bytes() == first
-    net = build_model("test_resnet", image_size=64, pretrained=str(tmp_path / "start" / "start.safetensors"))
+    model = build_model("test_resnet", image_size=64, pretrained=str(tmp_path / "start" / "start.safetensors"))
     found = load_file(tmp_path / "start" / "start.safetensors")
-    for name, tensor in net.state_dict().items():
+    for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, found[name]), name

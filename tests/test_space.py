@@ -50,13 +50,13 @@ def test_table_of_faces():
 
 
 def test_faces_are_framed_and_the_image_scaled():
-    picture = Image.new("RGB", (200, 100))
-    shown = views.mark_faces(picture, Verdict("fake", 0.91, 0.91, faces=FACES))
+    image = Image.new("RGB", (200, 100))
+    shown = views.mark_faces(image, Verdict("fake", 0.91, 0.91, faces=FACES))
     assert shown.size == (800, 400)
     pixels = np.asarray(shown)
     assert (pixels[320, 150] == 255).all()  # lower edge of the first face, 80 px of 100, times 4
     assert (pixels[200, 300] == 0).all()  # between the faces
-    assert not np.asarray(picture).any()
+    assert not np.asarray(image).any()
 
 
 def test_read_upload(tmp_path):

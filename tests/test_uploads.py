@@ -37,8 +37,8 @@ async def pause():
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    net = build_model("test_resnet", image_size=64, pretrained="off")
-    return str(export_checkpoint(net, tmp_path_factory.mktemp("space") / "checkpoint", image_size=64))
+    model = build_model("test_resnet", image_size=64, pretrained="off")
+    return str(export_checkpoint(model, tmp_path_factory.mktemp("space") / "checkpoint", image_size=64))
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def kept(page):
 
 
 @pytest.fixture
-def picture(tmp_path):
+def image(tmp_path):
     file = tmp_path / "face.png"
     Image.new("RGB", (64, 64), (200, 150, 120)).save(file)
     return file
@@ -174,16 +174,16 @@ def test_every_function_of_the_page_refuses_odd_values(page):
         assert answer.json()["error"] == (uploads.NO_UPLOAD if function.inputs else uploads.NO_CALL)
 
 
-def test_a_fault_of_the_server_is_said(page, monkeypatch, picture):
+def test_a_fault_of_the_server_is_said(page, monkeypatch, image):
     def fail(*_):
         raise RuntimeError("a secret")
 
     monkeypatch.setattr(app.Detector, "explain", fail)
-    assert call(page, {"data": [{"path": upload(page, picture.read_bytes())}]}) == uploads.FAILED
+    assert call(page, {"data": [{"path": upload(page, image.read_bytes())}]}) == uploads.FAILED
 
 
-def test_who_finds_no_place_to_wait_is_told(page, monkeypatch, picture):
-    content = picture.read_bytes()
+def test_who_finds_no_place_to_wait_is_told(page, monkeypatch, image):
+    content = image.read_bytes()
     started, go_on = Event(), Event()
     explain = app.Detector.explain
 
@@ -232,14 +232,14 @@ def test_turns():
 
 def test_the_api_panel_shows_how_to_upload_a_file(page):
     described = httpx.get(f"{page.local_api_url}info").json()["named_endpoints"]["/predict"]
-    assert "picture=handle_file('face.jpg')" in described["code_snippets"]["python"]
+    assert "image=handle_file('face.jpg')" in described["code_snippets"]["python"]
     assert 'fetch("face.jpg")' in described["code_snippets"]["javascript"]
     assert "githubusercontent" not in json.dumps(described)
 
 
-def test_results_are_swept_too(page, kept, picture):
+def test_results_are_swept_too(page, kept, image):
     client = Client(page.local_url, verbose=False, analytics_enabled=False, download_files=False)
-    _, overlay = client.predict(handle_file(picture), api_name="/predict")
+    _, overlay = client.predict(handle_file(image), api_name="/predict")
     assert Path(overlay["path"]).name == "image.webp"
     # Asked for only once the files are gone: a file that is deleted while it is sent breaks the connection.
     DUE.release(2)

@@ -130,7 +130,7 @@ def evaluate_shared(shared: Shared, against: str | None) -> Finding:
         A finding.
     """
     like = "are near duplicates of" if shared.kind == "near" else "show the scene of"
-    what = f"{shared.pictures:,} of {shared.of:,} {shared.later} images {like} {shared.earlier} images."
+    what = f"{shared.images:,} of {shared.of:,} {shared.later} images {like} {shared.earlier} images."
     if shared.later == "fake":
         return Finding("note", what, "fakes were made from these reals: keep such pairs in one split")
     if shared.later == f"{against}'s":
@@ -138,7 +138,7 @@ def evaluate_shared(shared: Shared, against: str | None) -> Finding:
     else:
         advice = "make new splits with hf-deepfake split, which keeps duplicates, scenes and given groups whole"
     # Scenes are found with some error, and a shared scene gives away less than a shared image.
-    return Finding("warning" if shared.kind == "scene" else _leak(shared.pictures, shared.of), what, advice)
+    return Finding("warning" if shared.kind == "scene" else _leak(shared.images, shared.of), what, advice)
 
 
 def evaluate_shortcut(table: str, shortcut: Shortcut) -> Finding | None:

@@ -57,17 +57,17 @@ def write_audit(audit: Audit, folder: str | Path) -> None:
     if audit.shortcuts:
         figures["shortcuts"] = shortcuts_figure(audit)
     figures |= {name: telling_figure(name, shortcut) for name, shortcut in audit.shortcuts.items() if shortcut.telling}
-    pictures = {}
+    images = {}
     for name, figure in figures.items():
         path = folder / f"{name}.png"
         save_figure(figure, path)
-        pictures[name] = inline(path.read_bytes(), "png")
+        images[name] = inline(path.read_bytes(), "png")
     for name, sheet in audit.sheets.items():
         with replacing(folder / f"sheet_{name}.jpg") as temporary:
             temporary.write_bytes(sheet)
     write_json(folder / "audit.json", audit.to_dict())
     with replacing(folder / "audit.html") as temporary:
-        temporary.write_text(_page(audit, pictures), encoding="utf-8")
+        temporary.write_text(_page(audit, images), encoding="utf-8")
 
 
 def _page(audit: Audit, figures: dict[str, str]) -> str:

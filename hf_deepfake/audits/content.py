@@ -16,23 +16,23 @@ CONTENT = {
 """Names of the features, with what they are called in a report."""
 
 
-def content(picture: Image.Image) -> dict[str, float]:
+def content(image: Image.Image) -> dict[str, float]:
     """Measure what an image shows.
 
     Args:
-        picture: RGB.
+        image: RGB.
 
     Returns:
         `CONTENT` by name: sizes and places of the largest face as shares of the image's sides, NaN without a face;
         `outside` in [0, 1]; `greyness` 1 for a grey image, less the more colour there is.
     """
-    faces = find_faces(picture)
+    faces = find_faces(image)
     covered = np.zeros((64, 64), bool)
-    shares = np.array([face.box for face in faces]).reshape(-1, 4) / np.tile(picture.size, 2)
+    shares = np.array([face.box for face in faces]).reshape(-1, 4) / np.tile(image.size, 2)
     for left, top, right, bottom in np.clip(np.round(shares * 64), 0, 64).astype(int):
         covered[top:bottom, left:right] = True
     main = shares[0] if len(faces) else np.full(4, np.nan)
-    small = np.asarray(picture.resize((64, 64), Image.Resampling.BOX, reducing_gap=2.0), np.float64)
+    small = np.asarray(image.resize((64, 64), Image.Resampling.BOX, reducing_gap=2.0), np.float64)
     return {
         "faces": float(len(faces)),
         "face_height": float(main[3] - main[1]),

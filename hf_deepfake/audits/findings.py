@@ -52,7 +52,7 @@ class Shared:
         kind: in what they are alike.
         later: the side that is counted: validation, test, fake, or "NAME's" of the set audited against.
         earlier: the other side: train, validation, real, or the set itself.
-        pictures: images of the later side that are like one of the earlier side, directly or through others.
+        images: images of the later side that are like one of the earlier side, directly or through others.
         of: images of the later side.
         examples: names of a later and an earlier image each.
     """
@@ -60,7 +60,7 @@ class Shared:
     kind: Kind
     later: str
     earlier: str
-    pictures: int
+    images: int
     of: int
     examples: list[list[str]]
 

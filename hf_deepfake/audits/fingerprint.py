@@ -59,20 +59,20 @@ MIRROR: Codes = _pack(_COLUMNS % 2 == 1)
 """The bits that mirroring left to right flips: the odd horizontal frequencies."""
 
 
-def fingerprint(picture: Image.Image) -> tuple[Codes, NDArray[np.uint8]]:
+def fingerprint(image: Image.Image) -> tuple[Codes, NDArray[np.uint8]]:
     """Compute the codes and the colour thumbnail of an image.
 
     Args:
-        picture: RGB.
+        image: RGB.
 
     Returns:
         Codes of `CROPS`, uint64 (11, 4), and mean colours, uint8 (8, 8, 3).
     """
-    grey = picture.convert("L").resize((_THUMB, _THUMB), Resampling.BILINEAR)
+    grey = image.convert("L").resize((_THUMB, _THUMB), Resampling.BILINEAR)
     boxes = [(left * _THUMB, top * _THUMB, right * _THUMB, bottom * _THUMB) for left, top, right, bottom in CROPS]
     crops = np.stack([np.asarray(grey.resize((_SIDE, _SIDE), Resampling.BILINEAR, box=box)) for box in boxes])
     coefficients = dctn(crops.astype(np.float32), axes=(1, 2))
     # A flat image's coefficients are rounding errors, whose signs would say something.
     signs = coefficients[:, _ROWS, _COLUMNS] > 1e-2
-    colours = np.asarray(picture.resize((COLOURS, COLOURS), Resampling.BOX, reducing_gap=2.0))
+    colours = np.asarray(image.resize((COLOURS, COLOURS), Resampling.BOX, reducing_gap=2.0))
     return _pack(signs), colours

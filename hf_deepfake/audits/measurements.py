@@ -83,12 +83,12 @@ def measure(images: Dataset, wanted: Sequence[Wanted]) -> Measured:
 
         for first in range(0, len(images), _CHUNK):
             chunk = range(first, min(first + _CHUNK, len(images)))
-            pictures = [image["bytes"] or image["path"] for image in encoded.select(chunk)["image"]]
+            files = [image["bytes"] or image["path"] for image in encoded.select(chunk)["image"]]
             asked = [wanted[row] for row in chunk]
             if cores == 1:
-                collect(_measure_all(pictures, asked))
+                collect(_measure_all(files, asked))
                 continue
-            waiting.append(workers.submit(_measure_all, pictures, asked))
+            waiting.append(workers.submit(_measure_all, files, asked))
             if len(waiting) > _AHEAD * cores:
                 collect(waiting.popleft().result())
         while waiting:
@@ -96,20 +96,20 @@ def measure(images: Dataset, wanted: Sequence[Wanted]) -> Measured:
     return Measured(codes, colours, pd.DataFrame(rows, columns=[*FACTS, *STATISTICS, *CONTENT], dtype=np.float64))
 
 
-def _measure_all(pictures: list[str | bytes], wanted: list[Wanted]) -> list[_Result]:
+def _measure_all(images: list[str | bytes], wanted: list[Wanted]) -> list[_Result]:
     """Codes, colours and values of each image."""
     results: list[_Result] = []
-    for source, asked in zip(pictures, wanted, strict=True):
+    for source, asked in zip(images, wanted, strict=True):
         encoded = Path(source).read_bytes() if isinstance(source, str) else source
         values = file_facts(encoded)
         code = colour = None
         if any(asked):
-            picture = open_image(encoded)
+            image = open_image(encoded)
             if asked.fingerprint:
-                code, colour = fingerprint(picture)
+                code, colour = fingerprint(image)
             if asked.statistics:
-                values |= statistics(picture)
+                values |= statistics(image)
             if asked.content:
-                values |= content(picture)
+                values |= content(image)
         results.append((code, colour, values))
     return results

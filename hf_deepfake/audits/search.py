@@ -219,12 +219,12 @@ def _sheet(table: Dataset, chosen: NDArray[np.bool_]) -> bytes:
     columns, rows, side = _SHEET
     sheet = PillowImage.new("RGB", (columns * side, rows * side), (128, 128, 128))
     some = np.random.default_rng(0).permutation(np.flatnonzero(chosen))[: columns * rows]
-    pictures = table.cast_column("image", Image(decode=False)).select(some)["image"]
-    for place, image in enumerate(pictures):
-        picture = open_image(image["bytes"] or image["path"], draft=side)
-        picture.thumbnail((side - 4, side - 4))
+    encoded = table.cast_column("image", Image(decode=False)).select(some)["image"]
+    for place, image in enumerate(encoded):
+        opened = open_image(image["bytes"] or image["path"], draft=side)
+        opened.thumbnail((side - 4, side - 4))
         corner = (place % columns * side, place // columns * side)
-        sheet.paste(picture, (corner[0] + (side - picture.width) // 2, corner[1] + (side - picture.height) // 2))
+        sheet.paste(opened, (corner[0] + (side - opened.width) // 2, corner[1] + (side - opened.height) // 2))
     encoded = io.BytesIO()
     sheet.save(encoded, "JPEG", quality=85)
     return encoded.getvalue()

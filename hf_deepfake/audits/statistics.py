@@ -22,7 +22,7 @@ WINDOW = 512
 """Side of the central window that is measured, px at the image's own resolution: rescaling would change it all."""
 
 
-def statistics(picture: Image.Image) -> dict[str, float]:
+def statistics(image: Image.Image) -> dict[str, float]:
     """Measure the central window of an image.
 
     `sharpness` is the natural logarithm of the variance of the Laplacian (Pech-Pacheco et al., "Diatom
@@ -33,14 +33,14 @@ def statistics(picture: Image.Image) -> dict[str, float]:
     most (1: no grid).
 
     Args:
-        picture: RGB, at least 32 px a side.
+        image: RGB, at least 32 px a side.
 
     Returns:
         `STATISTICS` by name; colours, contrast and noise in steps of [0, 255], saturation in [0, 1].
     """
-    side = (min(WINDOW, picture.width), min(WINDOW, picture.height))
-    left, top = (picture.width - side[0]) // 2, (picture.height - side[1]) // 2
-    window = picture.crop((left, top, left + side[0], top + side[1]))
+    side = (min(WINDOW, image.width), min(WINDOW, image.height))
+    left, top = (image.width - side[0]) // 2, (image.height - side[1]) // 2
+    window = image.crop((left, top, left + side[0], top + side[1]))
     rgb = np.asarray(window, np.float32)
     grey = np.asarray(window.convert("L"), np.float32)
     red, green, blue = rgb.mean(axis=(0, 1)).tolist()

@@ -76,7 +76,7 @@ def register(commands: Any) -> None:
     look = add_command(
         commands, "inspect", "IMAGE", "show what a file says of its past, and views of it", INSPECT_EXAMPLES, _inspect
     )
-    look.add_argument("picture", type=local_name, metavar="IMAGE", help="an image")
+    look.add_argument("image", type=local_name, metavar="IMAGE", help="an image")
     look.add_argument(
         "--out", metavar="FILE", type=local_path, help="PNG for the views: error level, noise and spectrum"
     )
@@ -147,12 +147,12 @@ def _inspect(given: dict[str, Any]) -> int:
         raise InputError("--checkpoint adds a map to the views, and there are none; add --out")
     if given["out"]:
         try_file(given["out"])
-    found = inspect_image(given["picture"])
+    found = inspect_image(given["image"])
     print(found.summary())
     if given["out"]:
-        views = {"Picture": found.picture}
+        views = {"Image": found.image}
         if given["checkpoint"]:
-            explanation = Detector.from_pretrained(given["checkpoint"]).explain(given["picture"])
+            explanation = Detector.from_pretrained(given["checkpoint"]).explain(given["image"])
             views[f"Map of the verdict {explanation.verdict.label}"] = explanation.shaded
         make_folder(given["out"].parent)
         with replacing(given["out"]) as temporary:

@@ -163,17 +163,17 @@ def _new_names(listing: Listing) -> dict[str, str]:
 def _crop(root: Path, file: str, target: Path, margin: Margin) -> tuple[str, str]:
     """Crop one image; what became of it ("written", "several", or the field of the report) and why."""
     try:
-        picture = open_image(root / file)
+        image = open_image(root / file)
     except ImageError as error:
         return "broken", without_path(str(error), str(root / file), file)
-    faces = find_faces(picture)
+    faces = find_faces(image)
     if not faces:
         return "without_face", ""
     if faces[0].shortest_side < MIN_FACE:
         return "too_small", ""
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as temporary:
-        picture.crop(crop_region(faces[0], margin, picture.size)).save(temporary, "JPEG", **JPEG)
+        image.crop(crop_region(faces[0], margin, image.size)).save(temporary, "JPEG", **JPEG)
     return ("several" if len(faces) > 1 else "written"), ""
 
 

@@ -140,10 +140,10 @@ class _Job(NamedTuple):
 
 def _save(job: _Job) -> None:
     """Scale the middle square of an image and save it."""
-    picture = open_image(job.source)
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    square = picture.resize((job.size, job.size), Resampling.BICUBIC, box=(left, top, left + side, top + side))
+    image = open_image(job.source)
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = image.resize((job.size, job.size), Resampling.BICUBIC, box=(left, top, left + side, top + side))
     square.info.clear()
     square.save(job.target, "JPEG", quality=job.quality, subsampling="4:2:0")
 

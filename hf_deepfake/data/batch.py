@@ -26,13 +26,13 @@ from hf_deepfake.machine import leave_signals_to_parent
 class Batch:
     """Images uint8 (B, 3, S, S), labels int64 (B,) and positions in the split int64 (B,)."""
 
-    pictures: Tensor
+    images: Tensor
     labels: Tensor
     positions: Tensor
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory, for an asynchronous copy to a GPU."""
-        return Batch(self.pictures.pin_memory(), self.labels.pin_memory(), self.positions.pin_memory())
+        return Batch(self.images.pin_memory(), self.labels.pin_memory(), self.positions.pin_memory())
 
 
 class DecodedImages(TorchDataset):
@@ -75,30 +75,30 @@ class DecodedImages(TorchDataset):
         positions = [index % len(self.rows) for index in indices]
         rows = self.rows[positions]
         labels = torch.tensor(rows["label"])
-        pictures = np.empty((len(positions), self.size, self.size, 3), dtype=np.uint8)
-        for place, (slot, image, index) in enumerate(zip(pictures, rows["image"], indices, strict=True)):
-            picture = open_image(image["bytes"] or image["path"], draft=self.draft)
+        images = np.empty((len(positions), self.size, self.size, 3), dtype=np.uint8)
+        for place, (slot, image, index) in enumerate(zip(images, rows["image"], indices, strict=True)):
+            opened = open_image(image["bytes"] or image["path"], draft=self.draft)
             if self.blend_seed is not None and index // len(self.rows) % 2:
-                picture, _ = self_blend(self._shrunk(picture), np.random.default_rng((self.blend_seed, index)))
+                opened, _ = self_blend(self._shrunk(opened), np.random.default_rng((self.blend_seed, index)))
                 labels[place] = 1
             if self.change is not None:
-                picture = self.change(self._shrunk(picture), index)
-            slot[:] = picture.resize((self.size, self.size), self.resample)
-        nchw = torch.from_numpy(pictures).permute(0, 3, 1, 2)  # in NHWC memory: what torch calls channels_last
+                opened = self.change(self._shrunk(opened), index)
+            slot[:] = opened.resize((self.size, self.size), self.resample)
+        nchw = torch.from_numpy(images).permute(0, 3, 1, 2)  # in NHWC memory: what torch calls channels_last
         return Batch(nchw, labels, torch.tensor(positions))
 
-    def _shrunk(self, picture: PIL.Image.Image) -> PIL.Image.Image:
+    def _shrunk(self, image: PIL.Image.Image) -> PIL.Image.Image:
         """The image no larger than a change needs it: its cost grows with the pixels."""
-        times = max(self.size, REFERENCE) / min(picture.size)
+        times = max(self.size, REFERENCE) / min(image.size)
         if times >= 1:
-            return picture
-        return picture.resize((round(picture.width * times), round(picture.height * times)), self.resample)
+            return image
+        return image.resize((round(image.width * times), round(image.height * times)), self.resample)
 
 
-def make_loader(pictures: DecodedImages, batches: Iterable[list[int]], workers: int, pin_memory: bool) -> DataLoader:
+def make_loader(images: DecodedImages, batches: Iterable[list[int]], workers: int, pin_memory: bool) -> DataLoader:
     """A loader whose `workers` processes decode the given batches of positions, in order."""
     return DataLoader(
-        pictures,
+        images,
         batch_sampler=batches,
         collate_fn=_as_is,
         num_workers=workers,
@@ -116,13 +116,13 @@ class Normalise:
         self.mean = torch.tensor(data_config["mean"], device=device).view(1, 3, 1, 1)
         self.std = torch.tensor(data_config["std"], device=device).view(1, 3, 1, 1)
 
-    def __call__(self, pictures: Tensor) -> Tensor:
+    def __call__(self, images: Tensor) -> Tensor:
         """Normalise uint8 (B, 3, S, S)."""
-        return self.unit(pictures.float() / 255)
+        return self.unit(images.float() / 255)
 
-    def unit(self, pictures: Tensor) -> Tensor:
+    def unit(self, images: Tensor) -> Tensor:
         """The same from floats in [0, 1]."""
-        return ((pictures - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
 
 class Augment:
@@ -140,19 +140,19 @@ class Augment:
         """Numbers for `count` images: uniform float32 (count, 8) in [0, 1)."""
         return torch.rand(count, 8, generator=generator)
 
-    def __call__(self, pictures: Tensor, drawn: Tensor) -> Tensor:
+    def __call__(self, images: Tensor, drawn: Tensor) -> Tensor:
         """Change and normalise images.
 
         Args:
-            pictures: uint8 (B, 3, S, S) on the device.
+            images: uint8 (B, 3, S, S) on the device.
             drawn: float32 (B, 8), rows of `draw`.
 
         Returns:
             float32 (B, 3, S, S), normalised, channels_last.
         """
-        drawn = drawn.to(pictures.device, non_blocking=True)
+        drawn = drawn.to(images.device, non_blocking=True)
         flipped = drawn[:, 0] < self.config.flip
-        unit = pictures.float() / 255
+        unit = images.float() / 255
         if self.moves:
             unit = self._move(unit, flipped, drawn)
         else:

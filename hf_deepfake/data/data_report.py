@@ -20,7 +20,7 @@ class DataReport:
         counts: images by split and class.
         sources: images by source, split and class.
         listed: images found, before any was left out.
-        bad_files: name (as of `picture_names.name_images`, without where the data lie) and reason of each image
+        bad_files: name (as of `image_names.name_images`, without where the data lie) and reason of each image
             that did not open; all were skipped.
         leaked_groups: groups that given splits share.
         leaked_images: number of different images that given splits share.

@@ -42,7 +42,7 @@ class Finder:
         """
         paths = [self._clean(value) for value in values]
         for taken_off in range(max((path.count("/") for path in paths), default=0) + 1):
-            found = [self._pictures(path, taken_off, folder) for path in paths]
+            found = [self._images(path, taken_off, folder) for path in paths]
             if any(found):
                 return found
         return [self._frames(path, folder) for path in paths]
@@ -55,7 +55,7 @@ class Finder:
         path = posixpath.normpath(path)
         return path.removeprefix(f"{self.root.as_posix()}/")
 
-    def _pictures(self, path: str, taken_off: int, folder: str) -> list[int]:
+    def _images(self, path: str, taken_off: int, folder: str) -> list[int]:
         """The images whose path this is or ends with, after some leading folders were taken off."""
         parts = [part for part in path.split("/") if part][taken_off:]
         if not parts:

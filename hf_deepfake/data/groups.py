@@ -105,8 +105,8 @@ def infer_groups(
         The groups.
     """
     names = _names(files, classes, how)
-    pictures = sum(name is not None for name in names)
-    if not pictures:
+    images = sum(name is not None for name in names)
+    if not images:
         return Inferred([None] * len(files), "")
     scopes = _scopes(files, splits)
     parsed = _parsed({name for name in names if name is not None})
@@ -137,7 +137,7 @@ def infer_groups(
     where = "folders and file names" if how == "auto" else "folders" if how == "folder" else "file names"
     return Inferred(
         groups,
-        f"{distinct:,} groups inferred from {where} such as {example} ({pictures:,} images{said}); "
+        f"{distinct:,} groups inferred from {where} such as {example} ({images:,} images{said}); "
         "a groups.csv comes before, and --groups given turns this off",
     )
 
@@ -209,8 +209,8 @@ def _wordy(chains: list[tuple[str, ...]]) -> set[str]:
     """Names of several images that have many siblings of several images."""
     count = Counter(chain[: depth + 1] for chain in chains for depth in range(len(chain)))
     siblings: dict[tuple[str, ...], set[tuple[str, ...]]] = defaultdict(set)
-    for chain, pictures in count.items():
-        if pictures > 1:
+    for chain, images in count.items():
+        if images > 1:
             siblings[chain[:-1]].add(chain)
     return {chain[-1] for family in siblings.values() if len(family) >= _WORDY for chain in family}
 

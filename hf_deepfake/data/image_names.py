@@ -11,7 +11,7 @@ _WINDOWS = re.compile(r"[A-Za-z]:[/\\]|\\\\")
 _ABSOLUTE = re.compile(rf"/|file:/|{_WINDOWS.pattern}")
 
 
-def picture_names(*tables: Dataset) -> list[list[str | None]]:
+def image_names(*tables: Dataset) -> list[list[str | None]]:
     """Name images by their paths below the folder that all images of their source share.
 
     Args:
@@ -36,9 +36,9 @@ def name_images(table: Dataset) -> list[str]:
         table: N rows with the column image, and source where there are several.
 
     Returns:
-        N names: that of `picture_names` or else the number of the row; below the source's name where there are several.
+        N names: that of `image_names` or else the number of the row; below the source's name where there are several.
     """
-    names = [name or f"image-{row:06}" for row, name in enumerate(picture_names(table)[0])]
+    names = [name or f"image-{row:06}" for row, name in enumerate(image_names(table)[0])]
     sources = list(table["source"]) if "source" in table.column_names else []
     if len(set(sources)) < 2:
         return names

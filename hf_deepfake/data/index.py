@@ -153,9 +153,9 @@ def label_files(root: Path, files: list[str], tables: list[str], classes: dict[s
 
 def _tables(walked: Walked) -> list[str]:
     """Paths of the tables, without those with the name of an image, which are about that one (such as landmarks)."""
-    pictures = {posixpath.splitext(file)[0] for file in walked.files}
+    images = {posixpath.splitext(file)[0] for file in walked.files}
     tables = [file for file in walked.others if is_table(posixpath.basename(file)) and is_utf8(file)]
-    return [table for table in tables if posixpath.splitext(table)[0] not in pictures]
+    return [table for table in tables if posixpath.splitext(table)[0] not in images]
 
 
 def _decide_nothing(folders: set[tuple[str, ...]], classes: dict[str, int]) -> set[tuple[str, ...]]:

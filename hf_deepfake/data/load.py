@@ -101,7 +101,7 @@ def prepare(config: DataConfig, held: Sequence[Any] = ()) -> tuple[DatasetDict, 
     leaks = find_leaks(given[rows], hashes[rows], groups[rows])
     if leaks.rows.any() and config.on_leak == "error":
         raise InputError(
-            f"{len(leaks.groups)} groups and {leaks.pictures} images are in more than one split, such as that of "
+            f"{len(leaks.groups)} groups and {leaks.images} images are in more than one split, such as that of "
             f"{names[rows[leaks.rows][0]]}; mend the splits, or give --on_leak drop to leave out the earlier"
         )
     dropped = int(leaks.rows.sum()) if config.on_leak == "drop" else 0
@@ -125,7 +125,7 @@ def prepare(config: DataConfig, held: Sequence[Any] = ()) -> tuple[DatasetDict, 
         listed=len(table),
         bad_files=bad_files,
         leaked_groups=tuple(leaks.groups),
-        leaked_images=leaks.pictures,
+        leaked_images=leaks.images,
         dropped=dropped,
         duplicates=len(rows) - len(set(zip(hashes, splits, strict=True))),
         label_conflicts=_conflicts(names, rows, hashes, labels),
@@ -242,7 +242,7 @@ def _conflicts(
 def _fingerprint(hashes: NDArray[np.bytes_], labels: NDArray[np.int8], splits: NDArray[np.int8]) -> str:
     """SHA-256 over the sorted lines `hash label split`."""
     lines = sorted(
-        f"{picture.decode()} {LABELS[label]} {SPLITS[split]}\n"
-        for picture, label, split in zip(hashes, labels, splits, strict=True)
+        f"{image.decode()} {LABELS[label]} {SPLITS[split]}\n"
+        for image, label, split in zip(hashes, labels, splits, strict=True)
     )
     return hashlib.sha256("".join(lines).encode()).hexdigest()

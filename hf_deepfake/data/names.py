@@ -11,7 +11,7 @@ _WORDS = (
     ("fake", "deepfake", "ai", "aigenerated", "manipulated", "synthetic", "generated", "forged", "tampered"),
 )
 _PREFIXES = ("", "0", "1", "train", "training")
-_SUFFIXES = ("", "s", "face", "faces", "image", "images", "img", "imgs", "photo", "photos", "picture", "pictures")
+_SUFFIXES = ("", "s", "face", "faces", "image", "images", "img", "imgs", "photo", "photos", "image", "images")
 
 _SPLIT_WORDS = (
     ("train", "training", "tr", "trn"),

@@ -212,18 +212,18 @@ def image_column(name: str, features: Mapping[str, Any]) -> str:
         lambda feature: isinstance(feature, Mapping) and "bytes" in feature and is_bytes(feature["bytes"]),
         is_bytes,
     )
-    pictures: list[str] = []
+    images: list[str] = []
     for is_kind in kinds:
-        pictures = [column for column, feature in features.items() if is_kind(feature)]
-        if "image" in pictures:
+        images = [column for column, feature in features.items() if is_kind(feature)]
+        if "image" in images:
             return "image"
-        if len(pictures) == 1:
-            return pictures[0]
-        if pictures:
+        if len(images) == 1:
+            return images[0]
+        if images:
             break
-    if not pictures and features.get("image") == Value("string"):  # paths
+    if not images and features.get("image") == Value("string"):  # paths
         return "image"
-    raise InputError(f"{name} has {len(pictures)} image columns; one is needed among {', '.join(features)}")
+    raise InputError(f"{name} has {len(images)} image columns; one is needed among {', '.join(features)}")
 
 
 def is_bytes(feature: Any) -> bool:

@@ -29,9 +29,9 @@ def draw_sample(folder: Path, count: int = 300, size: int = 128, seed: int = 0) 
         size: side of the images, px.
         seed: decides on every pixel.
     """
-    pictures = folder / "images"
+    images = folder / "images"
     for name in ("real", "fake"):
-        (pictures / name).mkdir(parents=True)
+        (images / name).mkdir(parents=True)
     (folder / "masks").mkdir()
     rows = ["file,group,manipulation"]
     donor = draw_scene(np.random.default_rng([seed, count]), size)
@@ -41,17 +41,17 @@ def draw_sample(folder: Path, count: int = 300, size: int = 128, seed: int = 0) 
         kind = "warp" if rng.random() < 0.5 else "swap"
         fake, mask = _forge(rng, scene, scene if kind == "warp" else donor)
         name = f"{number:04d}"
-        _image(scene.picture).save(pictures / "real" / f"{name}.jpg", quality=QUALITY)
-        _image(fake).save(pictures / "fake" / f"{name}.jpg", quality=QUALITY)
+        _image(scene.image).save(images / "real" / f"{name}.jpg", quality=QUALITY)
+        _image(fake).save(images / "fake" / f"{name}.jpg", quality=QUALITY)
         _image(mask).save(folder / "masks" / f"{name}.png")
         rows += [f"real/{name}.jpg,scene-{name},", f"fake/{name}.jpg,scene-{name},{kind}"]
         donor = scene
-    (pictures / "groups.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (images / "groups.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 def _forge(rng: np.random.Generator, scene: Scene, donor: Scene) -> tuple[Array, Array]:
     """Paste the inner face of `donor` into `scene`; also the mask, float32 (S, S) in [0, 1]."""
-    size = len(scene.picture)
+    size = len(scene.image)
     y, x = np.mgrid[0:size, 0:size].astype(np.float32)
     u, v = scene.to_head(x, y)
     # Eyes, nose and mouth, or one half of these.
@@ -64,12 +64,12 @@ def _forge(rng: np.random.Generator, scene: Scene, donor: Scene) -> tuple[Array,
 
     pasted = _moved(rng, scene, donor)
     inner = mask[..., None]
-    here, there = ((picture * inner).sum((0, 1)) for picture in (scene.picture, pasted))
+    here, there = ((image * inner).sum((0, 1)) for image in (scene.image, pasted))
     pasted = pasted * (here / there) * (1 + rng.normal(0, 0.03, 3))  # colours matched, but not quite
-    pasted *= np.clip(_light(scene.picture) / _light(pasted), 0.6, 1.6)
+    pasted *= np.clip(_light(scene.image) / _light(pasted), 0.6, 1.6)
     pasted += rng.uniform(0.6, 1.0) * (_blurred(pasted, rng.uniform(0.6, 0.95)) - pasted)
     pasted += rng.uniform(0.010, 0.018) * noise(rng, size, (size // 2, size // 2))[..., None]
-    return np.clip(scene.picture + inner * (pasted - scene.picture), 0, 1).astype(np.float32), mask
+    return np.clip(scene.image + inner * (pasted - scene.image), 0, 1).astype(np.float32), mask
 
 
 def _moved(rng: np.random.Generator, scene: Scene, donor: Scene) -> Array:
@@ -83,7 +83,7 @@ def _moved(rng: np.random.Generator, scene: Scene, donor: Scene) -> Array:
     matrix = (cosine, -sine, shift[0], sine, cosine, shift[1])
     channels = [
         Image.fromarray(channel).transform(channel.shape, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
-        for channel in np.moveaxis(donor.picture, 2, 0)
+        for channel in np.moveaxis(donor.image, 2, 0)
     ]
     return np.stack([np.asarray(channel) for channel in channels], axis=2)
 
@@ -93,17 +93,17 @@ def _face(scene: Scene) -> NDArray[np.float64]:
     return np.array(scene.centre) + scene.turn * scene.scale * np.array([np.cos(scene.angle), np.sin(scene.angle)])
 
 
-def _light(picture: Array) -> Array:
+def _light(image: Array) -> Array:
     """The light that falls on an image, (S, S, 1): what is left of its brightness at 6 x 6 px."""
-    grey = Image.fromarray(picture.mean(axis=2, dtype=np.float32))
+    grey = Image.fromarray(image.mean(axis=2, dtype=np.float32))
     coarse = grey.resize((6, 6), Image.Resampling.BOX).resize(grey.size, Image.Resampling.BILINEAR)
     return np.asarray(coarse)[..., None] + 0.05
 
 
-def _blurred(picture: Array, sigma: float) -> Array:
+def _blurred(image: Array, sigma: float) -> Array:
     """Gaussian blur by three taps each way; `sigma` in px, below 1."""
     side = np.exp(-0.5 / sigma**2)
-    padded = np.pad(picture, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    padded = np.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge")
     rows = (side * padded[:-2] + padded[1:-1] + side * padded[2:]) / (1 + 2 * side)
     return (side * rows[:, :-2] + rows[:, 1:-1] + side * rows[:, 2:]) / (1 + 2 * side)
 

@@ -28,11 +28,11 @@ _ALONE = 1024  # with fewer images, starting workers costs more than it saves
 _AHEAD = 4  # chunks that wait for each worker: none is idle, and memory stays bounded
 
 
-def hash_image(picture: Encoded) -> bytes:
+def hash_image(image: Encoded) -> bytes:
     """Hash what an image shows: files with the same pixels have the same hash, whatever their format and metadata.
 
     Args:
-        picture: path or encoded bytes.
+        image: path or encoded bytes.
 
     Returns:
         16 bytes: BLAKE2b of the size and the RGB pixels that `open_image` gives.
@@ -40,7 +40,7 @@ def hash_image(picture: Encoded) -> bytes:
     Raises:
         ImageError: the image does not open.
     """
-    opened = open_image(picture)
+    opened = open_image(image)
     digest = hashlib.blake2b(f"{opened.width} x {opened.height} ".encode(), digest_size=_HASH_BYTES)
     digest.update(opened.tobytes())
     return digest.digest()
@@ -88,8 +88,8 @@ def _results(images: Dataset, memory: sqlite3.Connection) -> Iterator[tuple[list
     cores = usable_cores()
     waiting: deque[tuple[list[int], list[bytes], Future[list[bytes | str]]]] = deque()
     with _workers(len(images), cores) as workers:
-        for rows, pictures in _chunks(images):
-            keys = [_key(picture) for picture in pictures]
+        for rows, files in _chunks(images):
+            keys = [_key(file) for file in files]
             marks = ", ".join("?" * len(keys))
             found = memory.execute(f"SELECT key, hash FROM images WHERE key IN ({marks})", keys)
             known = {key: hash_ for key, hash_ in found if isinstance(hash_, bytes) and len(hash_) == _HASH_BYTES}
@@ -97,7 +97,7 @@ def _results(images: Dataset, memory: sqlite3.Connection) -> Iterator[tuple[list
             old = [place for place, key in enumerate(keys) if key in known]
             yield [rows[place] for place in old], [known[keys[place]] for place in old]
             if new:
-                future = workers.submit(_hash_all, [pictures[place] for place in new])
+                future = workers.submit(_hash_all, [files[place] for place in new])
                 waiting.append(([rows[place] for place in new], [keys[place] for place in new], future))
             while len(waiting) > _AHEAD * cores:
                 yield _remembered(memory, *waiting.popleft())
@@ -117,28 +117,28 @@ def _chunks(images: Dataset) -> Iterator[tuple[range, list[Encoded]]]:
     encoded = images.cast_column("image", Image(decode=False)).with_format("arrow")
     first = 0
     for table in encoded.iter(_CHUNK):
-        pictures = [image["bytes"] or image["path"] or b"" for image in table["image"].to_pylist()]
-        yield range(first, first + len(pictures)), pictures
-        first += len(pictures)
+        files = [image["bytes"] or image["path"] or b"" for image in table["image"].to_pylist()]
+        yield range(first, first + len(files)), files
+        first += len(files)
 
 
-def _key(picture: Encoded) -> bytes:
+def _key(image: Encoded) -> bytes:
     """What the hash is remembered by."""
-    if isinstance(picture, str):
+    if isinstance(image, str):
         try:
-            facts = os.stat(picture)  # noqa: PTH116 - a Path each costs seconds
+            facts = os.stat(image)  # noqa: PTH116 - a Path each costs seconds
         except OSError:
             return b""  # never remembered, for what does not open is not
-        picture = f"{picture}\0{facts.st_size}\0{facts.st_mtime_ns}".encode()
-    return hashlib.blake2b(decoders().encode() + b"\0" + picture, digest_size=16).digest()
+        image = f"{image}\0{facts.st_size}\0{facts.st_mtime_ns}".encode()
+    return hashlib.blake2b(decoders().encode() + b"\0" + image, digest_size=16).digest()
 
 
-def _hash_all(pictures: list[Encoded]) -> list[bytes | str]:
+def _hash_all(images: list[Encoded]) -> list[bytes | str]:
     """Hash, or problem, of each image."""
     results: list[bytes | str] = []
-    for picture in pictures:
+    for image in images:
         try:
-            results.append(hash_image(picture))
+            results.append(hash_image(image))
         except ImageError as error:
             results.append(str(error))
     return results

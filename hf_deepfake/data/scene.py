@@ -21,14 +21,14 @@ class Scene:
     """A drawn image and where its head is.
 
     Attributes:
-        picture: float32 (S, S, 3) RGB in [0, 1].
+        image: float32 (S, S, 3) RGB in [0, 1].
         centre: x and y of the head's middle, px.
         scale: half the height of the head, px.
         angle: how far the head leans, radians, clockwise.
         turn: how far it is turned to the right, as a share of `scale` by which the features shift.
     """
 
-    picture: Array
+    image: Array
     centre: tuple[float, float]
     scale: float
     angle: float
@@ -59,7 +59,7 @@ def draw_scene(rng: np.random.Generator, size: int) -> Scene:
         The scene.
     """
     scene = Scene(
-        picture=_background(rng, size),
+        image=_background(rng, size),
         centre=(size * (0.5 + rng.uniform(-0.05, 0.05)), size * (0.51 + rng.uniform(-0.04, 0.04))),
         scale=size * rng.uniform(0.33, 0.40),
         angle=rng.normal(0, 0.09),
@@ -72,7 +72,7 @@ def draw_scene(rng: np.random.Generator, size: int) -> Scene:
     tint = 1 + rng.normal(0, 0.04, 3)
     skin = _between(rng, _SKIN)
     hair = _between(rng, _HAIR)
-    picture = scene.picture
+    image = scene.image
 
     head = u + scene.turn  # the outline stays where it is when the features turn
     width = rng.uniform(0.68, 0.78) * (1 - rng.uniform(0.16, 0.30) * np.clip(v, 0, 1) ** 2)
@@ -88,13 +88,13 @@ def draw_scene(rng: np.random.Generator, size: int) -> Scene:
     behind = np.sqrt(
         (head / (width.max() * volume)) ** 2 + (np.where(v < 0, v / 1.12, v / max(length + 0.25, 0.4))) ** 2
     )
-    _lay(picture, lock * 0.8, _inside(1 - behind, soft * 2))
+    _lay(image, lock * 0.8, _inside(1 - behind, soft * 2))
     neck = _inside(0.36 - np.abs(head), soft) * _inside(v - 0.3, soft)
-    _lay(picture, skin * (0.62 + 0.12 * light[0] * np.sign(head) * np.abs(head))[..., None], neck)
+    _lay(image, skin * (0.62 + 0.12 * light[0] * np.sign(head) * np.abs(head))[..., None], neck)
     cloth = (rng.uniform(0.15, 0.75) + rng.uniform(-0.15, 0.15, 3)) * (
         1 + 0.06 * noise(rng, size, (size // 4, size // 4))
     )[..., None]
-    _lay(picture, cloth, _inside(v - 1.18 - 0.25 * np.abs(head) ** 1.5, soft * 2))
+    _lay(image, cloth, _inside(v - 1.18 - 0.25 * np.abs(head) ** 1.5, soft * 2))
 
     shade, shine = _shading(rng, u, v, radius, light, scene.scale)
     pores = 0.018 * noise(rng, size, (size // 2, size // 2)) + 0.020 * noise(rng, size, (size // 6, size // 6))
@@ -102,16 +102,16 @@ def draw_scene(rng: np.random.Generator, size: int) -> Scene:
         [0.05, -0.02, -0.02]
     )
     surface = skin * (shade * (1 + pores))[..., None] + flush + 0.16 * shine[..., None]
-    _lay(picture, surface, face)
-    _features(rng, picture, u, v, soft, skin, hair, shade, light)
+    _lay(image, surface, face)
+    _features(rng, image, u, v, soft, skin, hair, shade, light)
 
     line = rng.uniform(-0.72, -0.50) + rng.uniform(0.2, 0.6) * head**2 + rng.uniform(-0.3, 0.3) * head
     cap = _inside(1 - np.sqrt((head / (width * volume)) ** 2 + (v / 1.13) ** 2), soft * 2)
-    _lay(picture, lock, cap * _inside(line - v + 0.02 * noise(rng, size, (6, size // 4)), soft * 3))
+    _lay(image, lock, cap * _inside(line - v + 0.02 * noise(rng, size, (6, size // 4)), soft * 3))
 
-    picture *= tint.astype(np.float32)
-    picture += rng.uniform(0.008, 0.016) * rng.standard_normal(picture.shape, np.float32)  # the camera's
-    np.clip(picture, 0, 1, out=picture)
+    image *= tint.astype(np.float32)
+    image += rng.uniform(0.008, 0.016) * rng.standard_normal(image.shape, np.float32)  # the camera's
+    np.clip(image, 0, 1, out=image)
     return scene
 
 
@@ -128,9 +128,9 @@ def _inside(depth: Array, soft: float) -> Array:
     return share * share * (3 - 2 * share)
 
 
-def _lay(picture: Array, colour: NDArray, opacity: Array) -> None:
+def _lay(image: Array, colour: NDArray, opacity: Array) -> None:
     """Lay a colour (3,) or (S, S, 3) over the image."""
-    picture += (colour - picture) * opacity[..., None]
+    image += (colour - image) * opacity[..., None]
 
 
 def _background(rng: np.random.Generator, size: int) -> Array:
@@ -167,7 +167,7 @@ def _shading(
 
 def _features(
     rng: np.random.Generator,
-    picture: Array,
+    image: Array,
     u: Array,
     v: Array,
     soft: float,
@@ -186,32 +186,32 @@ def _features(
         lid = opened * (1 - across**2)  # below zero beyond the corners, where `_inside` then shows nothing
         eye = _inside(np.minimum(level + lid, 0.75 * lid - level), soft * 0.7)
         _lay(
-            picture,
+            image,
             skin * 0.55 * lit,
             _inside(0.035 - np.abs(level + lid + 0.01), soft) * _inside(1 - np.abs(across), 0.15),
         )
-        _lay(picture, np.array([0.92, 0.90, 0.88]) * lit, eye)
+        _lay(image, np.array([0.92, 0.90, 0.88]) * lit, eye)
         distance = np.hypot(u - side * apart - gaze, level + 0.01)
-        _lay(picture, iris * (0.6 + 0.6 * lit), eye * _inside(0.068 - distance, soft * 0.7))
-        _lay(picture, np.array([0.03, 0.03, 0.03]), eye * _inside(0.030 - distance, soft * 0.7))
+        _lay(image, iris * (0.6 + 0.6 * lit), eye * _inside(0.068 - distance, soft * 0.7))
+        _lay(image, np.array([0.03, 0.03, 0.03]), eye * _inside(0.030 - distance, soft * 0.7))
         glint = np.hypot(u - side * apart - gaze - 0.03 * light[0], level + 0.035)
-        _lay(picture, np.ones(3), 0.9 * eye * _inside(0.016 - glint, soft * 0.7))
+        _lay(image, np.ones(3), 0.9 * eye * _inside(0.016 - glint, soft * 0.7))
         _lay(
-            picture,
+            image,
             skin * 0.18,
             0.85 * _inside(0.014 - np.abs(level + lid), soft * 0.8) * _inside(1 - np.abs(across), 0.1),
         )
         brow = v + 0.235 + arch * (1 - ((u - side * (apart + 0.03)) / 0.2) ** 2)
         end = np.abs(u - side * (apart + 0.03)) / 0.21
         hairs = _inside(0.028 * (1.15 - end) - np.abs(brow), soft * 1.2) * _inside(1 - end, 0.1)
-        _lay(picture, hair * 0.55 * (0.5 + 0.5 * lit), 0.8 * hairs)
+        _lay(image, hair * 0.55 * (0.5 + 0.5 * lit), 0.8 * hairs)
         nostril = np.hypot((u - side * 0.065) / 1.5, v - 0.335)
-        _lay(picture, skin * 0.30, 0.75 * _inside(0.024 - nostril, soft * 1.2))
+        _lay(image, skin * 0.30, 0.75 * _inside(0.024 - nostril, soft * 1.2))
     wide, full, smile = rng.uniform(0.21, 0.28), rng.uniform(0.045, 0.075), rng.uniform(-0.02, 0.06)
     taper = 1 - (u / wide) ** 2
     level = v - 0.56 + smile * (u / wide) ** 2
     lips = skin * np.array([0.80, 0.50, 0.50]) + np.array([0.06, 0.0, 0.01])
     upper = full * taper * (1 - 0.35 * np.exp(-((u / 0.05) ** 2)))
-    _lay(picture, lips * 0.88 * lit, 0.9 * _inside(np.minimum(level + upper, -level), soft))
-    _lay(picture, lips * 1.08 * lit, 0.9 * _inside(np.minimum(1.2 * full * taper - level, level), soft))
-    _lay(picture, skin * np.array([0.32, 0.20, 0.20]), 0.8 * _inside(0.010 * taper - np.abs(level), soft * 0.8))
+    _lay(image, lips * 0.88 * lit, 0.9 * _inside(np.minimum(level + upper, -level), soft))
+    _lay(image, lips * 1.08 * lit, 0.9 * _inside(np.minimum(1.2 * full * taper - level, level), soft))
+    _lay(image, skin * np.array([0.32, 0.20, 0.20]), 0.8 * _inside(0.010 * taper - np.abs(level), soft * 0.8))

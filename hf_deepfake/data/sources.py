@@ -179,7 +179,7 @@ def _from_folder(name: str, root: Path, classes: dict[str, int], cache: Path, gr
 def _saved_below(root: Path, walked: Walked) -> list[str]:
     """Folders below one without images that are saved data sets; of the splits of one, the folder above them."""
     folders = sorted({file.rpartition("/")[0] for file in walked.others})
-    saved = [] if walked.pictures else [folder for folder in folders if is_saved(root / folder)]
+    saved = [] if walked.images else [folder for folder in folders if is_saved(root / folder)]
     return [folder for folder in saved if folder.rpartition("/")[0] not in saved]
 
 
@@ -230,16 +230,16 @@ def _from_parts(name: str, parts: DatasetDict, classes: dict[str, int]) -> Sourc
             f"the splits of {name} have different columns ({reason_of(error)}); make them equal"
         ) from error
     features = table.features
-    picture = image_column(name, features)
+    image = image_column(name, features)
     target, labels = _labels(name, table, classes)
     others = [
         column
         for column, feature in features.items()
-        if isinstance(feature, Value) and not is_bytes(feature) and column not in RESERVED | {target, picture}
+        if isinstance(feature, Value) and not is_bytes(feature) and column not in RESERVED | {target, image}
     ]
     return Source(
         name,
-        table.select_columns([picture]).rename_columns({picture: "image"}).cast_column("image", Image()),
+        table.select_columns([image]).rename_columns({image: "image"}).cast_column("image", Image()),
         labels,
         splits,
         {column: [None if value is None else str(value) for value in table[column]] for column in others},

@@ -23,12 +23,12 @@ class Leaks:
         rows: bool (N,), images that share their group or pixels with an image in a later split (in the order train,
             validation, test).
         groups: groups that are in more than one split, sorted.
-        pictures: how many different images are in more than one split.
+        images: how many different images are in more than one split.
     """
 
     rows: NDArray[np.bool_]
     groups: list[str]
-    pictures: int
+    images: int
 
 
 def connect(hashes: NDArray[np.bytes_], groups: NDArray[np.object_]) -> NDArray[np.int32]:
@@ -43,11 +43,11 @@ def connect(hashes: NDArray[np.bytes_], groups: NDArray[np.object_]) -> NDArray[
     """
     count = len(hashes)
     rows = np.arange(count)
-    picture = pd.factorize(hashes)[0]
+    image = pd.factorize(hashes)[0]
     group = pd.factorize(groups)[0]  # -1 where None
     known = group >= 0
     # A graph of images on the one side, of hashes and groups on the other.
-    ends = np.concatenate([picture, group[known] + picture.max(initial=-1) + 1]) + count
+    ends = np.concatenate([image, group[known] + image.max(initial=-1) + 1]) + count
     size = int(ends.max(initial=-1)) + 1
     graph = coo_array((np.ones(len(ends), bool), (np.concatenate([rows, rows[known]]), ends)), shape=(size, size))
     return connected_components(graph, directed=False)[1][:count]
@@ -71,7 +71,7 @@ def find_leaks(splits: NDArray[np.int8], hashes: NDArray[np.bytes_], groups: NDA
         What is shared, and the rows that have to go so that nothing is. A row that goes itself shares nothing any
         more: what train shares with a dropped validation image alone stays in train.
     """
-    keys = {"groups": groups, "pictures": hashes}
+    keys = {"groups": groups, "images": hashes}
     leaking = np.zeros(len(splits), bool)
     for later, earlier in ((TEST, VALIDATION), (TEST, TRAIN), (VALIDATION, TRAIN)):
         for key in keys.values():
@@ -83,7 +83,7 @@ def find_leaks(splits: NDArray[np.int8], hashes: NDArray[np.bytes_], groups: NDA
         table = pd.DataFrame({"key": key, "split": splits})[splits >= 0].dropna().drop_duplicates()
         several = table["key"].value_counts()
         shared[name] = list(several[several > 1].index)
-    return Leaks(leaking, sorted(shared["groups"]), len(shared["pictures"]))
+    return Leaks(leaking, sorted(shared["groups"]), len(shared["images"]))
 
 
 def missing_splits(splits: NDArray[np.int8], sources: NDArray[np.int64]) -> dict[int, tuple[int, ...]]:

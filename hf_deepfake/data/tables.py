@@ -31,7 +31,7 @@ MEDIA = re.compile(r"\.(jpe?g|jfif|jpe|png|webp|bmp|tiff?|gif|avif|heic|heif|mp4
 """The end of an image's or a video's name."""
 
 _PATHS = ("filename", "file", "path", "filepath", "relativepath", "relpath", "imagepath", "imagefile", "imagefilename")
-_PATHS += ("imagename", "image", "imageid", "images", "img", "imgpath", "imgname", "picture", "picturepath", "photo")
+_PATHS += ("imagename", "image", "imageid", "images", "img", "imgpath", "imgname", "image", "picturepath", "photo")
 _PATHS += ("videopath", "videoname", "videofile", "video", "videoid", "name", "id", "key")
 
 

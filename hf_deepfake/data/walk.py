@@ -56,14 +56,14 @@ class Walked:
     """What lies in a folder, at any depth.
 
     Attributes:
-        pictures: names of the images by folder, which is given by the parts of its path; sorted.
+        images: names of the images by folder, which is given by the parts of its path; sorted.
         others: paths of the other files, with `/`, sorted; without hidden ones.
         hidden: how many images are hidden, by their names.
         skipped: how many folders were not looked into.
         again: by path of a folder that is a link, the folder above or in this one whose files it would list again.
     """
 
-    pictures: dict[tuple[str, ...], list[str]]
+    images: dict[tuple[str, ...], list[str]]
     others: list[str]
     hidden: int
     skipped: int
@@ -72,7 +72,7 @@ class Walked:
     @property
     def files(self) -> list[str]:
         """Paths of all images, with `/`, sorted by folder and name."""
-        return [posixpath.join(*folder, name) for folder, names in self.pictures.items() for name in names]
+        return [posixpath.join(*folder, name) for folder, names in self.images.items() for name in names]
 
     def left_out(self, used: Collection[str] = ()) -> Counter[str]:
         """Count what is not listed by suffix, or by `NO_SUFFIX` or `HIDDEN`.
@@ -115,7 +115,7 @@ def walk(root: Path) -> Walked:
     Raises:
         InputError: a folder cannot be listed.
     """
-    pictures: dict[tuple[str, ...], list[str]] = {}
+    images: dict[tuple[str, ...], list[str]] = {}
     others: list[str] = []
     hidden, skipped, again = 0, 0, {}
     waiting: list[tuple[str, ...]] = [()]
@@ -145,8 +145,8 @@ def walk(root: Path) -> Walked:
             else:
                 others.append(posixpath.join(*folder, entry.name))
         if found:
-            pictures[folder] = sorted(found)
-    return Walked(dict(sorted(pictures.items())), sorted(others), hidden, skipped, dict(sorted(again.items())))
+            images[folder] = sorted(found)
+    return Walked(dict(sorted(images.items())), sorted(others), hidden, skipped, dict(sorted(again.items())))
 
 
 def describe_left_out(left_out: Mapping[str, int]) -> str:

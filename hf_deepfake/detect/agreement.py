@@ -146,22 +146,22 @@ def summary(results: Sequence[BackendResult]) -> str:
     return "\n".join(align(rows))
 
 
-def _pixels(loaded: LoadedCheckpoint, pictures: Dataset) -> Iterator[NDArray[np.float32]]:
+def _pixels(loaded: LoadedCheckpoint, images: Dataset) -> Iterator[NDArray[np.float32]]:
     """Images as the model takes them, (1, 3, S, S) each."""
-    for picture in _encoded(pictures):
-        yield loaded.transform(open_image(picture))[None].numpy()
+    for image in _encoded(images):
+        yield loaded.transform(open_image(image))[None].numpy()
 
 
-def _encoded(pictures: Dataset) -> list[bytes | str]:
+def _encoded(dataset: Dataset) -> list[bytes | str]:
     """Files of a split."""
-    images = pictures.cast_column("image", Image(decode=False))["image"]
+    images = dataset.cast_column("image", Image(decode=False))["image"]
     return [image["bytes"] or image["path"] for image in images]
 
 
-def _measure(loaded: LoadedCheckpoint, pictures: Dataset, variants: Sequence[Variant]) -> list[BackendResult]:
+def _measure(loaded: LoadedCheckpoint, dataset: Dataset, variants: Sequence[Variant]) -> list[BackendResult]:
     """Score the images by each variant and hold it against the first."""
-    files, labels = _encoded(pictures), np.asarray(pictures["label"])
-    groups = pictures["group"] if "group" in pictures.column_names else None
+    files, labels = _encoded(dataset), np.asarray(dataset["label"])
+    groups = dataset["group"] if "group" in dataset.column_names else None
     index = index_groups(groups, len(labels))
     machine = f"{cpu_name()}, {usable_cores()} cores"
     results: list[BackendResult] = []

@@ -107,7 +107,7 @@ class _Lines:
         names: deque[str] = deque()
         noted = _noting(items, names)
         if self.overlays is None:
-            results = self.detector.stream(picture for _, picture in noted)
+            results = self.detector.stream(image for _, image in noted)
         else:
             results = (self.overlays.explained(self.detector, *item) for item in noted)
         for result in results:
@@ -187,14 +187,14 @@ class _Overlays:
         places = [Path(printable(file)).absolute().parent for unit in units for file in unit.files]
         self.common = Path(os.path.commonpath(places)) if places else Path()
 
-    def explained(self, detector: Detector, name: str, picture: str | bytes) -> Verdict | ImageError:
+    def explained(self, detector: Detector, name: str, image: str | bytes) -> Verdict | ImageError:
         """Evaluate an image and save its overlay."""
         try:
-            explanation = detector.explain(picture)
+            explanation = detector.explain(image)
         except ImageError as error:
             return error
         # An image of a shard has no path of its own: its name says where it lies among the others.
-        of_file = isinstance(picture, str) and printable(picture) == name
+        of_file = isinstance(image, str) and printable(image) == name
         place = Path(name).absolute().relative_to(self.common) if of_file else Path(name.lstrip("/"))
         place = self.folder / place.with_name(f"{place.name}.png")
         make_folder(place.parent)

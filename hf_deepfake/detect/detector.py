@@ -22,7 +22,7 @@ from hf_deepfake.detect.face_crops import Prepared, prepare
 from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
 from hf_deepfake.errors import ImageError, InputError
 from hf_deepfake.images.open import open_image
-from hf_deepfake.images.source import TAKEN, Picture, is_several, read_file
+from hf_deepfake.images.source import TAKEN, ImageInput, is_several, read_file
 from hf_deepfake.machine import best_device, submit, usable_cores
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 
@@ -105,14 +105,14 @@ class Detector:
         return digest.hexdigest()[:12]
 
     @overload
-    def __call__(self, pictures: Picture) -> Verdict: ...
+    def __call__(self, images: ImageInput) -> Verdict: ...
     @overload
-    def __call__(self, pictures: Iterable[Picture]) -> list[Verdict | ImageError]: ...
-    def __call__(self, pictures: Picture | Iterable[Picture]) -> Verdict | list[Verdict | ImageError]:
+    def __call__(self, images: Iterable[ImageInput]) -> list[Verdict | ImageError]: ...
+    def __call__(self, images: ImageInput | Iterable[ImageInput]) -> Verdict | list[Verdict | ImageError]:
         """Evaluate an image, or each of several.
 
         Args:
-            pictures: what `open_image` takes: a path, encoded bytes, an open binary file, a dict of bytes and path, a
+            images: what `open_image` takes: a path, encoded bytes, an open binary file, a dict of bytes and path, a
                 PIL image, a uint8 array (H, W, 3) or tensor (3, H, W); or a list, a generator or the like of such.
 
         Returns:
@@ -122,18 +122,18 @@ class Detector:
         Raises:
             ImageError: the one image cannot be opened, or is nothing that can be taken.
         """
-        if is_several(pictures):
-            return list(self.stream(pictures))
-        (result,) = self.stream([pictures])  # ty: ignore[invalid-argument-type]
+        if is_several(images):
+            return list(self.stream(images))
+        (result,) = self.stream([images])  # ty: ignore[invalid-argument-type]
         if isinstance(result, ImageError):
             raise result
         return result
 
-    def stream(self, pictures: Iterable[Picture]) -> Iterator[Verdict | ImageError]:
+    def stream(self, images: Iterable[ImageInput]) -> Iterator[Verdict | ImageError]:
         """Evaluate any number of images, a batch at a time; the next ones are decoded while the model works.
 
         Args:
-            pictures: as for calling the detector; taken two batches ahead, so a generator is never exhausted early.
+            images: as for calling the detector; taken two batches ahead, so a generator is never exhausted early.
 
         Yields:
             For each image in order its verdict, or the error that says why it cannot be opened.
@@ -142,12 +142,12 @@ class Detector:
             ImageError: this is one image, or nothing that holds images.
             InputError: the detector computes on a GPU and was made before a fork, or the stream was begun before one.
         """
-        if not is_several(pictures):
+        if not is_several(images):
             raise ImageError(f"stream takes a list, a generator or the like of images, each of them {TAKEN}")
         self._revive()
         process = os.getpid()
         waiting: deque[Future[Prepared | ImageError]] = deque()
-        source = iter(pictures)
+        source = iter(images)
         decoders = ThreadPoolExecutor(usable_cores())
         try:
             while True:
@@ -161,11 +161,11 @@ class Detector:
         finally:  # a caller that stops early must not wait for images that nobody wants
             decoders.shutdown(wait=False, cancel_futures=True)
 
-    def explain(self, picture: Picture, method: "Method" = "gradcam", fine: bool = False) -> Explanation:
+    def explain(self, image: ImageInput, method: "Method" = "gradcam", fine: bool = False) -> Explanation:
         """Evaluate an image and show what speaks for the verdict.
 
         Args:
-            picture: as for calling the detector.
+            image: as for calling the detector.
             method: see `hf_deepfake.explain.cam.explain`.
             fine: see there.
 
@@ -179,7 +179,7 @@ class Detector:
         from hf_deepfake.explain.cam import explain  # Captum is not needed for a verdict
 
         self._revive()
-        opened = open_image(picture)
+        opened = open_image(image)
         prepared = self._prepare_opened(opened)
         batches = [prepared.pixels[start : start + BATCH_SIZE] for start in range(0, len(prepared.pixels), BATCH_SIZE)]
         by_backend = self._backend.variant != PLAIN
@@ -216,18 +216,18 @@ class Detector:
         self._backend = open_backend(self._backend.variant, self.checkpoint, self.device.type)
         self._process = os.getpid()
 
-    def _prepare(self, picture: Picture | ImageError) -> Prepared | ImageError:
+    def _prepare(self, image: ImageInput | ImageError) -> Prepared | ImageError:
         """An image made ready for the model, or why it cannot be."""
-        if isinstance(picture, ImageError):
-            return picture
+        if isinstance(image, ImageError):
+            return image
         try:
-            return self._prepare_opened(open_image(picture))
+            return self._prepare_opened(open_image(image))
         except ImageError as error:
             return error
 
-    def _prepare_opened(self, picture: Image) -> Prepared:
+    def _prepare_opened(self, image: Image) -> Prepared:
         """An opened image made ready for the model."""
-        return prepare(picture, self.checkpoint.transform, self._margin)
+        return prepare(image, self.checkpoint.transform, self._margin)
 
     def _judge(self, batch: Sequence[Prepared | ImageError]) -> Iterator[Verdict | ImageError]:
         """Verdicts on one batch, of which each image may have several faces."""
@@ -279,21 +279,21 @@ def _guard_forks() -> None:
         os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
-def _held(picture: Picture) -> Picture | ImageError:
+def _held(image: ImageInput) -> ImageInput | ImageError:
     """The image as it is now: who hands over many may use a file or an array again for the next one.
 
     Of an open file that is its bytes, or what is wrong with it.
     """
-    if isinstance(picture, np.ndarray):
-        return picture.copy()
-    if isinstance(picture, torch.Tensor):
-        return picture.clone()
-    if isinstance(picture, (bytearray, memoryview)):
-        return bytes(picture)
-    if not hasattr(picture, "read"):
-        return picture
+    if isinstance(image, np.ndarray):
+        return image.copy()
+    if isinstance(image, torch.Tensor):
+        return image.clone()
+    if isinstance(image, (bytearray, memoryview)):
+        return bytes(image)
+    if not hasattr(image, "read"):
+        return image
     try:
-        return read_file(picture)
+        return read_file(image)
     except ImageError as error:
         return error
 

@@ -34,7 +34,7 @@ class Prepared:
     reasons: tuple[str, ...]
 
 
-def prepare(picture: Image, transform: Callable[[Image], Tensor], margin: Margin | None) -> Prepared:
+def prepare(image: Image, transform: Callable[[Image], Tensor], margin: Margin | None) -> Prepared:
     """Find what is to be evaluated in an image and bring it to the model's form.
 
     An image that is itself a face crop is taken whole, pixel for pixel. Of any other, each face is cropped with the
@@ -42,20 +42,20 @@ def prepare(picture: Image, transform: Callable[[Image], Tensor], margin: Margin
     the same, and marked doubtful.
 
     Args:
-        picture: as `open_image` gives it.
+        image: as `open_image` gives it.
         transform: from RGB to a normalised tensor (3, side, side).
         margin: of the training images; None takes the image whole without looking for faces.
 
     Returns:
         Regions, tensors and what is to be said.
     """
-    whole = (0, 0, picture.width, picture.height)
-    reasons = [ANIMATED] if picture.info.get("animated") else []
+    whole = (0, 0, image.width, image.height)
+    reasons = [ANIMATED] if image.info.get("animated") else []
     doubtful = False
     regions: list[tuple[int, int, int, int]] = [whole]
     faces: list[Face] = []
     if margin is not None:
-        faces = find_faces(picture)
+        faces = find_faces(image)
         large = [face for face in faces if face.shortest_side >= MIN_FACE]
         if not large:
             doubtful = True
@@ -63,9 +63,9 @@ def prepare(picture: Image, transform: Callable[[Image], Tensor], margin: Margin
         elif len(large) < len(faces):
             reasons.append(SOME_TOO_SMALL)
         faces = large or faces
-        if faces and not is_crop(faces, margin, picture.size):
-            regions = [crop_region(face, margin, picture.size) for face in faces]
+        if faces and not is_crop(faces, margin, image.size):
+            regions = [crop_region(face, margin, image.size) for face in faces]
         else:
             faces = faces[:1]
-    pixels = tuple(transform(picture if region == whole else picture.crop(region)) for region in regions)
+    pixels = tuple(transform(image if region == whole else image.crop(region)) for region in regions)
     return Prepared(tuple(regions), tuple(face.box for face in faces), pixels, doubtful, tuple(reasons))

@@ -44,9 +44,9 @@ class Unit:
             yield from ((printable(file), file) for file in self.files)
             return
         for row, values in enumerate(self.shard):
-            picture = values[self.column]
-            name = f"{self.name}/{row:05d}" + (f"/{picture['path']}" if picture["path"] else "")
-            yield name, picture["bytes"] if picture["bytes"] is not None else picture["path"]
+            image = values[self.column]
+            name = f"{self.name}/{row:05d}" + (f"/{image['path']}" if image["path"] else "")
+            yield name, image["bytes"] if image["bytes"] is not None else image["path"]
 
 
 def find_units(words: Sequence[str]) -> list[Unit]:

@@ -77,13 +77,13 @@ class Explanation:
 
     Attributes:
         verdict: on the image.
-        picture: the image as it was evaluated: upright, RGB.
+        image: the image as it was evaluated: upright, RGB.
         heatmap: float32 (H, W) in [0, 1], in the image's own pixels: how strongly each place speaks for the
             verdict's label; 0 outside the evaluated faces.
     """
 
     verdict: Verdict
-    picture: Image
+    image: Image
     heatmap: NDArray[np.float32]
 
     @property
@@ -91,7 +91,7 @@ class Explanation:
         """The image under its heat map: RGB, as large as the image."""
         from hf_deepfake.explain.overlay import shade  # matplotlib is not needed for a verdict
 
-        return shade(self.picture, self.heatmap)
+        return shade(self.image, self.heatmap)
 
     @property
     def overlay(self) -> Image:
@@ -99,4 +99,4 @@ class Explanation:
         from hf_deepfake.explain.overlay import draw_overlay
 
         boxes = [face.box for face in self.verdict.faces]
-        return draw_overlay(self.picture, self.heatmap, self.verdict.title, boxes)
+        return draw_overlay(self.image, self.heatmap, self.verdict.title, boxes)

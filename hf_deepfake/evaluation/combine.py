@@ -14,7 +14,7 @@ from torch import nn
 from hf_deepfake.config import DecisionConfig
 from hf_deepfake.data.load import hash_images
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.evaluate import describe, load_split, score, score_net
+from hf_deepfake.evaluation.evaluate import describe, load_split, score, score_model
 from hf_deepfake.evaluation.unseen import count_seen
 from hf_deepfake.files import try_folder
 from hf_deepfake.metrics.calibration import fake_probability
@@ -73,16 +73,16 @@ def combine(
     names = [checkpoint_name(checkpoint) for checkpoint in checkpoints]
     weights = _shares(names, shares)
     loaded = [load_checkpoint(checkpoint) for checkpoint in checkpoints]
-    net, side = _put_together(loaded, weights, method, flip)
+    model, side = _put_together(loaded, weights, method, flip)
     data, data_report = load_split(config, "test")
     for name, one in zip(names, loaded, strict=True):
         count_seen(name, one.seen, data["validation"], config, trained_only=True)
         count_seen(name, one.seen, data["test"], config)
-    logits = score_net(net, data_config(net, side), data["validation"])
+    logits = score_model(model, data_config(model, side), data["validation"])
     decision = decide_by(config, logits, data["validation"]["label"])
     if PartialState().is_main_process:
         export_checkpoint(
-            net,
+            model,
             out,
             image_size=side,
             **asdict(decision),
@@ -139,16 +139,16 @@ def _put_together(
 ) -> tuple[nn.Module, int]:
     """The combined model, calibrated parts within, and the side of its input."""
     sides = [one.config["pretrained_cfg"]["input_size"][-1] for one in loaded]
-    nets = [one.model for one in loaded]
+    models = [one.model for one in loaded]
     for one in loaded:
         unfold(one.model, one.temperature, one.operating_point)
     if method == "weights":
         if len(set(sides)) > 1:
             raise InputError(f"weights can be averaged of models of one image size only, not {sides}; average log-odds")
-        nets, sides, shares = [average_weights(nets, shares)], sides[:1], [1.0]
+        models, sides, shares = [average_weights(models, shares)], sides[:1], [1.0]
         if not flip:
-            return nets[0], sides[0]
+            return models[0], sides[0]
     else:
         for one in loaded:
             fold(one.model, one.temperature, 0.5)
-    return make_ensemble(nets, sides, shares, flip), max(sides)
+    return make_ensemble(models, sides, shares, flip), max(sides)

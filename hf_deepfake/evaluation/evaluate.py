@@ -93,26 +93,26 @@ def load_split(config: DataConfig, split: str) -> tuple[DatasetDict, DataReport]
     return data, report
 
 
-def score(loaded: LoadedCheckpoint, pictures: Dataset) -> NDArray:
-    """Logits of a checkpoint's model; see `score_net`.
+def score(loaded: LoadedCheckpoint, images: Dataset) -> NDArray:
+    """Logits of a checkpoint's model; see `score_model`.
 
     Args:
         loaded: the checkpoint.
-        pictures: with columns image and label.
+        images: with columns image and label.
 
     Returns:
         float64 (N, 2), real and fake, the same on every process.
     """
-    return score_net(loaded.model, loaded.config["pretrained_cfg"], pictures)
+    return score_model(loaded.model, loaded.config["pretrained_cfg"], images)
 
 
-def score_net(net: nn.Module, preprocessing: dict[str, Any], pictures: Dataset) -> NDArray:
+def score_model(model: nn.Module, preprocessing: dict[str, Any], images: Dataset) -> NDArray:
     """Logits of a model, on the GPU where there is one, by all processes together.
 
     Args:
-        net: with logits (real, fake).
+        model: with logits (real, fake).
         preprocessing: timm's, as of `models.build.data_config`.
-        pictures: with columns image and label.
+        images: with columns image and label.
 
     Returns:
         float64 (N, 2), real and fake, the same on every process.
@@ -121,8 +121,8 @@ def score_net(net: nn.Module, preprocessing: dict[str, Any], pictures: Dataset) 
     device = torch.device(state.device or "cpu")
     if device.type == "cpu":
         share_cores(state.num_processes)
-    net = net.to(device).to(memory_format=torch.channels_last)
-    return predict_logits(net, pictures, preprocessing, default_workers(state.num_processes), title="scores")
+    model = model.to(device).to(memory_format=torch.channels_last)
+    return predict_logits(model, images, preprocessing, default_workers(state.num_processes), title="scores")
 
 
 def describe(loaded: LoadedCheckpoint) -> CheckpointInfo:

@@ -75,7 +75,7 @@ def predict_logits(
         for batch in loader:
             # Around the model alone: workers inherit what is in force when they start, and would degrade in bfloat16.
             with _autocast(device, precision):
-                logits = model(normalise(batch.pictures.to(device, non_blocking=True)))
+                logits = model(normalise(batch.images.to(device, non_blocking=True)))
             rows.append(logits.float().cpu().numpy())
             positions.append(batch.positions.numpy())
             progress.update(len(batch.positions))

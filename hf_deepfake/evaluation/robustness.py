@@ -18,7 +18,7 @@ from hf_deepfake.models.checkpoint import LoadedCheckpoint
 
 def measure_robustness(
     loaded: LoadedCheckpoint,
-    pictures: Dataset,
+    images: Dataset,
     groups: Sequence[Any] | None,
     level: Literal["mild", "full"] = "full",
     *,
@@ -30,7 +30,7 @@ def measure_robustness(
 
     Args:
         loaded: the checkpoint, its model on its device.
-        pictures: with columns image and label.
+        images: with columns image and label.
         groups: group of each image, to be resampled whole; None where none are known.
         level: "full" for every family at every severity, "mild" for the mild set.
         seed: of all that degradations leave to chance.
@@ -38,7 +38,7 @@ def measure_robustness(
     Returns:
         The clean images, and then every condition.
     """
-    labels = np.asarray(pictures["label"])
+    labels = np.asarray(images["label"])
     device = next(loaded.model.parameters()).device
     precision = best_precision(device.type, cpu_flags())
     workers = default_workers(PartialState().num_processes)
@@ -46,7 +46,7 @@ def measure_robustness(
     def scores(change: Degrade | None) -> Floats:
         """P(fake) of all images."""
         config = loaded.config["pretrained_cfg"]
-        logits = predict_logits(loaded.model, pictures, config, workers, precision, change)
+        logits = predict_logits(loaded.model, images, config, workers, precision, change)
         return fake_probability(logits, folded_point=loaded.operating_point)
 
     point = loaded.operating_point

@@ -19,11 +19,11 @@ MEASURED = ("brightness", "contrast", "saturation", "sharpness", "noise", "quali
 _ALONE = 64  # with fewer images, starting workers costs more than it saves
 
 
-def measure_attributes(pictures: Dataset) -> pd.DataFrame:
+def measure_attributes(dataset: Dataset) -> pd.DataFrame:
     """Measure images on all cores that this process may use.
 
     Args:
-        pictures: N rows with the column image.
+        dataset: N rows with the column image.
 
     Returns:
         float64 (N, `MEASURED`), NaN for what an image does not have.
@@ -31,7 +31,7 @@ def measure_attributes(pictures: Dataset) -> pd.DataFrame:
     Raises:
         ImageError: an image cannot be opened.
     """
-    images = pictures.select_columns(["image"]).cast_column("image", Image(decode=False))["image"]
+    images = dataset.select_columns(["image"]).cast_column("image", Image(decode=False))["image"]
     sources = [image["bytes"] or image["path"] for image in images]
     if len(sources) < _ALONE or usable_cores() == 1:
         rows = list(map(attributes, sources))
@@ -53,9 +53,9 @@ def attributes(source: str | bytes) -> dict[str, float]:
         tilted (see `pose`). NaN for no JPEG and no face.
     """
     encoded = Path(source).read_bytes() if isinstance(source, str) else source
-    picture = open_image(encoded)
-    seen = statistics(picture)
-    faces = find_faces(picture)
+    image = open_image(encoded)
+    seen = statistics(image)
+    faces = find_faces(image)
     turn, tilt = pose(faces[0]) if faces else (np.nan, np.nan)
     return {
         "brightness": 0.299 * seen["red"] + 0.587 * seen["green"] + 0.114 * seen["blue"],

@@ -32,8 +32,8 @@ def integrated_gradients(model: nn.Module, pixels: Tensor, targets: Tensor) -> T
     """
     method = IntegratedGradients(model)
     shares = [
-        method.attribute(picture[None], target=int(target), n_steps=STEPS, internal_batch_size=BATCH_SIZE)
-        for picture, target in zip(pixels, targets, strict=True)
+        method.attribute(image[None], target=int(target), n_steps=STEPS, internal_batch_size=BATCH_SIZE)
+        for image, target in zip(pixels, targets, strict=True)
     ]
     # The mean of a cell times all pixels is its sum times the number of cells.
     return _cells(torch.cat(shares).sum(dim=1) * pixels[0, 0].numel())
@@ -59,13 +59,13 @@ def occlusion(model: nn.Module, pixels: Tensor, targets: Tensor) -> Tensor:
     with torch.no_grad():
         losses = [
             method.attribute(
-                picture[None],
+                image[None],
                 sliding_window_shapes=(3, side, side),
                 strides=(3, side // 2, side // 2),
                 target=int(target),
                 perturbations_per_eval=BATCH_SIZE,
             )
-            for picture, target in zip(pixels, targets, strict=True)
+            for image, target in zip(pixels, targets, strict=True)
         ]
     # Captum repeats a patch's loss in each of its three channels.
     return _cells(torch.cat(losses).mean(dim=1) * pixels[0, 0].numel() / side**2)

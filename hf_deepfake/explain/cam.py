@@ -100,8 +100,8 @@ def _explain_members(model: Ensemble, pixels: Tensor, targets: Tensor | None, fi
     if targets is None:
         targets = logits.argmax(dim=1)
     found = [
-        explain(net, model.member_pixels(index, pixels), targets=targets, fine=fine).values
-        for index, net in enumerate(model.members)
+        explain(member, model.member_pixels(index, pixels), targets=targets, fine=fine).values
+        for index, member in enumerate(model.members)
     ]
     grid = max(one.shape[-2:] for one in found)
     weights = model.classifier.weight[1].detach()
@@ -157,18 +157,18 @@ def _read(
     place: _Place,
 ) -> Maps:
     """Run the model once, without a graph up to the place and with one after it, and let Captum read it there."""
-    net: Any = model  # nn.Module declares no attributes, and timm has no common class
-    tap = _Tap(place.channels, getattr(net, "num_prefix_tokens", None))
+    timm_model: Any = model  # nn.Module declares no attributes, and timm has no common class
+    tap = _Tap(place.channels, getattr(timm_model, "num_prefix_tokens", None))
     seen: list[Tensor] = []
 
     def explained_logits(pixels: Tensor) -> Tensor:
         with torch.no_grad():
             if place.module is None:
-                logits = net.forward_head(tap(net.forward_features(pixels)))
+                logits = timm_model.forward_head(tap(timm_model.forward_features(pixels)))
             else:
-                hook = net.get_submodule(place.module).register_forward_hook(lambda *run: tap(run[-1]))
+                hook = timm_model.get_submodule(place.module).register_forward_hook(lambda *run: tap(run[-1]))
                 try:
-                    logits = net(pixels)
+                    logits = timm_model(pixels)
                 finally:
                     hook.remove()
         chosen = logits.argmax(dim=1) if targets is None else targets
@@ -183,11 +183,11 @@ def _read(
 
 def _place(model: nn.Module) -> _Place:
     """Where Grad-CAM is read."""
-    net: Any = model
-    if hasattr(net, "num_prefix_tokens"):  # tokens of a plain ViT, whose blocks all have one grid
-        before_last = net.feature_info[-2]
+    timm_model: Any = model
+    if hasattr(timm_model, "num_prefix_tokens"):  # tokens of a plain ViT, whose blocks all have one grid
+        before_last = timm_model.feature_info[-2]
         return _Place(before_last["module"], before_last["num_chs"])
-    return _Place(None, net.num_features)
+    return _Place(None, timm_model.num_features)
 
 
 def _finer_place(model: nn.Module) -> _Place:

@@ -64,13 +64,13 @@ def add_errors(
 
 
 def analyse_errors(
-    loaded: LoadedCheckpoint, pictures: Dataset, table: pd.DataFrame
+    loaded: LoadedCheckpoint, images: Dataset, table: pd.DataFrame
 ) -> tuple[list[ErrorGroup], dict[str, PILImage.Image]]:
     """Analyse the errors of a checkpoint on one split.
 
     Args:
         loaded: the checkpoint.
-        pictures: the split, N rows with columns image and label.
+        images: the split, N rows with columns image and label.
         table: of `scores.score_table`, the same rows in the same order.
 
     Returns:
@@ -81,23 +81,23 @@ def analyse_errors(
         ImageError: an image cannot be opened.
     """
     point = loaded.operating_point
-    groups = group_errors(table, measure_attributes(pictures), point)
+    groups = group_errors(table, measure_attributes(images), point)
     label, score = table["label"].to_numpy(), table["score"].to_numpy()
     sheets = {}
     for name, of in SHEETS.items():
         distance = np.where((label == of) & ((score >= point) != (of == 1)), np.abs(score - point), -1)
         rows = [int(row) for row in np.argsort(-distance, kind="stable")[:SHOWN] if distance[row] >= 0]
         if rows:
-            sheets[name] = draw_sheet(loaded, pictures.select(rows), table.iloc[rows])
+            sheets[name] = draw_sheet(loaded, images.select(rows), table.iloc[rows])
     return groups, sheets
 
 
-def draw_sheet(loaded: LoadedCheckpoint, pictures: Dataset, table: pd.DataFrame) -> PILImage.Image:
+def draw_sheet(loaded: LoadedCheckpoint, dataset: Dataset, table: pd.DataFrame) -> PILImage.Image:
     """Draw images with their scores, each beside the map of its verdict where the model has maps.
 
     Args:
         loaded: the checkpoint.
-        pictures: N rows with columns image and label.
+        dataset: N rows with columns image and label.
         table: of `scores.score_table`, the same rows.
 
     Returns:
@@ -106,21 +106,21 @@ def draw_sheet(loaded: LoadedCheckpoint, pictures: Dataset, table: pd.DataFrame)
     Raises:
         ImageError: an image cannot be opened.
     """
-    heats = _maps(loaded, pictures)
-    images = pictures.select_columns(["image"]).cast_column("image", Image(decode=False))["image"]
+    heats = _maps(loaded, dataset)
+    images = dataset.select_columns(["image"]).cast_column("image", Image(decode=False))["image"]
     rows = -(-len(table) // _COLUMNS)
     width, height = 2 * TILE + _GAP, TILE + _TEXT
     sheet = PILImage.new("RGB", (_COLUMNS * (width + _GAP) + _GAP, rows * (height + _GAP) + _GAP), GROUND)
     draw, font = ImageDraw.Draw(sheet), caption_font(13)
     for place, (image, one) in enumerate(zip(images, table.to_dict("records"), strict=True)):
         left, top = _GAP + place % _COLUMNS * (width + _GAP), _GAP + place // _COLUMNS * (height + _GAP)
-        picture = open_image(image["bytes"] or image["path"])
+        opened = open_image(image["bytes"] or image["path"])
         # Squashed, as the model sees it, so that the map lies where it belongs.
-        picture = picture.resize((TILE, TILE), PILImage.Resampling.BICUBIC, reducing_gap=3)
-        sheet.paste(picture, (left, top))
+        opened = opened.resize((TILE, TILE), PILImage.Resampling.BICUBIC, reducing_gap=3)
+        sheet.paste(opened, (left, top))
         if heats is not None:
             heat = np.asarray(PILImage.fromarray(heats[place]).resize((TILE, TILE), PILImage.Resampling.BILINEAR))
-            sheet.paste(shade(picture, heat), (left + TILE + _GAP // 2, top))
+            sheet.paste(shade(opened, heat), (left + TILE + _GAP // 2, top))
         kind = one["manipulation"] if isinstance(one["manipulation"], str) else LABELS[one["label"]]
         name = Path(str(one["file"])).name
         draw.text((left, top + TILE + 4), f"P(fake) {one['score']:.3f}  ({kind})", INK, font)
@@ -154,11 +154,11 @@ def save_sheets(folder: Path, sheets: Mapping[str, PILImage.Image]) -> list[Path
     return written
 
 
-def _maps(loaded: LoadedCheckpoint, pictures: Dataset) -> Heat | None:
+def _maps(loaded: LoadedCheckpoint, images: Dataset) -> Heat | None:
     """float32 (N, S, S) maps of the verdicts; None where the model has none."""
     model = loaded.model
-    probe = Probe.open(model, pictures, loaded.config["pretrained_cfg"], "gradcam", fine=False)
+    probe = Probe.open(model, images, loaded.config["pretrained_cfg"], "gradcam", fine=False)
     try:
-        return probe.heat(probe.maps(model, probe.pictures).values)
+        return probe.heat(probe.maps(model, probe.images).values)
     except InputError:
         return None

@@ -62,7 +62,7 @@ def measure_faithfulness(
     - `flip`, `jpeg`: Spearman's rank correlation of an image's map with that of the mirrored image, mirrored back,
       and with that of the image after JPEG of quality 70 at the model's input size, both for the same class. In
       [-1, 1]; images with a flat map are left out.
-    - `shuffled_classifier`, `shuffled_net`: the same with the map of a model in which the values within each tensor
+    - `shuffled_classifier`, `shuffled_model`: the same with the map of a model in which the values within each tensor
       of the classifier, or of the whole model, were shuffled; mean of five draws (Adebayo et al., "Sanity Checks for
       Saliency Maps", NeurIPS 2018, section 4). A map that shows what was learnt comes out near 0.
     - where the images lie beside `masks/` as `draw_sample` writes them: those of `regions.measure_masks`.
@@ -94,13 +94,13 @@ def measure_faithfulness(
     groups = chosen["group"] if "group" in chosen.column_names else None
     probe = Probe.open(model, chosen, data_config, method, fine)
     progress = Progress("maps", 3 + 2 + 2 * DRAWS, "measurements", shown)
-    maps = probe.maps(model, probe.pictures)
+    maps = probe.maps(model, probe.images)
     progress.update()
     random = moved(maps.values, generator)
 
-    def similarity(net: nn.Module, pictures: Tensor, mirrored: bool = False) -> Floats:
+    def similarity(other_model: nn.Module, images: Tensor, mirrored: bool = False) -> Floats:
         """Rank correlation of the maps with those of another model or of changed images."""
-        other = probe.maps(net, pictures, maps.targets).values
+        other = probe.maps(other_model, images, maps.targets).values
         progress.update()
         return rank_correlation(maps.values, other.flip(2) if mirrored else other)
 
@@ -113,10 +113,10 @@ def measure_faithfulness(
     for key in ("deletion", "insertion"):
         own, chance = (np.trapezoid(curves[kind][key], dx=1 / STEPS) for kind in ("", "_random"))
         values |= {key: own, f"{key}_random": chance, f"{key}_difference": own - chance}
-    values["flip"] = similarity(model, probe.pictures.flip(3), mirrored=True)
-    values["jpeg"] = similarity(model, _recompressed(probe.pictures))
-    for key, names in {"classifier": classifier_names(model), "net": list(model.state_dict())}.items():
-        draws = [similarity(shuffled(model, names, seed + draw), probe.pictures) for draw in range(DRAWS)]
+    values["flip"] = similarity(model, probe.images.flip(3), mirrored=True)
+    values["jpeg"] = similarity(model, _recompressed(probe.images))
+    for key, names in {"classifier": classifier_names(model), "model": list(model.state_dict())}.items():
+        draws = [similarity(shuffled(model, names, seed + draw), probe.images) for draw in range(DRAWS)]
         values[f"shuffled_{key}"] = np.ma.masked_invalid(draws).mean(axis=0).filled(np.nan)
     progress.bar.close()
     metrics = {key: mean(column, groups) for key, column in values.items()}
@@ -158,9 +158,9 @@ def deletion_insertion(model: nn.Module, probe: Probe, targets: Tensor, ranks: H
     sigma = BLUR * probe.size
     kernel = 2 * math.ceil(2 * sigma) + 1
     curves: dict[str, list[Floats]] = {"deletion": [], "insertion": []}
-    for start in range(0, len(probe.pictures), BATCH_SIZE):
+    for start in range(0, len(probe.images), BATCH_SIZE):
         rows = slice(start, start + BATCH_SIZE)
-        pixels = probe.normalise(probe.pictures[rows].to(probe.normalise.mean.device))
+        pixels = probe.normalise(probe.images[rows].to(probe.normalise.mean.device))
         blurred = gaussian_blur(pixels, [kernel, kernel], [sigma, sigma])
         rank = torch.from_numpy(ranks[rows]).to(pixels.device)[:, None]
         target = targets[rows, None].to(pixels.device)
@@ -217,12 +217,12 @@ def _choose(labels: ArrayLike, limit: int, generator: np.random.Generator) -> ND
     return np.sort(np.concatenate(classes))
 
 
-def _recompressed(pictures: Tensor) -> Tensor:
+def _recompressed(images: Tensor) -> Tensor:
     """Images uint8 (N, 3, S, S) after JPEG."""
     changed = []
-    for picture in pictures.permute(0, 2, 3, 1).numpy():
+    for image in images.permute(0, 2, 3, 1).numpy():
         file = io.BytesIO()
-        Image.fromarray(picture).save(file, format="JPEG", quality=JPEG_QUALITY)
+        Image.fromarray(image).save(file, format="JPEG", quality=JPEG_QUALITY)
         changed.append(np.array(Image.open(file)))
     return torch.from_numpy(np.stack(changed)).permute(0, 3, 1, 2)
 

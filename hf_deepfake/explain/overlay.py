@@ -43,11 +43,11 @@ def to_heatmap(values: Tensor | NDArray[np.float32], size: tuple[int, int]) -> N
     return np.asarray(Image.fromarray(grid).resize(size, Image.Resampling.BICUBIC)).clip(0, 1)
 
 
-def shade(picture: Image.Image, heatmap: NDArray[np.float32]) -> Image.Image:
+def shade(image: Image.Image, heatmap: NDArray[np.float32]) -> Image.Image:
     """Lay a heat map over its image, the less transparent the hotter.
 
     Args:
-        picture: RGB.
+        image: RGB.
         heatmap: (height, width) of the image, in [0, 1].
 
     Returns:
@@ -56,11 +56,11 @@ def shade(picture: Image.Image, heatmap: NDArray[np.float32]) -> Image.Image:
     heat = Image.fromarray((heatmap * 255 + 0.5).astype(np.uint8))
     opacity = heat.point([round(OPACITY * level) for level in range(256)])
     heat.putpalette(COLOURS)
-    return Image.composite(heat.convert("RGB"), picture, opacity)
+    return Image.composite(heat.convert("RGB"), image, opacity)
 
 
 def draw_overlay(
-    picture: Image.Image,
+    image: Image.Image,
     heatmap: NDArray[np.float32],
     caption: str,
     boxes: Sequence[tuple[float, float, float, float]] = (),
@@ -68,7 +68,7 @@ def draw_overlay(
     """Draw an image with its heat map, the faces, a colour bar and the verdict, to be read on its own.
 
     Args:
-        picture: RGB, of any size; drawn with a longer side of 448 to 1,024 px.
+        image: RGB, of any size; drawn with a longer side of 448 to 1,024 px.
         heatmap: (height, width) of the image, in [0, 1].
         caption: the verdict in words; long ones are wrapped.
         boxes: (left, top, right, bottom) of each face, px of the image.
@@ -76,11 +76,11 @@ def draw_overlay(
     Returns:
         Opaque RGB, at least 384 px wide.
     """
-    longer = max(picture.size)
+    longer = max(image.size)
     scale = min(max(longer, SIDES[0]), SIDES[1]) / longer
-    width, height = (max(round(side * scale), 1) for side in picture.size)
+    width, height = (max(round(side * scale), 1) for side in image.size)
     heat = Image.fromarray(heatmap).resize((width, height), Image.Resampling.BILINEAR)
-    shaded = shade(picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3), np.asarray(heat))
+    shaded = shade(image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3), np.asarray(heat))
     _frame(shaded, [tuple(scale * edge for edge in box) for box in boxes])
 
     canvas_width = max(width, WIDTH)
@@ -98,10 +98,10 @@ def draw_overlay(
     return canvas
 
 
-def _frame(picture: Image.Image, boxes: Sequence[tuple[float, ...]]) -> None:
+def _frame(image: Image.Image, boxes: Sequence[tuple[float, ...]]) -> None:
     """Draw boxes in white on a dark rim, which shows on any image."""
-    draw = ImageDraw.Draw(picture)
-    line = max(max(picture.size) // 250, 2)
+    draw = ImageDraw.Draw(image)
+    line = max(max(image.size) // 250, 2)
     for left, top, right, bottom in boxes:
         draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=INK, width=line + 2)
         draw.rectangle((left, top, right, bottom), outline=WHITE, width=line)

@@ -28,13 +28,13 @@ class Probe:
     """Images as a model takes them, and the method that explains its verdicts.
 
     Attributes:
-        pictures: uint8 (N, 3, S, S), on the CPU.
+        images: uint8 (N, 3, S, S), on the CPU.
         normalise: from uint8 to the model's input, on the model's device.
         method: of `cam.METHODS`.
         fine: whether the finer map of the method is meant.
     """
 
-    pictures: Tensor
+    images: Tensor
     normalise: Normalise
     method: Method
     fine: bool
@@ -58,8 +58,8 @@ class Probe:
         Raises:
             ImageError: an image cannot be opened.
         """
-        pictures = DecodedImages(dataset, data_config).__getitems__(list(range(len(dataset)))).pictures
-        return cls(pictures, Normalise(data_config, next(model.parameters()).device), method, fine)
+        images = DecodedImages(dataset, data_config).__getitems__(list(range(len(dataset)))).images
+        return cls(images, Normalise(data_config, next(model.parameters()).device), method, fine)
 
     @property
     def name(self) -> str:
@@ -69,22 +69,22 @@ class Probe:
     @property
     def size(self) -> int:
         """Side S of the images, px."""
-        return self.pictures.shape[-1]
+        return self.images.shape[-1]
 
-    def maps(self, model: nn.Module, pictures: Tensor, targets: Tensor | None = None) -> Maps:
+    def maps(self, model: nn.Module, images: Tensor, targets: Tensor | None = None) -> Maps:
         """Explain images, batch by batch.
 
         Args:
             model: a model in eval mode.
-            pictures: uint8 (N, 3, S, S).
+            images: uint8 (N, 3, S, S).
             targets: int64 (N,), the classes to explain; the predicted ones if not given.
 
         Returns:
             The maps of all, on the CPU.
         """
         found = []
-        for start in range(0, len(pictures), BATCH_SIZE):
-            pixels = self.normalise(pictures[start : start + BATCH_SIZE].to(self.normalise.mean.device))
+        for start in range(0, len(images), BATCH_SIZE):
+            pixels = self.normalise(images[start : start + BATCH_SIZE].to(self.normalise.mean.device))
             chosen = None if targets is None else targets[start : start + BATCH_SIZE].to(pixels.device)
             found.append(explain(model, pixels, targets=chosen, method=self.method, fine=self.fine))
         logits, classes, values = (

@@ -50,8 +50,8 @@ def find_masks(dataset: Dataset, size: int) -> dict[int, Masks]:
     found = {}
     for row, (image, label) in enumerate(zip(_undecoded(dataset)["image"], dataset["label"], strict=True)):
         if label == FAKE and image["path"] is not None:
-            picture = Path(image["path"]).absolute()
-            mask = picture.parent.parent.parent / "masks" / f"{picture.stem}.png"
+            file = Path(image["path"]).absolute()
+            mask = file.parent.parent.parent / "masks" / f"{file.stem}.png"
             if mask.is_file():
                 grey = open_image(mask).convert("L").resize((size, size), Resampling.BILINEAR)
                 found[row] = np.asarray(grey) >= 128
@@ -86,7 +86,7 @@ def measure_masks(
     rows = list(masks)
     mask = np.stack(list(masks.values()))
     reached = np.stack([distance_transform_edt(~one) <= TOLERANCE * probe.size for one in mask])
-    values = probe.maps(model, probe.pictures[rows], torch.full((len(rows),), FAKE)).values
+    values = probe.maps(model, probe.images[rows], torch.full((len(rows),), FAKE)).values
     own, random = (probe.heat(one) for one in (values, moved(values, generator)))
     known = None if groups is None else [groups[row] for row in rows]
     tops = [(heat == heat.max(axis=(1, 2), keepdims=True)).astype(np.float32) for heat in (own, random)]
@@ -147,7 +147,7 @@ def measure_regions(
     chosen = dataset.select(list(parts))
     groups = chosen["group"] if "group" in chosen.column_names else None
     probe = Probe.open(model, chosen, data_config, method, fine)
-    values = probe.maps(model, probe.pictures, torch.full((len(chosen),), FAKE)).values
+    values = probe.maps(model, probe.images, torch.full((len(chosen),), FAKE)).values
     # (N, 4, S, S): the four parts of each image.
     where = np.stack(list(parts.values()))[:, None] == np.arange(len(PARTS))[:, None, None]
     replaced = np.array([[bit == "1" for bit in bits] for bits in chosen["regions"]], np.float64)
@@ -209,11 +209,11 @@ def part_of_pixels(landmarks: NDArray[np.float64], size: int) -> NDArray[np.int8
 
 def _find_parts(image: dict[str, Any], size: int) -> NDArray[np.int8] | None:
     """The parts of an image squashed to `size`; None without a face of which all four are in the image."""
-    picture = open_image(image["bytes"] or image["path"])
-    faces = find_faces(picture)
+    opened = open_image(image["bytes"] or image["path"])
+    faces = find_faces(opened)
     if not faces:
         return None
-    parts = part_of_pixels(np.array(faces[0].landmarks) * size / np.array(picture.size), size)
+    parts = part_of_pixels(np.array(faces[0].landmarks) * size / np.array(opened.size), size)
     return parts if np.isin(range(len(PARTS)), parts).all() else None
 
 

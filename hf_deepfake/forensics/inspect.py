@@ -78,12 +78,12 @@ class Inspection:
     """What was seen of one image.
 
     Attributes:
-        picture: RGB, the part of the image that the views show.
+        image: RGB, the part of the image that the views show.
         facts: by part of `MEANINGS`, lines of text about the file.
         views: by part of `MEANINGS`, RGB views of that part.
     """
 
-    picture: Image.Image
+    image: Image.Image
     facts: dict[str, list[str]]
     views: dict[str, Image.Image]
 
@@ -115,13 +115,13 @@ def inspect_image(source: str | Path | bytes) -> Inspection:
         ImageError: it is no image that `open_image` opens.
     """
     encoded = source if isinstance(source, bytes) else read_bytes(Path(source))
-    picture = open_image(encoded)
-    centre = window(picture)
+    image = open_image(encoded)
+    centre = window(image)
     return Inspection(
-        picture=centre,
+        image=centre,
         facts={
             "Content Credentials": _credentials(encoded),
-            "File": _file(encoded, picture),
+            "File": _file(encoded, image),
             "EXIF": _exif_lines(encoded),
         },
         views={
@@ -132,10 +132,10 @@ def inspect_image(source: str | Path | bytes) -> Inspection:
     )
 
 
-def _file(encoded: bytes, picture: Image.Image) -> list[str]:
+def _file(encoded: bytes, image: Image.Image) -> list[str]:
     """Format, size and compression."""
     header = open_header(encoded)
-    lines = [f"{header.format}, {picture.width} x {picture.height} px, {len(encoded) / 1000:,.0f} kB"]
+    lines = [f"{header.format}, {image.width} x {image.height} px, {len(encoded) / 1000:,.0f} kB"]
     if isinstance(header, JpegImageFile):
         tables = [header.quantization[key] for key in sorted(header.quantization)]
         sampling = {0: "full", 1: "half", 2: "a quarter of the"}.get(get_sampling(header), "some other")

@@ -21,63 +21,63 @@ ERROR_FULL, NOISE_FULL = 24, 12
 _TILE, _GAP, _TITLE = 420, 16, 30
 
 
-def window(picture: Image.Image) -> Image.Image:
+def window(image: Image.Image) -> Image.Image:
     """Cut the part of an image that is looked at.
 
     Args:
-        picture: RGB.
+        image: RGB.
 
     Returns:
         Its central square or rectangle of at most `SIDE` px.
     """
-    width, height = (min(side, SIDE) for side in picture.size)
+    width, height = (min(side, SIDE) for side in image.size)
     # On the grid of 8 px, or an old grid of JPEG blocks would lie elsewhere than the new one.
-    left, top = ((picture.width - width) // 16 * 8, (picture.height - height) // 16 * 8)
-    return picture.crop((left, top, left + width, top + height))
+    left, top = ((image.width - width) // 16 * 8, (image.height - height) // 16 * 8)
+    return image.crop((left, top, left + width, top + height))
 
 
-def error_level(picture: Image.Image) -> Image.Image:
+def error_level(image: Image.Image) -> Image.Image:
     """Show how much each place changes when the image is saved once more as JPEG.
 
     Args:
-        picture: RGB.
+        image: RGB.
 
     Returns:
         RGB of the same size, dark where nothing changes and bright from `ERROR_FULL` of 255 on.
     """
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+    image.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
     with Image.open(buffer, formats=("JPEG",)) as again:
-        change = np.asarray(ImageChops.difference(picture, again.convert("RGB"))).max(axis=2)
+        change = np.asarray(ImageChops.difference(image, again.convert("RGB"))).max(axis=2)
     return _coloured(change / ERROR_FULL)
 
 
-def noise_residual(picture: Image.Image) -> Image.Image:
+def noise_residual(image: Image.Image) -> Image.Image:
     """Show what a median filter of 3 x 3 px removes from an image: its noise and its finest texture.
 
     Args:
-        picture: RGB.
+        image: RGB.
 
     Returns:
         RGB of the same size, dark where nothing is removed and bright from `NOISE_FULL` of 255 on.
     """
-    grey = picture.convert("L")
+    grey = image.convert("L")
     residue = np.asarray(ImageChops.difference(grey, grey.filter(ImageFilter.MedianFilter(3))))
     return _coloured(residue / NOISE_FULL)
 
 
-def spectrum(picture: Image.Image) -> Image.Image:
+def spectrum(image: Image.Image) -> Image.Image:
     """Show how strong each spatial frequency is in an image.
 
     Args:
-        picture: RGB.
+        image: RGB.
 
     Returns:
         RGB square, low frequencies in the middle; brightness is the logarithm of the magnitude between its 1st and
         99.9th percentile, after a Hann window.
     """
-    side = min(picture.size)
-    grey = np.asarray(picture.convert("L"), np.float32)[:side, :side]
+    side = min(image.size)
+    grey = np.asarray(image.convert("L"), np.float32)[:side, :side]
     hann = np.hanning(side).astype(np.float32)
     magnitude = np.abs(np.fft.fftshift(np.fft.fft2((grey - grey.mean()) * hann * hann[:, None])))
     level = np.log(magnitude + 1)

@@ -62,7 +62,7 @@ EXPLANATION_ROWS = {
     "flip": "Likeness to the map of the mirrored image (rank correlation; 1 is the same)",
     "jpeg": "Likeness to the map after JPEG of quality 70",
     "shuffled_classifier": "Likeness to the map of a model whose classifier was shuffled (0 is good)",
-    "shuffled_net": "Likeness to the map of a model all of whose weights were shuffled (0 is good)",
+    "shuffled_model": "Likeness to the map of a model all of whose weights were shuffled (0 is good)",
     "pointing": "Strongest place in the pasted area",
     "mask": "Share of the map in the pasted area",
     "mask_specific": "The same, above its share in areas pasted in other images",

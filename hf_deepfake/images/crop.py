@@ -39,24 +39,24 @@ class Margin:
     y: float
 
 
-def measure_margin(pictures: Iterable[Image.Image]) -> Margin | None:
+def measure_margin(images: Iterable[Image.Image]) -> Margin | None:
     """Measure how images were cropped around the face.
 
     Args:
-        pictures: RGB; those without a face or with several say nothing.
+        images: RGB; those without a face or with several say nothing.
 
     Returns:
         Medians over the images with exactly one face; None if these are fewer than half of the images, which
         then are no face crops.
     """
     count, shares = 0, []
-    for picture in pictures:
+    for image in images:
         count += 1
-        faces = find_faces(picture)
+        faces = find_faces(image)
         if len(faces) == 1:
             left, top, right, bottom = faces[0].box
             whole = (*_whole(faces[0]), (left + right) / 2, (top + bottom) / 2)
-            shares.append(np.array(whole) / (picture.size * 2))
+            shares.append(np.array(whole) / (image.size * 2))
     return Margin(*np.median(shares, axis=0).tolist()) if shares and len(shares) >= count / 2 else None
 
 

@@ -64,23 +64,23 @@ class Finds(NamedTuple):
     landmarks: Array
 
 
-def find_faces(picture: Image.Image) -> list[Face]:
+def find_faces(image: Image.Image) -> list[Face]:
     """Find the faces of an image; several threads may do so at once.
 
     Args:
-        picture: RGB, upright, of any size.
+        image: RGB, upright, of any size.
 
     Returns:
         The faces, largest first.
     """
-    longest = max(picture.size)
-    finds = [_search(picture, min(longest, COARSE))]
+    longest = max(image.size)
+    finds = [_search(image, min(longest, COARSE))]
     if longest > COARSE:
-        fine = _search(picture, min(longest, FINE))
+        fine = _search(image, min(longest, FINE))
         small = fine.boxes[:, 3] - fine.boxes[:, 1] < COARSE / min(longest, FINE) * longest
         finds.append(Finds(*(values[small] for values in fine)))
     boxes, scores, landmarks = distinct(Finds(*map(np.concatenate, zip(*finds, strict=True))))
-    boxes = boxes.clip(0, picture.size * 2)
+    boxes = boxes.clip(0, image.size * 2)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     return [_face(boxes[i], scores[i], landmarks[i]) for i in np.argsort(-areas, kind="stable")]
 
@@ -128,13 +128,13 @@ def distinct(finds: Finds) -> Finds:
     return Finds(*(values[kept] for values in finds))
 
 
-def _search(picture: Image.Image, longest: int) -> Finds:
+def _search(image: Image.Image, longest: int) -> Finds:
     """Finds in an image scaled down to a longest side, in px of the image itself."""
-    scale = longest / max(picture.size)
-    width, height = (max(1, round(side * scale)) for side in picture.size)
+    scale = longest / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
     # The model takes RGB from 0 to 255 with sides that are multiples of 32; what is added lies right and below.
     padded = Image.new("RGB", (_padded(width), _padded(height)), _GREY)
-    padded.paste(picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0))
+    padded.paste(image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0))
     pixels = np.asarray(padded, np.float32).transpose(2, 0, 1)[None]
     outputs = _session().run(None, {"input.1": np.ascontiguousarray(pixels)})
     maps = np.concatenate([np.asarray(output) for output in outputs], axis=1)[0]
@@ -149,11 +149,11 @@ _making = threading.Lock()
 def _session() -> "InferenceSession":
     """The model, read once."""
     with _making:
-        return _read_net()
+        return _read_model()
 
 
 @cache
-def _read_net() -> "InferenceSession":
+def _read_model() -> "InferenceSession":
     """The model, run by the calling thread alone: callers bring their own threads or processes, even forked ones."""
     import onnxruntime  # a face crop needs none of it
 

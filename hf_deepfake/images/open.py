@@ -15,7 +15,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from hf_deepfake.errors import ImageError
 from hf_deepfake.images.formats import FORMATS, MAX_PIXELS, READERS
-from hf_deepfake.images.source import MAX_BYTES, Picture, read_source
+from hf_deepfake.images.source import MAX_BYTES, ImageInput, read_source
 
 MIN_SIDE = 32
 """Shortest side, px: below it a face has no texture left to evaluate."""
@@ -35,7 +35,7 @@ _UPRIGHT = {
 """EXIF orientation to the operation that undoes it; 1 is upright and other values mean nothing."""
 
 
-def open_image(source: Picture, *, draft: int | None = None) -> Image.Image:
+def open_image(source: ImageInput, *, draft: int | None = None) -> Image.Image:
     """Open an image of any origin as RGB.
 
     The format is told from the content, never from the name. EXIF orientation is applied, transparency laid on mid
@@ -108,9 +108,9 @@ def _decode(image: Image.Image, animated: bool, name: str, draft: int | None) ->
     image.load()
     _check_size(image.width, image.height, name)  # a HEIC has its true size only now
     upright = _UPRIGHT.get(_orientation(image.info.get("exif", b"")))
-    picture = _to_rgb(image if upright is None else image.transpose(upright), name)
-    picture.info = {"animated": True} if animated else {}
-    return picture
+    rgb = _to_rgb(image if upright is None else image.transpose(upright), name)
+    rgb.info = {"animated": True} if animated else {}
+    return rgb
 
 
 def _check_size(width: int, height: int, name: str) -> None:

@@ -17,7 +17,7 @@ from hf_deepfake.files import local_path
 MAX_BYTES = 20_000_000
 """A 40-megapixel JPEG of high quality fits; more is refused before it is read."""
 
-Picture = (
+ImageInput = (
     str
     | os.PathLike[str]
     | bytes
@@ -43,21 +43,21 @@ _LONGEST_NAME = 200
 """Characters of a name that an error repeats: base64 may come where a path should."""
 
 
-def is_several(pictures: object) -> TypeGuard[Iterable[Picture]]:
+def is_several(images: object) -> TypeGuard[Iterable[ImageInput]]:
     """Whether something iterable is several images, and not one that has parts of its own, as bytes have.
 
     Args:
-        pictures: anything.
+        images: anything.
 
     Returns:
         True for lists, generators and the like; False for one image, and for what is none: a set has no order, and a
         table's parts are its columns.
     """
-    if isinstance(pictures, (str, os.PathLike, Mapping, Set, Image, np.ndarray, Tensor)):
+    if isinstance(images, (str, os.PathLike, Mapping, Set, Image, np.ndarray, Tensor)):
         return False
-    if hasattr(pictures, "read") or hasattr(pictures, "iloc"):
+    if hasattr(images, "read") or hasattr(images, "iloc"):
         return False
-    return isinstance(pictures, Iterable) and not _has_buffer(pictures)
+    return isinstance(images, Iterable) and not _has_buffer(images)
 
 
 def read_source(source: object) -> tuple[bytes | NDArray[np.uint8] | Image, str]:

@@ -11,7 +11,7 @@ import PIL.Image
 from datasets import Dataset, DatasetDict, Image
 from numpy.typing import ArrayLike
 
-from hf_deepfake.data.image_names import picture_names
+from hf_deepfake.data.image_names import image_names
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_path, replacing
 from hf_deepfake.images.formats import FORMATS
@@ -47,7 +47,7 @@ def score_table(data: DatasetDict, scores: Mapping[str, ArrayLike]) -> pd.DataFr
     Returns:
         A row for each scored image, with `COLUMNS`.
     """
-    files = dict(zip(data, picture_names(*data.values()), strict=True))
+    files = dict(zip(data, image_names(*data.values()), strict=True))
     parts = []
     for name, values in scores.items():
         split = data[name]

@@ -151,6 +151,6 @@ def load_adapter(model: nn.Module, folder: Path) -> nn.Module:
 
 def _classifier_name(model: nn.Module) -> str:
     """The classifier's name as a module."""
-    net: Any = model  # nn.Module declares no attributes, and timm has no common class
-    classifier = net.get_classifier()
+    timm_model: Any = model  # nn.Module declares no attributes, and timm has no common class
+    classifier = timm_model.get_classifier()
     return next(name for name, module in model.named_modules() if module is classifier)

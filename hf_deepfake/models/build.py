@@ -90,8 +90,8 @@ def model_args(model: nn.Module, image_size: int) -> dict[str, Any]:
     Returns:
         Keyword arguments of `timm.create_model`, in JSON's types.
     """
-    net: Any = model
-    fixed_size = {"img_size": image_size} if net.pretrained_cfg.get("fixed_input_size") else {}
+    timm_model: Any = model
+    fixed_size = {"img_size": image_size} if timm_model.pretrained_cfg.get("fixed_input_size") else {}
     return getattr(model, "model_args", fixed_size)
 
 
@@ -113,9 +113,9 @@ def blocks(model: nn.Module) -> list[list[str]]:
             f"timm does not divide {type(model).__name__} into blocks; "
             "leave out last_blocks and layer_decay, or choose another model"
         )
-    net: Any = model  # nn.Module declares no attributes, and timm has no common class
-    head = classifier_names(net)
-    groups = group_parameters(net, net.group_matcher(coarse=False))
+    timm_model: Any = model  # nn.Module declares no attributes, and timm has no common class
+    head = classifier_names(timm_model)
+    groups = group_parameters(timm_model, timm_model.group_matcher(coarse=False))
     body = [[name for name in groups[index] if name not in head] for index in sorted(groups)]
     if head[0] in groups[max(groups)]:  # timm puts what it cannot match, such as a last norm, into this group
         neck = body.pop()

@@ -22,7 +22,7 @@ from hf_deepfake.models.build import data_config, model_args
 __all__ = ["Ensemble", "average_weights", "make_ensemble"]  # timm adds each model that is registered
 
 NAME = "checkpoint_ensemble"
-"""Under which timm knows these nets."""
+"""Under which timm knows these models."""
 
 _MEAN, _STD = 0.5, 0.5
 """What an ensemble's input is normalised by; each member's own normalisation follows inside."""
@@ -99,10 +99,10 @@ class Ensemble(nn.Module):
     def forward_features(self, pixels: Tensor) -> Tensor:
         """Log-odds of "fake" by each member, (N, members)."""
         columns = []
-        for index, net in enumerate(self.members):
+        for index, model in enumerate(self.members):
             taken = self.member_pixels(index, pixels)
-            odds = _log_odds(net(taken))
-            columns.append((odds + _log_odds(net(taken.flip(3)))) / 2 if self.flip else odds)
+            odds = _log_odds(model(taken))
+            columns.append((odds + _log_odds(model(taken.flip(3)))) / 2 if self.flip else odds)
         return torch.stack(columns, dim=1)
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
@@ -114,11 +114,11 @@ class Ensemble(nn.Module):
         return self.forward_head(self.forward_features(pixels))
 
 
-def make_ensemble(nets: Sequence[nn.Module], sides: Sequence[int], shares: Sequence[float], flip: bool) -> Ensemble:
+def make_ensemble(models: Sequence[nn.Module], sides: Sequence[int], shares: Sequence[float], flip: bool) -> Ensemble:
     """Put trained models together.
 
     Args:
-        nets: timm models with calibrated logits (real, fake); copied.
+        models: timm models with calibrated logits (real, fake); copied.
         sides: each model's input, px.
         shares: each model's share of the log-odds, summing to 1.
         flip: evaluate the mirrored image too and take the mean.
@@ -127,13 +127,13 @@ def make_ensemble(nets: Sequence[nn.Module], sides: Sequence[int], shares: Seque
         The ensemble, in eval mode; its input is as large as the largest of theirs.
     """
     members = []
-    for net, side in zip(nets, sides, strict=True):
-        start: Any = net.pretrained_cfg
-        config = data_config(net, side)
+    for model, side in zip(models, sides, strict=True):
+        start: Any = model.pretrained_cfg
+        config = data_config(model, side)
         members.append(
             {
                 "architecture": start["architecture"],
-                "model_args": model_args(net, side),
+                "model_args": model_args(model, side),
                 "side": side,
                 "mean": list(config["mean"]),
                 "std": list(config["std"]),
@@ -141,21 +141,21 @@ def make_ensemble(nets: Sequence[nn.Module], sides: Sequence[int], shares: Seque
         )
     ensemble = timm.create_model(NAME, members=members, flip=flip)
     assert isinstance(ensemble, Ensemble)
-    for place, net in zip(ensemble.members, nets, strict=True):
-        place.load_state_dict(net.state_dict())
+    for place, model in zip(ensemble.members, models, strict=True):
+        place.load_state_dict(model.state_dict())
     ensemble.set_shares(shares)
     return ensemble.eval()
 
 
 @torch.no_grad()
-def average_weights(nets: Sequence[nn.Module], shares: Sequence[float]) -> nn.Module:
+def average_weights(models: Sequence[nn.Module], shares: Sequence[float]) -> nn.Module:
     """Average the weights of models that were trained from the same start (Wortsman et al. 2022, "Model soups").
 
     Statistics of BatchNorm are averaged too, as if each model had seen its share of the images; where the models lie
     far apart that is too little, and the result is worse than its parts.
 
     Args:
-        nets: of one architecture and size.
+        models: of one architecture and size.
         shares: each model's, summing to 1.
 
     Returns:
@@ -164,7 +164,7 @@ def average_weights(nets: Sequence[nn.Module], shares: Sequence[float]) -> nn.Mo
     Raises:
         InputError: the models differ.
     """
-    states = [net.state_dict() for net in nets]
+    states = [model.state_dict() for model in models]
     first = states[0]
     for state in states[1:]:
         if [(name, item.shape) for name, item in state.items()] != [(name, item.shape) for name, item in first.items()]:
@@ -175,7 +175,7 @@ def average_weights(nets: Sequence[nn.Module], shares: Sequence[float]) -> nn.Mo
         else tensor
         for name, tensor in first.items()
     }
-    result = deepcopy(nets[0])
+    result = deepcopy(models[0])
     result.load_state_dict(mean)
     return result.eval()
 

@@ -27,8 +27,8 @@ def final_layer(model: nn.Module) -> tuple[Tensor, Tensor]:
     Raises:
         InputError: the model has no linear classifier with bias and two outputs.
     """
-    net: Any = model  # nn.Module declares no attributes, and timm has no common class
-    found = net.get_classifier()
+    timm_model: Any = model  # nn.Module declares no attributes, and timm has no common class
+    found = timm_model.get_classifier()
     layers = list(found.modules()) if isinstance(found, nn.Module) else []  # distilled models have a tuple of two
     linear = [layer for layer in layers if isinstance(layer, nn.Linear | nn.Conv2d)]
     if not linear or linear[-1].bias is None or len(linear[-1].bias) != len(LABELS):

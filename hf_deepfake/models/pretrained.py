@@ -41,24 +41,24 @@ def load_pretrained_weights(model: nn.Module, path: str) -> None:
     source = local_path(path)
     if not source.exists():
         raise InputError(f"no weights at {path}; give an existing file or folder, or --pretrained hub or off")
-    net: Any = model  # nn.Module declares no attributes, and timm has no common class
+    timm_model: Any = model  # nn.Module declares no attributes, and timm has no common class
     preprocessing, file = {}, source
     if source.is_dir():
-        preprocessing = _folder_preprocessing(source, net.pretrained_cfg["architecture"])
+        preprocessing = _folder_preprocessing(source, timm_model.pretrained_cfg["architecture"])
         found = [source / name for name in FOLDER_FILES if (source / name).is_file()]
         if not found:
             raise InputError(f"{path} holds neither {' nor '.join(FOLDER_FILES)}; give the weights file itself")
         file = found[0]
     weights = _read(file)
-    own = net.state_dict()
+    own = timm_model.state_dict()
     misfits = []
     for names in _namings(file):
-        candidate = _with_own_classifier(names(weights, net), net)
+        candidate = _with_own_classifier(names(weights, timm_model), timm_model)
         unfilled = [name for name in own if name not in candidate or candidate[name].shape != own[name].shape]
         left_over = [name for name in candidate if name not in own]
         if not unfilled and not left_over:
-            net.load_state_dict(candidate)
-            net.pretrained_cfg.update(preprocessing)
+            timm_model.load_state_dict(candidate)
+            timm_model.pretrained_cfg.update(preprocessing)
             return
         misfits.append((unfilled, left_over))
     unfilled, left_over = min(misfits, key=lambda misfit: len(misfit[0]))
@@ -67,7 +67,9 @@ def load_pretrained_weights(model: nn.Module, path: str) -> None:
         if unfilled
         else f"{len(left_over)} of its tensors are not in the model, such as {left_over[0]}"
     )
-    raise InputError(f"{path} does not fit {net.pretrained_cfg['architecture']}: {what}; give weights of this model")
+    raise InputError(
+        f"{path} does not fit {timm_model.pretrained_cfg['architecture']}: {what}; give weights of this model"
+    )
 
 
 def classifier_names(model: nn.Module) -> list[str]:
@@ -79,8 +81,8 @@ def classifier_names(model: nn.Module) -> list[str]:
     Returns:
         Names as in `named_parameters`, in its order.
     """
-    net: Any = model
-    inside = {id(parameter) for parameter in net.get_classifier().parameters()}
+    timm_model: Any = model
+    inside = {id(parameter) for parameter in timm_model.get_classifier().parameters()}
     return [name for name, parameter in model.named_parameters() if id(parameter) in inside]
 
 
@@ -117,14 +119,14 @@ def _read(file: Path) -> Weights:
             "give a safetensors file, or a torch file that holds nothing but tensors"
         ) from error
     if not weights or not all(isinstance(item, Tensor) for item in weights.values()):
-        raise InputError(f"{file} is not a mapping from names to tensors; give a file saved from net.state_dict()")
+        raise InputError(f"{file} is not a mapping from names to tensors; give a file saved from model.state_dict()")
     return weights
 
 
 def _with_own_classifier(weights: Weights, model: nn.Module) -> Weights:
     """The weights, with the model's own tensors where they have no classifier of its shape."""
-    net: Any = model
-    classifier = net.get_classifier()
+    timm_model: Any = model
+    classifier = timm_model.get_classifier()
     prefix = next(name for name, module in model.named_modules() if module is classifier) + "."
     own = model.state_dict()
     head = {name for name in own if name.startswith(prefix)}
@@ -182,8 +184,8 @@ def _from_lukemelas(weights: Weights, model: nn.Module) -> Weights:
     """EfficientNet-PyTorch's names as timm's; empty where they are not such names."""
     if "_conv_stem.weight" not in weights or not isinstance(model, EfficientNet):
         return {}
-    net: Any = model
-    places = [f"blocks.{i}.{j}" for i, stage in enumerate(net.blocks) for j in range(len(stage))]
+    timm_model: Any = model
+    places = [f"blocks.{i}.{j}" for i, stage in enumerate(timm_model.blocks) for j in range(len(stage))]
     renamed = {}
     for name, tensor in weights.items():
         *path, kind = name.split(".")

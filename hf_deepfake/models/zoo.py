@@ -155,5 +155,5 @@ def resnet50_dense512(pretrained: bool = False, **options: Any) -> DenseResNet:
 
 
 def _build(name: str, pretrained: bool, options: dict[str, Any], **shape: Any) -> SmallCNN:
-    """A `SmallCNN` as timm builds its own nets."""
+    """A `SmallCNN` as timm builds its own models."""
     return build_model_with_cfg(SmallCNN, name, pretrained, **shape, **options)

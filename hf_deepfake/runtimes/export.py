@@ -33,18 +33,18 @@ FOLDER = "backends"
 class OnePass(nn.Module):
     """A model that gives its logits, and the maps of both where its head allows."""
 
-    def __init__(self, net: nn.Module, with_maps: bool):
+    def __init__(self, model: nn.Module, with_maps: bool):
         super().__init__()
-        self.net, self.with_maps = net, with_maps
+        self.model, self.with_maps = model, with_maps
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Logits (N, 2), and maps (N, 2, h, w) if wanted."""
         if not self.with_maps:
-            return (self.net(pixels),)
-        net: Any = self.net  # nn.Module declares no attributes, and timm has no common class
-        features = net.forward_features(pixels)
-        weight, _ = final_layer(net)
-        return net.forward_head(features), functional.conv2d(features, weight.reshape(2, -1, 1, 1))
+            return (self.model(pixels),)
+        model: Any = self.model  # nn.Module declares no attributes, and timm has no common class
+        features = model.forward_features(pixels)
+        weight, _ = final_layer(model)
+        return model.forward_head(features), functional.conv2d(features, weight.reshape(2, -1, 1, 1))
 
 
 @torch.no_grad()
@@ -58,15 +58,15 @@ def pools_linearly(model: nn.Module, side: int) -> bool:
     Returns:
         True where the mean of the maps, plus the bias, is the logits of an image of noise.
     """
-    net: Any = model
+    timm_model: Any = model
     pixels = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     try:
-        features = net.forward_features(pixels)
+        features = timm_model.forward_features(pixels)
         weight, bias = final_layer(model)
         maps = functional.conv2d(features, weight.reshape(2, -1, 1, 1))
     except (AttributeError, InputError, RuntimeError, TypeError):
         return False
-    return torch.allclose(maps.mean(dim=(2, 3)) + bias, net.forward_head(features), rtol=1e-3, atol=1e-4)
+    return torch.allclose(maps.mean(dim=(2, 3)) + bias, timm_model.forward_head(features), rtol=1e-3, atol=1e-4)
 
 
 def backend_file(folder: Path, form: Format, int8: bool) -> Path:
@@ -105,13 +105,13 @@ def export_backend(
     Raises:
         InputError: the format's packages are not installed, or the model cannot be written in it.
     """
-    net = OnePass(model, pools_linearly(model, side)).eval()
+    one_pass = OnePass(model, pools_linearly(model, side)).eval()
     example = torch.zeros(2, 3, side, side)
     file = backend_file(folder, form, calibration is not None)
     make_folder(file.parent)
     try:
         with _quiet():
-            written = _to_openvino(net, example) if form == "openvino" else _to_onnx(net, example)
+            written = _to_openvino(one_pass, example) if form == "openvino" else _to_onnx(one_pass, example)
             if calibration is not None:
                 quantise = quantise_openvino if form == "openvino" else quantise_onnx
                 written = quantise(written, calibration)
@@ -127,28 +127,28 @@ def export_backend(
     return file
 
 
-def _to_openvino(net: OnePass, example: Tensor) -> Any:
+def _to_openvino(one_pass: OnePass, example: Tensor) -> Any:
     """An OpenVINO model that takes any number of images."""
     import openvino
 
     shape = openvino.PartialShape([-1, *example.shape[1:]])
-    model = openvino.convert_model(net, example_input=example, input=[shape])
+    model = openvino.convert_model(one_pass, example_input=example, input=[shape])
     for output, name in zip(model.outputs, ("logits", "maps"), strict=False):
         output.get_tensor().set_names({name})
     return model
 
 
-def _to_onnx(net: OnePass, example: Tensor) -> Any:
+def _to_onnx(one_pass: OnePass, example: Tensor) -> Any:
     """An ONNX model that takes any number of images."""
-    names = ["logits", "maps"][: 1 + net.with_maps]
-    pictures = torch.export.Dim("pictures")
+    names = ["logits", "maps"][: 1 + one_pass.with_maps]
+    images = torch.export.Dim("images")
     program = torch.onnx.export(
-        net,
+        one_pass,
         (example,),
         dynamo=True,
         input_names=["pixels"],
         output_names=names,
-        dynamic_shapes=({0: pictures},),
+        dynamic_shapes=({0: images},),
         verbose=False,
     )
     assert program is not None

@@ -82,6 +82,6 @@ def _with_control(model: Any, calibration: Sequence[Pixels]) -> Any:
     )
 
 
-def _scores(compiled: Any, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
+def _scores(compiled: Any, images: Sequence[Pixels]) -> NDArray[np.float64]:
     """P(fake) of each image."""
-    return np.array([softmax(compiled([pixels])[0], axis=1)[0, 1] for pixels in pictures])
+    return np.array([softmax(compiled([pixels])[0], axis=1)[0, 1] for pixels in images])

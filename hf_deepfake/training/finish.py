@@ -67,21 +67,21 @@ def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
         Interrupted: a signal came, to whichever process.
     """
     config, accelerator, run, data = loop.config, loop.accelerator, loop.run, loop.data
-    net = merged(loop.net)
+    model = merged(loop.model)
     progress = loop.progress
-    run.restore(net, run.load_best(), run.best_file)
-    preprocessing = data_config(net, config.image_size)
+    run.restore(model, run.load_best(), run.best_file)
+    preprocessing = data_config(model, config.image_size)
     score = partial(
         predict_logits, data_config=preprocessing, workers=loop.workers, asked_to_stop=lambda: signals.received
     )
     progress.after(0, len(data["validation"]))
-    logits = score(net, data["validation"], title="validation")
+    logits = score(model, data["validation"], title="validation")
     decision = decide_by(config, logits, data["validation"]["label"])
     progress.after(1, sum(len(data[name]) for name in EVALUATED))
     if accelerator.is_main_process:
         shutil.rmtree(run.checkpoint, ignore_errors=True)
         export_checkpoint(
-            net,
+            model,
             run.checkpoint,
             image_size=config.image_size,
             **asdict(decision),
@@ -170,7 +170,7 @@ def _sample(split: Dataset) -> Iterator[PIL.Image.Image]:
 def _rounding(exact: np.ndarray, rounded: np.ndarray, operating_point: float) -> dict[str, Any]:
     """What float16 weights do to P(fake) of validation images, (N,) each."""
     changed = (exact >= operating_point) != (rounded >= operating_point)
-    return {"largest": float(np.abs(exact - rounded).max()), "verdicts": int(changed.sum()), "pictures": len(exact)}
+    return {"largest": float(np.abs(exact - rounded).max()), "verdicts": int(changed.sum()), "images": len(exact)}
 
 
 def for_others(record: dict[str, Any]) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class Loop:
         self.config, self.accelerator, self.run, self.data = config, accelerator, run, data
         self.data_config = data_config
         self.device = accelerator.device
-        self.net = model.to(self.device, memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
+        self.model = model.to(self.device, memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
         self.share = Share(
             config.batch_size, config.gradient_accumulation_steps, accelerator.num_processes, accelerator.process_index
         )
@@ -97,26 +97,26 @@ class Loop:
         for stage in self.stages:  # refuses now, not after the first stage, blocks that the model does not have
             self.unfreeze(stage)
         if config.initial_image_size is not None:
-            check_size(self.net, config, self.device)
+            check_size(self.model, config, self.device)
         normalise = Normalise(data_config, self.device)
         self.augment = Augment(config, normalise)
         self.class_weights = torch.tensor(config.class_weights or (1.0, 1.0), device=self.device)
         self.targets = Targets(config, data_config, self.device)
-        self.ema = ModelEmaV3(self.net, decay=config.ema, use_warmup=True) if config.ema else None
+        self.ema = ModelEmaV3(self.model, decay=config.ema, use_warmup=True) if config.ema else None
         self.batches = StepBatches(self.share)
-        pictures = DecodedImages(
+        images = DecodedImages(
             train,
             data_config,
             reduced=True,
             change=Degrade(config.seed, share=config.degrade) if config.degrade else None,
             blend_seed=config.seed if config.self_blend else None,
         )
-        self.loader = make_loader(pictures, self.batches, self.workers, pin_memory=self.device.type == "cuda")
+        self.loader = make_loader(images, self.batches, self.workers, pin_memory=self.device.type == "cuda")
         self.position = Position()
         self.progress = RunProgress(accelerator.is_main_process, sum(stage.steps for stage in self.stages))
         self.bad_steps = torch.zeros((), dtype=torch.int64, device=self.device)
         if config.compile:
-            self.net.compile()
+            self.model.compile()
 
     def fit(self, signals: StopSignals | None = None) -> None:
         """Train to the end, or until a signal.
@@ -156,7 +156,7 @@ class Loop:
                     f"the groups or sources of the images are not those that the run in {self.run.folder} began "
                     "with; give the same data, with its groups.csv, or start anew in another --output_dir"
                 )
-            self.run.restore(self.net, state["model"])
+            self.run.restore(self.model, state["model"])
             if self.ema:
                 self.run.restore(self.ema.module, state["ema"])
             try:
@@ -168,15 +168,15 @@ class Loop:
     def _prepare(self, stage: Stage) -> tuple[nn.Module, Any]:
         """Freeze what the stage freezes and hand model and optimiser to the Accelerator."""
         self.unfreeze(stage)
-        optimizer = make_optimizer(self.net, stage, self.config)
-        return self.accelerator.prepare(self.net, optimizer)
+        optimizer = make_optimizer(self.model, stage, self.config)
+        return self.accelerator.prepare(self.model, optimizer)
 
     def unfreeze(self, stage: Stage) -> None:
         """Let what the stage trains train."""
-        if isinstance(self.net, PeftModel):
-            train_classifier_alone(self.net, stage.last_blocks == 0)
+        if isinstance(self.model, PeftModel):
+            train_classifier_alone(self.model, stage.last_blocks == 0)
         else:
-            unfreeze(self.net, stage.last_blocks)
+            unfreeze(self.model, stage.last_blocks)
 
     def _epoch(self, stage: Stage, model: nn.Module, optimizer: Any, signals: StopSignals) -> None:
         """The rest of the epoch in hand, then validation, and everything saved."""
@@ -214,7 +214,7 @@ class Loop:
     def _step(self, model: nn.Module, optimizer: Any, batches: Any) -> Tensor:
         """One optimiser step; its mean loss, on the device."""
         model.train()
-        freeze_statistics(self.net, self.config.freeze_batchnorm)
+        freeze_statistics(self.model, self.config.freeze_batchnorm)
         seed = int(
             np.random.SeedSequence([self.config.seed, self.position.epoch, self.position.step]).generate_state(1)[0]
         )
@@ -224,13 +224,13 @@ class Loop:
         side = image_size_of_epoch(self.config, self.position.epoch)
         for round_ in range(self.share.rounds):
             batch: Batch = next(batches)
-            pictures = self.augment(batch.pictures.to(self.device, non_blocking=True), drawn[self.share.rows(round_)])
-            if pictures.shape[-1] > side:
-                pictures = functional.interpolate(pictures, side, mode="bilinear", antialias=True)
-            pictures, targets = self.targets(pictures, batch.labels.to(self.device, non_blocking=True), seed + round_)
+            images = self.augment(batch.images.to(self.device, non_blocking=True), drawn[self.share.rows(round_)])
+            if images.shape[-1] > side:
+                images = functional.interpolate(images, side, mode="bilinear", antialias=True)
+            images, targets = self.targets(images, batch.labels.to(self.device, non_blocking=True), seed + round_)
             waits = round_ + 1 < self.share.rounds
             with self.accelerator.no_sync(model) if waits else contextlib.nullcontext():
-                loss = soft_cross_entropy(model(pictures), targets, self.class_weights) / self.share.rounds
+                loss = soft_cross_entropy(model(images), targets, self.class_weights) / self.share.rounds
                 self.accelerator.backward(loss)
             total += loss.detach()
         self.bad_steps = torch.where(total.isfinite(), 0, self.bad_steps + 1)
@@ -239,7 +239,7 @@ class Loop:
         optimizer.step()
         optimizer.zero_grad()
         if self.ema:
-            self.ema.update(self.net, step=self._steps_done())
+            self.ema.update(self.model, step=self._steps_done())
         return total
 
     def _must_stop(self, signals: StopSignals, at_end: bool) -> bool:
@@ -276,7 +276,7 @@ class Loop:
     def _finish_epoch(self, stage: Stage, optimizer: Any, signals: StopSignals) -> None:
         """Validate, keep the weights if they are the best, and save all that a resumed run needs."""
         position, config = self.position, self.config
-        judged = self.ema.module if self.ema else self.net
+        judged = self.ema.module if self.ema else self.model
         precision = self.accelerator.mixed_precision
         logits = predict_logits(
             judged,
@@ -327,7 +327,7 @@ class Loop:
                     "stage": stage.name,
                     "order": self.orders.digest,
                     "position": asdict(self.position),
-                    "model": self.net.state_dict(),
+                    "model": self.model.state_dict(),
                     "ema": self.ema.module.state_dict() if self.ema else None,
                     "optimizer": optimizer.state_dict(),
                     "scaler": scaler.state_dict() if scaler is not None else None,

@@ -58,13 +58,13 @@ class RunProgress(Progress):
             f"{entry['images_per_second']:.1f} images/s"
         )
 
-    def after(self, place: int, pictures: int = 0) -> None:
+    def after(self, place: int, images: int = 0) -> None:
         """Say what is done now that training is over.
 
         Args:
             place: in `AFTER`.
-            pictures: how many it is done on; 0 where it is not done on images.
+            images: how many it is done on; 0 where it is not done on images.
         """
         self.bar.close()
-        on = f": {pictures:,} images" if pictures else ""
+        on = f": {images:,} images" if images else ""
         self.say(f"after training, {place + 1} of {len(AFTER)}: {AFTER[place]}{on}")

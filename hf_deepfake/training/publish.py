@@ -48,13 +48,13 @@ def check_publishing(config: TrainConfig) -> None:
         check_target(config.push_to_hub, dry_run=False)
 
 
-def epoch_publisher(config: TrainConfig, run: RunFolder, net: nn.Module) -> Callable[[int], None]:
+def epoch_publisher(config: TrainConfig, run: RunFolder, model: nn.Module) -> Callable[[int], None]:
     """Make what the loop calls after each epoch; whatever fails in a push is only warned of, and training goes on.
 
     Args:
         config: the run.
         run: its folder, with the best epoch's weights.
-        net: any model of the run's kind; it stays as it is.
+        model: any model of the run's kind; it stays as it is.
 
     Returns:
         A function of the number of epochs that are done, for the main process.
@@ -64,7 +64,7 @@ def epoch_publisher(config: TrainConfig, run: RunFolder, net: nn.Module) -> Call
         if config.push_every is None or epochs_done % config.push_every:
             return
         try:
-            _push_best(config, run, net, epochs_done)
+            _push_best(config, run, model, epochs_done)
         except Exception as error:  # hours of training must not end by what the way to the Hub brings
             logger.warning("%s; training goes on", _reason(error))
 
@@ -95,9 +95,9 @@ def publish_run(config: TrainConfig, run: RunFolder) -> str:
     return str(pushed.url)
 
 
-def _push_best(config: TrainConfig, run: RunFolder, net: nn.Module, epochs_done: int) -> None:
+def _push_best(config: TrainConfig, run: RunFolder, model: nn.Module, epochs_done: int) -> None:
     """Push the best epoch so far to its branch."""
-    best = deepcopy(merged(net)).cpu()
+    best = deepcopy(merged(model)).cpu()
     run.restore(best, run.load_best(), run.best_file)
     card = UNFINISHED.format(license=config.hub_license, epoch=run.record["best_epoch"])
     with tempfile.TemporaryDirectory() as folder:

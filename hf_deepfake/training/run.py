@@ -91,11 +91,11 @@ def train(config: TrainConfig) -> TrainResult:
 
 def _train(config: TrainConfig, run: RunFolder, accelerator: Accelerator, signals: StopSignals) -> Report:
     """From the data to the report; `Interrupted`, on all processes together, where there is nothing to be saved."""
-    net = build_model(
+    model = build_model(
         config.model, image_size=config.image_size, drop_rate=config.drop_rate, pretrained=config.pretrained
     )
     if config.adapter != "none":
-        net = adapt(net, config.adapter, config.adapter_rank, base=config.model)
+        model = adapt(model, config.adapter, config.adapter_rank, base=config.model)
     with accelerator.main_process_first():  # the others then find unpacked zips and hashes in the cache
         prepared = signals.at_once(partial(prepare, config))
     signals.check(accelerator)
@@ -107,10 +107,10 @@ def _train(config: TrainConfig, run: RunFolder, accelerator: Accelerator, signal
         config,
         accelerator,
         run,
-        net,
+        model,
         data,
-        data_config(net, config.image_size),
-        after_epoch=epoch_publisher(config, run, net) if config.push_every else None,
+        data_config(model, config.image_size),
+        after_epoch=epoch_publisher(config, run, model) if config.push_every else None,
     )
     if accelerator.is_main_process and not config.resume:
         run.clear()
@@ -127,7 +127,7 @@ def _train(config: TrainConfig, run: RunFolder, accelerator: Accelerator, signal
             run.save_record()
     signals.check(accelerator)
     if accelerator.is_main_process:
-        loop.progress.say(_summary(config, accelerator, net, loop, data_report, run.record.get("audit")))
+        loop.progress.say(_summary(config, accelerator, model, loop, data_report, run.record.get("audit")))
     if config.tracker != "none":
         shown = for_others(run.record)["options"]  # a tracker may send on what it is told
         accelerator.init_trackers("hf_deepfake", config={name: str(value) for name, value in shown.items()})
@@ -198,18 +198,18 @@ def _machine(accelerator: Accelerator) -> dict[str, str | int]:
 def _summary(
     config: TrainConfig,
     accelerator: Accelerator,
-    net: nn.Module,
+    model: nn.Module,
     loop: Loop,
     data: DataReport,
     found: dict[str, Any] | None,
 ) -> str:
     """What the run will do, before its first step."""
     machine = _machine(accelerator)
-    parameters = sum(parameter.numel() for parameter in net.parameters())
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     stages = []
     for stage in loop.stages:
         loop.unfreeze(stage)
-        trained = sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
+        trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
         stages.append(
             f"{stage.name}: {stage.epochs} epochs of {stage.steps_per_epoch} steps, "
             f"rate {stage.lr:g} ({stage.schedule}), {trained / 1e6:.2f} M parameters train"
@@ -217,7 +217,7 @@ def _summary(
     lines = {
         "data": data.summary(),
         "audit": _findings(found) if found else "off",
-        "net": f"{config.model}, {parameters / 1e6:.2f} M parameters, {config.image_size} px, "
+        "model": f"{config.model}, {parameters / 1e6:.2f} M parameters, {config.image_size} px, "
         f"pretrained weights {config.pretrained}",
         "stages": "\n".join(stages),
         "step": f"{config.batch_size} images over {loop.share.processes} processes x {loop.share.rounds} rounds, "

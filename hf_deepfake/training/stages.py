@@ -64,11 +64,11 @@ def image_size_of_epoch(config: TrainConfig, epoch: int) -> int:
     return max(config.initial_image_size, round(side / SIZE_STEP) * SIZE_STEP)
 
 
-def check_size(net: nn.Module, config: TrainConfig, device: torch.device) -> None:
+def check_size(model: nn.Module, config: TrainConfig, device: torch.device) -> None:
     """Refuse a model that takes images of one size only.
 
     Args:
-        net: on its device; left in eval mode.
+        model: on its device; left in eval mode.
         config: the run, with a `initial_image_size`.
         device: of the model.
 
@@ -77,7 +77,9 @@ def check_size(net: nn.Module, config: TrainConfig, device: torch.device) -> Non
     """
     try:
         with torch.inference_mode():
-            net.eval()(torch.zeros(1, 3, config.initial_image_size or 0, config.initial_image_size or 0, device=device))
+            model.eval()(
+                torch.zeros(1, 3, config.initial_image_size or 0, config.initial_image_size or 0, device=device)
+            )
     except (AssertionError, RuntimeError) as error:
         raise InputError(
             f"{config.model} does not take images of {config.initial_image_size} px beside {config.image_size} px; "
@@ -85,12 +87,12 @@ def check_size(net: nn.Module, config: TrainConfig, device: torch.device) -> Non
         ) from error
 
 
-def plan_stages(config: TrainConfig, pictures: int) -> list[Stage]:
+def plan_stages(config: TrainConfig, images: int) -> list[Stage]:
     """The stages of a run.
 
     Args:
         config: the run.
-        pictures: how many an epoch shows.
+        images: how many an epoch shows.
 
     Returns:
         One or two stages; those of no epochs are left out.
@@ -98,11 +100,11 @@ def plan_stages(config: TrainConfig, pictures: int) -> list[Stage]:
     Raises:
         InputError: an epoch has fewer images than a step.
     """
-    steps = pictures // config.batch_size
+    steps = images // config.batch_size
     if steps == 0:
         raise InputError(
-            f"batch_size {config.batch_size} is more than the {pictures} images of an epoch; "
-            f"use --batch_size {max(2, pictures // 4)} or fewer"
+            f"batch_size {config.batch_size} is more than the {images} images of an epoch; "
+            f"use --batch_size {max(2, images // 4)} or fewer"
         )
     if config.steps_per_epoch is not None:
         steps = min(steps, config.steps_per_epoch)

@@ -44,11 +44,11 @@ class Targets:
             # From the student's normalisation to an ensemble's, which is [-1, 1].
             self._scale, self._shift = 2 * std, 2 * mean - 1
 
-    def __call__(self, pictures: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    def __call__(self, images: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         """Images and their targets.
 
         Args:
-            pictures: (B, 3, S, S), normalised for the model.
+            images: (B, 3, S, S), normalised for the model.
             labels: (B,) int64.
             seed: of the mixing.
 
@@ -57,16 +57,16 @@ class Targets:
         """
         if self.mixup is not None:
             np.random.seed(seed % 2**32)  # timm's Mixup draws from NumPy's global generator
-            pictures, targets = self.mixup(pictures, labels)
+            images, targets = self.mixup(images, labels)
         else:
             smoothing = self.config.label_smoothing
             targets = functional.one_hot(labels, len(LABELS)) * (1 - smoothing) + smoothing / len(LABELS)
         if self.teacher is not None:
             share = self.config.distillation_weight
             with torch.inference_mode():
-                opinion = self.teacher(pictures * self._scale + self._shift).float().softmax(dim=1)
+                opinion = self.teacher(images * self._scale + self._shift).float().softmax(dim=1)
             targets = (1 - share) * targets + share * opinion
-        return pictures, targets
+        return images, targets
 
 
 def _as_teacher(checkpoint: str) -> Ensemble:

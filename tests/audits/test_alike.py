@@ -12,55 +12,55 @@ COUNT = 60
 
 
 def drawn(seed, size=160):
-    return Image.fromarray((draw_scene(np.random.default_rng(seed), size).picture * 255).astype(np.uint8))
+    return Image.fromarray((draw_scene(np.random.default_rng(seed), size).image * 255).astype(np.uint8))
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
     return [drawn(seed) for seed in range(COUNT)]
 
 
-def alike(pictures):
-    prints = [fingerprint(picture) for picture in pictures]
+def alike(images):
+    prints = [fingerprint(image) for image in images]
     return find_alike(np.stack([code for code, _ in prints]), np.stack([colour for _, colour in prints]))
 
 
-def saved(picture, quality):
+def saved(image, quality):
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality)
+    image.save(buffer, "JPEG", quality=quality)
     return Image.open(buffer).convert("RGB")
 
 
-def trimmed(picture, left, top, right, bottom):
-    width, height = picture.size
+def trimmed(image, left, top, right, bottom):
+    width, height = image.size
     box = (round(left * width), round(top * height), round((1 - right) * width), round((1 - bottom) * height))
-    return picture.crop(box)
+    return image.crop(box)
 
 
 CHANGES = {
-    "copied": lambda picture: picture.copy(),
-    "re-saved": lambda picture: saved(picture, 50),
-    "resized": lambda picture: picture.resize((96, 96)),
-    "stretched": lambda picture: picture.resize((200, 160)),
+    "copied": lambda image: image.copy(),
+    "re-saved": lambda image: saved(image, 50),
+    "resized": lambda image: image.resize((96, 96)),
+    "stretched": lambda image: image.resize((200, 160)),
     "mirrored": ImageOps.mirror,
-    "grey": lambda picture: picture.convert("L").convert("RGB"),
-    "cropped to its middle": lambda picture: trimmed(picture, 0.025, 0.025, 0.025, 0.025),
-    "cropped all round": lambda picture: trimmed(picture, 0.05, 0.05, 0.05, 0.05),
-    "cropped at an edge": lambda picture: trimmed(picture, 0.05, 0, 0, 0),
-    "cropped at a corner": lambda picture: trimmed(picture, 0, 0, 0.05, 0.05),
-    "all at once": lambda picture: saved(ImageOps.mirror(trimmed(picture, 0.05, 0.05, 0, 0)).resize((112, 112)), 60),
+    "grey": lambda image: image.convert("L").convert("RGB"),
+    "cropped to its middle": lambda image: trimmed(image, 0.025, 0.025, 0.025, 0.025),
+    "cropped all round": lambda image: trimmed(image, 0.05, 0.05, 0.05, 0.05),
+    "cropped at an edge": lambda image: trimmed(image, 0.05, 0, 0, 0),
+    "cropped at a corner": lambda image: trimmed(image, 0, 0, 0.05, 0.05),
+    "all at once": lambda image: saved(ImageOps.mirror(trimmed(image, 0.05, 0.05, 0, 0)).resize((112, 112)), 60),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_planted_near_duplicates_are_found_and_nothing_else(pictures, change):
-    planted = [change(picture) for picture in pictures[::3]]
-    found = alike(pictures + planted)
+def test_planted_near_duplicates_are_found_and_nothing_else(images, change):
+    planted = [change(image) for image in images[::3]]
+    found = alike(images + planted)
     assert found.near.tolist() == [[3 * place, COUNT + place] for place in range(len(planted))]
 
 
-def test_clean_images_are_not_alike(pictures):
-    found = alike(pictures)
+def test_clean_images_are_not_alike(images):
+    found = alike(images)
     assert len(found.near) == len(found.scenes) == 0
 
 
@@ -86,8 +86,8 @@ def test_scenes_need_like_colours():
     assert find_alike(codes, colours).scenes.tolist() == []
 
 
-def test_many_copies_hang_together_by_few_pairs(pictures):
-    found = alike([pictures[0]] * 50 + pictures[1:3])
+def test_many_copies_hang_together_by_few_pairs(images):
+    found = alike([images[0]] * 50 + images[1:3])
     assert found.near.tolist() == [[0, place] for place in range(1, 50)]
 
 

@@ -66,7 +66,7 @@ def test_a_source_of_one_class():
 
 
 @pytest.mark.parametrize(
-    ("kind", "later", "pictures", "severity"),
+    ("kind", "later", "images", "severity"),
     [
         ("near", "test", 1, "warning"),
         ("near", "test", 2, "fatal"),
@@ -75,10 +75,10 @@ def test_a_source_of_one_class():
         ("near", "other.zip", 2, "fatal"),
     ],
 )
-def test_shared_images(kind, later, pictures, severity):
-    finding = evaluate_shared(Shared(kind, later, "train", pictures, 100, []), "other.zip")
+def test_shared_images(kind, later, images, severity):
+    finding = evaluate_shared(Shared(kind, later, "train", images, 100, []), "other.zip")
     assert finding.severity == severity
-    assert finding.what.startswith(f"{pictures} of 100 {later} images ")
+    assert finding.what.startswith(f"{images} of 100 {later} images ")
 
 
 @pytest.mark.parametrize(

@@ -37,14 +37,14 @@ def leaky(faces, tmp_path_factory):
             else:
                 shutil.copyfile(path, part / path.name)
     changes = [
-        lambda picture: picture,
+        lambda image: image,
         ImageOps.mirror,
-        lambda picture: picture.resize((48, 48)),
-        lambda picture: picture.crop((2, 2, 62, 62)),
+        lambda image: image.resize((48, 48)),
+        lambda image: image.crop((2, 2, 62, 62)),
     ]
     for place in range(8):
-        picture = changes[place % 4](Image.open(folder / f"train/fake/{place:04}.jpg"))
-        picture.save(folder / f"test/fake/again-{place}.jpg", quality=70)
+        image = changes[place % 4](Image.open(folder / f"train/fake/{place:04}.jpg"))
+        image.save(folder / f"test/fake/again-{place}.jpg", quality=70)
     (folder / "test/fake/broken.jpg").write_bytes(b"no image")
     return folder
 
@@ -57,7 +57,7 @@ def result(leaky, cache):
 def test_planted_leaks_are_counted(result):
     found = {(one.kind, one.later, one.earlier): one for one in result.shared}
     leak = found["near", "test", "train"]
-    assert (leak.pictures, leak.of) == (8, 48)
+    assert (leak.images, leak.of) == (8, 48)
     pairs = {tuple(name.rsplit("/", 2)[1] + "/" + name.rsplit("/", 1)[1] for name in pair) for pair in leak.examples}
     assert len(pairs) == 5
     assert all(later.startswith("fake/again-") for later, _ in pairs)
@@ -106,7 +106,7 @@ def test_against_a_set_of_the_same_images(faces, leaky):
     audited = audit(DataConfig(data=(str(faces),)), against=str(leaky))
     assert not any(str(root.parent) in json.dumps(audited.to_dict()) for root in (faces, leaky))
     found = next(one for one in audited.shared if one.later == f"{leaky.name}'s" and one.kind == "near")
-    assert (found.pictures, found.of) == (128, 128)
+    assert (found.images, found.of) == (128, 128)
 
 
 def test_basic_measures_facts_of_files_only(leaky):

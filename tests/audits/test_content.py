@@ -12,7 +12,7 @@ def face(*box):
 
 
 def test_two_faces_by_hand(monkeypatch):
-    monkeypatch.setattr(module, "find_faces", lambda picture: [face(50, 25, 150, 75), face(0, 0, 20, 10)])
+    monkeypatch.setattr(module, "find_faces", lambda image: [face(50, 25, 150, 75), face(0, 0, 20, 10)])
     values = content(Image.new("RGB", (200, 100), (90, 90, 90)))
     assert list(values) == list(CONTENT)
     assert values == {
@@ -27,12 +27,12 @@ def test_two_faces_by_hand(monkeypatch):
 
 
 def test_a_face_that_reaches_out_of_the_image_covers_it_all(monkeypatch):
-    monkeypatch.setattr(module, "find_faces", lambda picture: [face(-10, -10, 110, 110)])
+    monkeypatch.setattr(module, "find_faces", lambda image: [face(-10, -10, 110, 110)])
     assert content(Image.new("RGB", (100, 100), "red"))["outside"] == 0
 
 
 def test_no_face(monkeypatch):
-    monkeypatch.setattr(module, "find_faces", lambda picture: [])
+    monkeypatch.setattr(module, "find_faces", lambda image: [])
     values = content(Image.new("RGB", (64, 64), (255, 0, 0)))
     assert (values["faces"], values["outside"]) == (0, 1)
     assert values["greyness"] == pytest.approx(0)

@@ -9,8 +9,8 @@ from hf_deepfake.data.scene import draw_scene
 
 
 @pytest.fixture(scope="module")
-def picture():
-    values = draw_scene(np.random.default_rng(5), 200).picture
+def image():
+    values = draw_scene(np.random.default_rng(5), 200).image
     return Image.fromarray((values * 255).astype(np.uint8))
 
 
@@ -20,28 +20,28 @@ def distance(one, other):
     return bits[0], bits.sum()
 
 
-def saved(picture, quality):
+def saved(image, quality):
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality)
+    image.save(buffer, "JPEG", quality=quality)
     return Image.open(buffer).convert("RGB")
 
 
-def cropped(picture, crop):
-    width, height = picture.size
+def cropped(image, crop):
+    width, height = image.size
     left, top, right, bottom = crop
-    return picture.crop((round(left * width), round(top * height), round(right * width), round(bottom * height)))
+    return image.crop((round(left * width), round(top * height), round(right * width), round(bottom * height)))
 
 
-def test_shapes_and_the_bit_that_is_not_used(picture):
-    codes, colours = fingerprint(picture)
+def test_shapes_and_the_bit_that_is_not_used(image):
+    codes, colours = fingerprint(image)
     assert (codes.shape, codes.dtype) == ((len(CROPS), 4), np.uint64)
     assert (colours.shape, colours.dtype) == ((8, 8, 3), np.uint8)
     assert (codes[:, 0] < 2**63).all()
     assert MIRROR[0] < 2**63
 
 
-def test_mirroring_flips_the_known_bits(picture):
-    code, mirrored = (fingerprint(one)[0][0] for one in (picture, ImageOps.mirror(picture)))
+def test_mirroring_flips_the_known_bits(image):
+    code, mirrored = (fingerprint(one)[0][0] for one in (image, ImageOps.mirror(image)))
     assert distance(code ^ MIRROR, mirrored)[1] <= 2
     # 8 columns of which 4 are odd, in 8 rows; and 16 of which 8 are odd in 16 rows.
     assert np.bitwise_count(MIRROR).tolist()[0] == 32
@@ -51,24 +51,23 @@ def test_mirroring_flips_the_known_bits(picture):
 @pytest.mark.parametrize(
     "change", [lambda p: saved(p, 60), lambda p: p.resize((90, 110)), lambda p: p.resize((400, 400))]
 )
-def test_processing_changes_few_bits(picture, change):
-    coarse, all_bits = distance(fingerprint(picture)[0][0], fingerprint(change(picture))[0][0])
+def test_processing_changes_few_bits(image, change):
+    coarse, all_bits = distance(fingerprint(image)[0][0], fingerprint(change(image))[0][0])
     assert coarse <= 2
     assert all_bits <= 16
 
 
 @pytest.mark.parametrize("place", range(len(CROPS)))
-def test_a_crop_has_nearly_the_code_of_its_place(picture, place):
-    crop = fingerprint(cropped(picture, CROPS[place]))[0][0]
-    coarse, all_bits = distance(fingerprint(picture)[0][place], crop)
+def test_a_crop_has_nearly_the_code_of_its_place(image, place):
+    crop = fingerprint(cropped(image, CROPS[place]))[0][0]
+    coarse, all_bits = distance(fingerprint(image)[0][place], crop)
     assert coarse <= 2
     assert all_bits <= 16
 
 
 def test_another_image_is_far():
     one, other = (
-        Image.fromarray((draw_scene(np.random.default_rng(seed), 128).picture * 255).astype(np.uint8))
-        for seed in (1, 2)
+        Image.fromarray((draw_scene(np.random.default_rng(seed), 128).image * 255).astype(np.uint8)) for seed in (1, 2)
     )
     assert distance(fingerprint(one)[0][0], fingerprint(other)[0][0])[1] > 72
 
@@ -79,8 +78,8 @@ def test_flat_images_are_all_alike():
 
 
 def test_colours_are_mean_colours():
-    picture = Image.new("RGB", (160, 80), (200, 10, 30))
-    picture.paste((0, 0, 0), (0, 0, 80, 80))
-    colours = fingerprint(picture)[1]
+    image = Image.new("RGB", (160, 80), (200, 10, 30))
+    image.paste((0, 0, 0), (0, 0, 80, 80))
+    colours = fingerprint(image)[1]
     assert (colours[:, :4] == 0).all()
     assert (colours[:, 4:] == (200, 10, 30)).all()

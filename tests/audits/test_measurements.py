@@ -20,11 +20,11 @@ def paths(faces):
 @pytest.fixture(scope="module")
 def images(paths):
     """Files and embedded images by turns."""
-    pictures = [
+    images = [
         str(path) if place % 2 else {"bytes": path.read_bytes(), "path": None} for place, path in enumerate(paths)
     ]
-    pictures = [{"path": one, "bytes": None} if isinstance(one, str) else one for one in pictures]
-    return Dataset.from_dict({"image": pictures}).cast_column("image", Image())
+    images = [{"path": one, "bytes": None} if isinstance(one, str) else one for one in images]
+    return Dataset.from_dict({"image": images}).cast_column("image", Image())
 
 
 @pytest.mark.parametrize("alone", [True, False])
@@ -36,11 +36,11 @@ def test_each_row_gets_what_was_asked_of_it(monkeypatch, images, paths, alone):
     assert len(measured.table) == 7
     for row, (path, asked) in enumerate(zip(paths, wanted, strict=True)):
         values = measured.table.loc[row]
-        picture = open_image(path)
-        codes, colours = fingerprint(picture) if asked.fingerprint else (0, 0)
+        image = open_image(path)
+        codes, colours = fingerprint(image) if asked.fingerprint else (0, 0)
         np.testing.assert_array_equal(measured.codes[row], codes)
         np.testing.assert_array_equal(measured.colours[row], colours)
         np.testing.assert_array_equal(values[list(FACTS)], list(file_facts(path.read_bytes()).values()))
-        expected = list(statistics(picture).values()) if asked.statistics else np.full(len(STATISTICS), np.nan)
+        expected = list(statistics(image).values()) if asked.statistics else np.full(len(STATISTICS), np.nan)
         np.testing.assert_array_equal(values[list(STATISTICS)], expected)
         assert np.isnan(values["outside"]) != asked.content

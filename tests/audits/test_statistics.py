@@ -9,13 +9,13 @@ from hf_deepfake.data.scene import draw_scene
 
 
 @pytest.fixture(scope="module")
-def picture():
-    return Image.fromarray((draw_scene(np.random.default_rng(0), 200).picture * 255).astype(np.uint8))
+def image():
+    return Image.fromarray((draw_scene(np.random.default_rng(0), 200).image * 255).astype(np.uint8))
 
 
 def test_colour_by_hand():
-    picture = Image.new("RGB", (64, 40), (200, 100, 50))
-    values = statistics(picture)
+    image = Image.new("RGB", (64, 40), (200, 100, 50))
+    values = statistics(image)
     assert list(values) == list(STATISTICS)
     assert (values["red"], values["green"], values["blue"]) == (200, 100, 50)
     assert values["saturation"] == pytest.approx(0.75)
@@ -45,22 +45,22 @@ def test_slope_of_known_spectrum():
     assert statistics(Image.fromarray(grey).convert("RGB"))["slope"] == pytest.approx(-2, abs=0.2)
 
 
-def test_blur_lowers_sharpness_and_noise(picture):
-    sharp, blurred = (statistics(one) for one in (picture, picture.filter(ImageFilter.GaussianBlur(1))))
+def test_blur_lowers_sharpness_and_noise(image):
+    sharp, blurred = (statistics(one) for one in (image, image.filter(ImageFilter.GaussianBlur(1))))
     for name in ("sharpness", "noise", "slope", "high_frequencies"):
         assert blurred[name] < sharp[name]
 
 
-def test_compression_leaves_blocks_wherever_they_start(picture):
+def test_compression_leaves_blocks_wherever_they_start(image):
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=20)
+    image.save(buffer, "JPEG", quality=20)
     coarse = Image.open(buffer).convert("RGB")
-    assert statistics(picture)["blocks"] < 1.1
+    assert statistics(image)["blocks"] < 1.1
     assert statistics(coarse)["blocks"] > 1.25
     assert statistics(coarse.crop((3, 5, 195, 197)))["blocks"] > 1.25
 
 
 def test_only_the_middle_of_a_large_image_counts():
-    picture = Image.new("RGB", (WINDOW + 200, WINDOW + 100), "white")
-    picture.paste((10, 20, 30), (100, 50, 100 + WINDOW, 50 + WINDOW))
-    assert statistics(picture)["red"] == 10
+    image = Image.new("RGB", (WINDOW + 200, WINDOW + 100), "white")
+    image.paste((10, 20, 30), (100, 50, 100 + WINDOW, 50 + WINDOW))
+    assert statistics(image)["red"] == 10

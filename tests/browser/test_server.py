@@ -25,14 +25,14 @@ def client(server):
 
 
 @pytest.fixture(scope="module")
-def pictures(drawn):
+def images(drawn):
     return sorted(drawn.rglob("*.jpg"))
 
 
 @pytest.fixture(scope="module")
-def expected(checkpoint, pictures):
+def expected(checkpoint, images):
     """What the detector itself says, by path."""
-    return dict(zip(pictures, Detector.from_pretrained(checkpoint)(pictures), strict=True))
+    return dict(zip(images, Detector.from_pretrained(checkpoint)(images), strict=True))
 
 
 def _post(server, value):
@@ -48,9 +48,9 @@ def _kept(server):
     return list(server.uploads.rglob("*"))
 
 
-def test_predict(client, pictures, expected):
-    verdict, overlay = client.predict(picture=handle_file(pictures[0]), api_name="/predict")
-    told = expected[pictures[0]]
+def test_predict(client, images, expected):
+    verdict, overlay = client.predict(image=handle_file(images[0]), api_name="/predict")
+    told = expected[images[0]]
     assert verdict.keys() == {"label", "score", "fake_probability", "unsure", "faces", "reasons"}
     assert verdict["label"] == told.label
     assert verdict["score"] == pytest.approx(told.score, abs=1e-5)
@@ -63,11 +63,11 @@ def test_predict_is_the_only_public_endpoint(client):
     described = client.view_api(return_format="dict", print_info=False)
     assert list(described["named_endpoints"]) == ["/predict"]
     assert not described["unnamed_endpoints"]
-    assert [given["parameter_name"] for given in described["named_endpoints"]["/predict"]["parameters"]] == ["picture"]
+    assert [given["parameter_name"] for given in described["named_endpoints"]["/predict"]["parameters"]] == ["image"]
 
 
-def test_orientation_tag_is_heeded(client, pictures, tmp_path):
-    with Image.open(pictures[1]) as image:
+def test_orientation_tag_is_heeded(client, images, tmp_path):
+    with Image.open(images[1]) as image:
         image.save(tmp_path / "upright.png")
         tag = Image.Exif()
         tag[0x0112] = 6  # shown turned by 90 degrees clockwise
@@ -100,8 +100,8 @@ def test_paths_and_links_are_refused(server, value):
     assert data["error"] == "Neither links nor paths are evaluated; upload the image itself."
 
 
-def test_a_way_out_of_the_folder_of_uploads_is_refused(server, pictures):
-    event, data = _post(server, {"path": f"{server.uploads}/../../{pictures[0].name}", "meta": META})
+def test_a_way_out_of_the_folder_of_uploads_is_refused(server, images):
+    event, data = _post(server, {"path": f"{server.uploads}/../../{images[0].name}", "meta": META})
     assert event == "error"
     assert "Neither links nor paths" in data["error"]
 
@@ -124,8 +124,8 @@ def test_more_than_20_mb_are_refused(server):
     assert sent.status_code == 413
 
 
-def test_twenty_at_once(server, pictures, expected):
-    asked = (pictures * 3)[:20]
+def test_twenty_at_once(server, images, expected):
+    asked = (images * 3)[:20]
     with ThreadPoolExecutor(20) as threads:
         verdicts = list(threads.map(lambda file: _upload_and_post(server, file), asked))
     for file, verdict in zip(asked, verdicts, strict=True):
@@ -141,28 +141,28 @@ def _upload_and_post(server, file):
     return data[0]
 
 
-def test_memory_stays_flat_over_200_requests(server, pictures):
+def test_memory_stays_flat_over_200_requests(server, images):
     process = psutil.Process(server.process.pid)
     for number in range(50):
-        _upload_and_post(server, pictures[number % len(pictures)])
+        _upload_and_post(server, images[number % len(images)])
     before = process.memory_info().rss
     for number in range(200):
-        _upload_and_post(server, pictures[number % len(pictures)])
+        _upload_and_post(server, images[number % len(images)])
     assert process.memory_info().rss - before < 60 * MEGABYTE
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_nothing_is_left_when_the_server_stops(serve, pictures, number):
+def test_nothing_is_left_when_the_server_stops(serve, images, number):
     server = serve()
-    _upload_and_post(server, pictures[0])
+    _upload_and_post(server, images[0])
     assert _kept(server)
     server.stop(number)
     assert not _kept(server)
 
 
-def test_nothing_is_left_when_the_server_stops_during_a_request(serve, pictures):
+def test_nothing_is_left_when_the_server_stops_during_a_request(serve, images):
     server = serve()
-    _upload_and_post(server, pictures[0])
+    _upload_and_post(server, images[0])
     with httpx.stream("GET", f"{server.url}/gradio_api/heartbeat/abc", timeout=30) as request:  # never ends by itself
         assert next(request.iter_lines()) is not None
         assert _kept(server)
@@ -170,9 +170,9 @@ def test_nothing_is_left_when_the_server_stops_during_a_request(serve, pictures)
     assert not _kept(server)
 
 
-def test_a_server_removes_what_a_killed_one_left(serve, pictures):
+def test_a_server_removes_what_a_killed_one_left(serve, images):
     killed = serve()
-    _upload_and_post(killed, pictures[0])
+    _upload_and_post(killed, images[0])
     killed.stop(signal.SIGKILL)
     left = killed.folder
     assert list(left.rglob("0000.jpg"))

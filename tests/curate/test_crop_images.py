@@ -70,8 +70,8 @@ def test_folders_and_names_are_kept_and_what_cannot_be_cropped_is_said(source, t
 def test_a_crop_is_the_region_around_the_face(source, tmp_path):
     margin = Margin(width=0.5, height=0.64, x=0.5, y=0.5)
     crop_set(source, tmp_path / "crops", margin=margin)
-    picture = Image.open(source / "Train/Real/wide.png")
-    left, top, right, bottom = crop_region(find_faces(picture)[0], margin, picture.size)
+    image = Image.open(source / "Train/Real/wide.png")
+    left, top, right, bottom = crop_region(find_faces(image)[0], margin, image.size)
     assert left > 350
     assert top > 150
     assert Image.open(tmp_path / "crops/Train/Real/wide.jpg").size == (right - left, bottom - top)
@@ -81,10 +81,10 @@ def test_all_crops_are_encoded_alike(source, tmp_path):
     crop_set(source, tmp_path / "crops")
     encodings = set()
     for path in (tmp_path / "crops").rglob("*.jpg"):
-        picture = Image.open(path)
-        assert isinstance(picture, JpegImageFile)
+        image = Image.open(path)
+        assert isinstance(image, JpegImageFile)
         # Sampling of the three channels, the first entry of the first quantisation table, metadata.
-        encodings.add((tuple(layer[1:3] for layer in picture.layer), picture.quantization[0][0], tuple(picture.info)))
+        encodings.add((tuple(layer[1:3] for layer in image.layer), image.quantization[0][0], tuple(image.info)))
     ((sampling, entry, _),) = encodings
     assert sampling == ((1, 1), (1, 1), (1, 1))
     assert entry == 2  # 16 in the standard's table, scaled to 10 % by quality 95 and rounded

@@ -24,7 +24,7 @@ def copied(faces, tmp_path_factory):
     return folder
 
 
-def pictures(folder):
+def images(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.*") if path.suffix != ".csv")
 
 
@@ -33,7 +33,7 @@ def test_a_new_split_keeps_what_belongs_together(copied, tmp_path):
     assert sum(sum(classes.values()) for classes in counts.values()) == 140
     assert min(min(classes.values()) for classes in counts.values()) > 0
     table = pd.read_csv(tmp_path / "new/groups.csv")
-    assert sorted(table["file"]) == pictures(tmp_path / "new")
+    assert sorted(table["file"]) == images(tmp_path / "new")
     part = dict(zip(table["original"], table["file"].str.split("/").str[0], strict=True))
     assert all(part[f"real/copy-{place}.jpg"] == part[f"real/{place:04}.jpg"] for place in range(20))
     assert (table["file"].str.split("/").str[0].groupby(table["group"]).nunique() == 1).all()
@@ -90,8 +90,8 @@ def test_names_that_would_be_the_same(faces, tmp_path):
                 start = "ab".index(name) * 10 + (folder == "test") * 20
                 shutil.copyfile(faces / label / f"{start + number:04}.jpg", place / f"{number}.jpg")
     assert normalise(DataConfig(data=(str(tmp_path / "set"),)), tmp_path / "new", size=64) == 60
-    assert len(pictures(tmp_path / "new")) == 60
-    assert sum("~2.jpg" in name for name in pictures(tmp_path / "new")) > 0
+    assert len(images(tmp_path / "new")) == 60
+    assert sum("~2.jpg" in name for name in images(tmp_path / "new")) > 0
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +101,9 @@ def formats(faces, tmp_path_factory):
     for name in ("real", "fake"):
         (folder / name).mkdir(parents=True)
     for path in sorted((faces / "real").glob("*.jpg")):
-        picture = Image.open(path)
+        image = Image.open(path)
         for x, y, name in ((0, 0, "real"), (1, 1, "fake")):
-            part = picture.crop((x, y, x + 63, y + 63))
+            part = image.crop((x, y, x + 63, y + 63))
             if name == "real":
                 part.resize((72, 72)).save(folder / name / path.name, quality=60)
             else:
@@ -118,8 +118,8 @@ def test_normalised_files_do_not_tell_the_classes_apart(formats, tmp_path):
     assert before.low == 1
     assert normalise(DataConfig(data=(str(formats),)), tmp_path / "new", size=64, quality=80) == 120
     for path in (tmp_path / "new").rglob("*.jpg"):
-        with Image.open(io.BytesIO(path.read_bytes())) as picture:
-            assert (picture.size, picture.format, picture.info.get("icc_profile")) == ((64, 64), "JPEG", None)
+        with Image.open(io.BytesIO(path.read_bytes())) as image:
+            assert (image.size, image.format, image.info.get("icc_profile")) == ((64, 64), "JPEG", None)
     after = audit(DataConfig(data=(str(tmp_path / "new"),)), level="basic").shortcuts["facts"]
     # Nothing is left but the bytes that the earlier compression and scaling make the pixels take.
     assert {one.name for one in after.telling} <= {"bytes per pixel"}

@@ -1,7 +1,7 @@
 import pytest
 from datasets import Dataset, Image, Value
 
-from hf_deepfake.data.image_names import below_shared, name_images, picture_names, without_path
+from hf_deepfake.data.image_names import below_shared, image_names, name_images, without_path
 
 
 def table(*paths, **columns):
@@ -37,12 +37,12 @@ def test_the_shared_folder_goes(values, expected):
 def test_names_are_those_below_the_source_in_whichever_split():
     train = table("/home/jane/x/train/real/1.jpg", None, "/tmp/y/1.jpg", source=["x", "x", "y"])
     test = table("/home/jane/x/test/fake/1.jpg", "/tmp/y/fake/1.jpg", source=["x", "y"])
-    assert picture_names(train, test) == [["train/real/1.jpg", None, "1.jpg"], ["test/fake/1.jpg", "fake/1.jpg"]]
+    assert image_names(train, test) == [["train/real/1.jpg", None, "1.jpg"], ["test/fake/1.jpg", "fake/1.jpg"]]
 
 
 def test_rows_that_were_chosen_keep_their_names():
     chosen = table(*(f"/a/{number}/x.jpg" for number in range(2_500))).select([2_400, 3])
-    assert picture_names(chosen) == [["2400/x.jpg", "3/x.jpg"]]
+    assert image_names(chosen) == [["2400/x.jpg", "3/x.jpg"]]
 
 
 def test_images_of_one_source_and_of_several():

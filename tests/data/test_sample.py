@@ -73,8 +73,8 @@ def test_the_seed_decides(sample, tmp_path):
     files = [str(file.relative_to(sample)) for file in sample.rglob("*") if file.is_file()]
     assert len(files) == 24 * 3 + 1
     assert filecmp.cmpfiles(sample, tmp_path / "same", files, shallow=False) == (files, [], [])
-    pictures = [file for file in files if file.endswith(".jpg")]
-    assert filecmp.cmpfiles(sample, tmp_path / "other", pictures, shallow=False) == ([], pictures, [])
+    images = [file for file in files if file.endswith(".jpg")]
+    assert filecmp.cmpfiles(sample, tmp_path / "other", images, shallow=False) == ([], images, [])
 
 
 def test_it_loads_with_pairs_together_and_masks_apart(sample, tmp_path):

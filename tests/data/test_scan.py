@@ -27,11 +27,11 @@ def encoded(image, form):
     return buffer.getvalue()
 
 
-def rows(*pictures):
+def rows(*images):
     """A data set of paths and encoded bytes."""
     entries = [
         {"bytes": item, "path": None} if isinstance(item, bytes) else {"bytes": None, "path": str(item)}
-        for item in pictures
+        for item in images
     ]
     return Dataset.from_dict({"image": entries}, features=Features({"image": Image()}))
 
@@ -41,9 +41,9 @@ def opened(monkeypatch):
     """What the scan opens, in order."""
     seen = []
 
-    def watched(picture):
-        seen.append(picture)
-        return hash_image(picture)
+    def watched(image):
+        seen.append(image)
+        return hash_image(image)
 
     monkeypatch.setattr(scanning, "hash_image", watched)
     return seen

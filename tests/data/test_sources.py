@@ -23,14 +23,14 @@ from hf_deepfake.errors import InputError
 CLASSES = class_names(DataConfig())
 
 
-def picture(value):
+def image(value):
     return PILImage.fromarray(np.full((32, 32, 3), value, np.uint8))
 
 
 def hub_data(labels, feature, column="label", **further):
     """A data set with embedded images whose grey values are their row numbers."""
     features = Features({"image": Image(), column: feature} | {name: Value("string") for name in further})
-    rows = {"image": [picture(row) for row in range(len(labels))], column: labels} | further
+    rows = {"image": [image(row) for row in range(len(labels))], column: labels} | further
     return Dataset.from_dict(rows, features=features)
 
 
@@ -45,7 +45,7 @@ def hub(monkeypatch):
 def make_folder(root):
     for number, name in enumerate(("real/1.png", "fake/2.png")):
         (root / name).parent.mkdir(parents=True)
-        picture(number).save(root / name)
+        image(number).save(root / name)
     (root / "groups.csv").write_text("file,group\nreal/1.png,g\nfake/3.png,g\n")
     return root
 
@@ -202,7 +202,7 @@ def test_parquet_files_with_and_without_a_split(tmp_path):
 
 def encoded(value, form="PNG"):
     buffer = io.BytesIO()
-    picture(value).save(buffer, form)
+    image(value).save(buffer, form)
     return buffer.getvalue()
 
 
@@ -232,7 +232,7 @@ def test_folders_above_the_given_one_say_no_split(tmp_path):
 
 def test_images_beside_shards_are_said_to_be_left_out(tmp_path):
     hub_data([1, 0], ClassLabel(names=["real", "fake"])).to_parquet(tmp_path / "train-0.parquet")
-    picture(0).save(tmp_path / "logo.png")
+    image(0).save(tmp_path / "logo.png")
     (tmp_path / ".cache").mkdir()
     (tmp_path / ".cache" / "x.parquet").write_bytes(b"damaged")
     source = open_source(str(tmp_path), CLASSES, tmp_path / "cache")
@@ -321,11 +321,11 @@ def test_what_somebody_holds(tmp_path):
     assert hold_source(one, CLASSES).labels.tolist() == [1, 0]
     both = hold_source(DatasetDict({"train": one, "test": one}), CLASSES)
     assert (both.name, both.splits.tolist()) == ("memory", [0, 0, 2, 2])
-    picture(7).save(tmp_path / "a.png")
+    image(7).save(tmp_path / "a.png")
     rows = [
         {"image": tmp_path / "a.png", "label": "real", "group": "g"},
         {"image": encoded(7), "label": "fake"},
-        {"image": picture(7), "label": "fake"},
+        {"image": image(7), "label": "fake"},
         {"image": np.full((32, 32, 3), 7, np.uint8), "label": "fake"},
         {"image": {"bytes": encoded(7), "path": None}, "label": "fake"},
     ]
@@ -342,7 +342,7 @@ def test_what_somebody_holds(tmp_path):
         (["a.jpg"], "list is no source"),
         ({"image": []}, "dict is no source"),
         ((one for one in ()), "generator is no source"),
-        ([{"picture": "a.jpg", "label": "real"}], "the rows have no image; they have picture, label"),
+        ([{"image": "a.jpg", "label": "real"}], "the rows have no image; they have image, label"),
         ([{"image": 3, "label": "real"}], "the rows are no table"),
         ([{"image": "a.jpg"}], "no label column"),
     ],

@@ -43,16 +43,16 @@ def test_leaks_of_groups_and_of_images():
     hashes = hashed("abcdefa")
     leaks = find_leaks(splits, hashes, groups)
     assert leaks.rows.tolist() == [False, True, False, False, False, False, False]
-    assert (leaks.groups, leaks.pictures) == (["h"], 0)
+    assert (leaks.groups, leaks.images) == (["h"], 0)
     leaks = find_leaks(splits, hashed("abcaeba"), unnamed(7))
     assert leaks.rows.tolist() == [True, True, False, False, False, False, False]
-    assert (leaks.groups, leaks.pictures) == ([], 2)
+    assert (leaks.groups, leaks.images) == ([], 2)
 
 
 def test_the_earlier_split_loses():
     leaks = find_leaks(split_of("tve"), hashed("aaa"), unnamed(3))
     assert leaks.rows.tolist() == [True, True, False]
-    assert leaks.pictures == 1
+    assert leaks.images == 1
 
 
 def test_what_leaks_only_into_a_dropped_image_stays():
@@ -64,7 +64,7 @@ def test_what_leaks_only_into_a_dropped_image_stays():
 def test_repeats_within_a_split_are_no_leak():
     leaks = find_leaks(split_of("tte"), hashed("aab"), grouped("g", "g", "h"))
     assert not leaks.rows.any()
-    assert (leaks.groups, leaks.pictures) == ([], 0)
+    assert (leaks.groups, leaks.images) == ([], 0)
 
 
 @pytest.mark.parametrize(

@@ -90,9 +90,9 @@ def test_columns_that_may_name_images(tmp_path):
 def test_parquet_with_and_without_images(tmp_path):
     Dataset.from_dict({"file_name": ["a.png"], "score": [0.5]}).to_parquet(tmp_path / "table.parquet")
     drawn = Dataset.from_dict({"image": [PILImage.new("RGB", (32, 32))]}, features=Features({"image": Image()}))
-    drawn.to_parquet(tmp_path / "pictures.parquet")
+    drawn.to_parquet(tmp_path / "images.parquet")
     encoded = Dataset.from_dict({"content": [b"\x89PNG"]}, features=Features({"content": Value("binary")}))
     encoded.to_parquet(tmp_path / "bytes.parquet")
     (tmp_path / "damaged.parquet").write_bytes(b"PAR1")
     found = {path.stem: holds_images(path) for path in tmp_path.iterdir()}
-    assert found == {"table": False, "pictures": True, "bytes": True, "damaged": True}
+    assert found == {"table": False, "images": True, "bytes": True, "damaged": True}

@@ -14,7 +14,7 @@ def touch(root, *files):
         (root / file).touch()
 
 
-def picture(path, form):
+def image(path, form):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (40, 40)).save(path, form)
 
@@ -30,7 +30,7 @@ def test_suffixes_that_images_have(tmp_path, suffix):
 
 @pytest.mark.parametrize("name", ["n0012", "frame.0001", "photo.jpg_large", "photo.png~", "7f3a.99aa", "UPPER"])
 def test_without_a_suffix_the_content_says_it(tmp_path, name):
-    picture(tmp_path / name, "JPEG")
+    image(tmp_path / name, "JPEG")
     (tmp_path / f"{name}0").write_text("no image")
     (tmp_path / f"{name}1").touch()
     found = walk(tmp_path)
@@ -39,7 +39,7 @@ def test_without_a_suffix_the_content_says_it(tmp_path, name):
 
 def test_other_suffixes_are_left_out_and_counted(tmp_path):
     touch(tmp_path, "real/a.jpg", "real/a.TXT", "b/notes.txt", "a.svg", "LICENSE", "x.tar.gz")
-    picture(tmp_path / "copy.bak", "PNG")
+    image(tmp_path / "copy.bak", "PNG")
     found = walk(tmp_path)
     assert found.files == ["real/a.jpg"]
     assert found.left_out() == {".txt": 2, ".svg": 1, NO_SUFFIX: 1, ".gz": 1, ".bak": 1}

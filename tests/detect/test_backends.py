@@ -24,9 +24,11 @@ from hf_deepfake.report.report import Report
 def folder(faces, cache, tmp_path_factory):
     """A checkpoint with a report, exported to OpenVINO in float32 and int8."""
     torch.manual_seed(0)
-    net = build_model("test_resnet", image_size=64, pretrained="off").eval()
-    final_layer(net)[0].data *= 20
-    folder = export_checkpoint(net, tmp_path_factory.mktemp("fast") / "net", image_size=64, abstention_band=(0.4, 0.6))
+    model = build_model("test_resnet", image_size=64, pretrained="off").eval()
+    final_layer(model)[0].data *= 20
+    folder = export_checkpoint(
+        model, tmp_path_factory.mktemp("fast") / "model", image_size=64, abstention_band=(0.4, 0.6)
+    )
     write(folder, *evaluate(str(folder), DataConfig(data=(str(faces),))))
     export(str(folder), DataConfig(data=(str(faces),)), "openvino", int8=True)
     return folder
@@ -168,8 +170,8 @@ def test_onnx_agrees_too_and_is_added_by_command(folder, faces, capsys):
 
 
 def test_a_checkpoint_without_a_report_is_refused(faces, tmp_path):
-    net = build_model("test_resnet", image_size=64, pretrained="off")
-    folder = export_checkpoint(net, tmp_path / "net", image_size=64)
+    model = build_model("test_resnet", image_size=64, pretrained="off")
+    folder = export_checkpoint(model, tmp_path / "model", image_size=64)
     with pytest.raises(InputError, match=r"has no report\.json"):
         export(str(folder), DataConfig(data=(str(faces),)), "openvino")
     assert not (folder / "backends").exists()

@@ -222,8 +222,8 @@ def test_a_killed_run_goes_on(form, detector, inbox, tmp_path, monkeypatch):
     judged = []
     stream = detector.stream
 
-    def killed_at_the_third(pictures):
-        for result in stream(pictures):
+    def killed_at_the_third(images):
+        for result in stream(images):
             if len(judged) == 2:
                 raise KeyboardInterrupt
             judged.append(result)
@@ -250,8 +250,8 @@ def test_a_name_of_two_lines_is_not_counted_twice(detector, tmp_path, monkeypatc
         assert [row["file"] for row in csv.DictReader(file)] == files
     stream = detector.stream
 
-    def killed_at_the_second(pictures):
-        yield next(stream(pictures))
+    def killed_at_the_second(images):
+        yield next(stream(images))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(detector, "stream", killed_at_the_second)

@@ -19,7 +19,7 @@ from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
 
 
-def constant_net() -> Any:
+def constant_model() -> Any:
     """A model that gives every image odds of 4 to 1 for fake."""
     model: Any = build_model("test_resnet", image_size=32, pretrained="off")
     with torch.no_grad():
@@ -28,7 +28,7 @@ def constant_net() -> Any:
     return model
 
 
-def lively_net() -> Any:
+def lively_model() -> Any:
     """A model whose scores differ from image to image."""
     torch.manual_seed(1)
     model: Any = build_model("test_resnet", image_size=32, pretrained="off")
@@ -39,7 +39,7 @@ def lively_net() -> Any:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return export_checkpoint(constant_net(), tmp_path_factory.mktemp("detector") / "checkpoint", image_size=32)
+    return export_checkpoint(constant_model(), tmp_path_factory.mktemp("detector") / "checkpoint", image_size=32)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_verdict_by_hand(detector):
 
 def test_the_operating_point_moves_the_verdict(tmp_path):
     # an operating point of .9 divides the odds by 9
-    folder = export_checkpoint(constant_net(), tmp_path / "checkpoint", image_size=32, operating_point=0.9)
+    folder = export_checkpoint(constant_model(), tmp_path / "checkpoint", image_size=32, operating_point=0.9)
     verdict = Detector.from_pretrained(folder, device="cpu")(Image.new("RGB", (60, 40)))
     assert verdict.label == "real"
     assert verdict.score == pytest.approx(9 / 13, abs=1e-6)
@@ -63,9 +63,9 @@ def test_the_operating_point_moves_the_verdict(tmp_path):
 
 
 def test_every_kind_of_image_and_their_order(tmp_path):
-    detector = Detector.from_pretrained(export_checkpoint(lively_net(), tmp_path / "c", image_size=32), device="cpu")
+    detector = Detector.from_pretrained(export_checkpoint(lively_model(), tmp_path / "c", image_size=32), device="cpu")
     array = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
-    path = tmp_path / "picture.png"
+    path = tmp_path / "image.png"
     Image.fromarray(array).save(path)
     other = Image.new("RGB", (50, 40), "white")
     verdicts = detector([array, other, path, str(path), path.read_bytes(), Image.fromarray(array)])
@@ -79,14 +79,14 @@ def test_every_kind_of_image_and_their_order(tmp_path):
 def test_bytes_by_any_name_are_one_image(detector, tmp_path):
     Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
     data = (tmp_path / "a.png").read_bytes()
-    for picture in (data, bytearray(data), memoryview(data), io.BytesIO(data), {"bytes": data, "path": None}):
-        assert detector(picture) == detector(Image.new("RGB", (60, 40)))
-        assert detector.explain(picture).verdict.label == "fake"
-    for picture in (b"no image", bytearray(b"no image"), io.StringIO("text"), None, 3, {}):
+    for image in (data, bytearray(data), memoryview(data), io.BytesIO(data), {"bytes": data, "path": None}):
+        assert detector(image) == detector(Image.new("RGB", (60, 40)))
+        assert detector.explain(image).verdict.label == "fake"
+    for image in (b"no image", bytearray(b"no image"), io.StringIO("text"), None, 3, {}):
         with pytest.raises(ImageError):
-            detector(picture)
+            detector(image)
         with pytest.raises(ImageError, match="stream takes a list"):
-            next(detector.stream(picture))
+            next(detector.stream(image))
 
 
 def test_open_files_are_read_before_the_next_is_asked_for(detector, tmp_path):
@@ -104,7 +104,7 @@ def test_open_files_are_read_before_the_next_is_asked_for(detector, tmp_path):
 
 
 def test_what_is_filled_anew_for_each_image_is_taken_as_it_was(tmp_path):
-    lively = Detector.from_pretrained(export_checkpoint(lively_net(), tmp_path / "c", image_size=32), device="cpu")
+    lively = Detector.from_pretrained(export_checkpoint(lively_model(), tmp_path / "c", image_size=32), device="cpu")
     images = [np.full((40, 40, 3), value, np.uint8) for value in (0, 120, 255)]
     expected = [one.score for one in lively(images)]
 
@@ -119,8 +119,8 @@ def test_what_is_filled_anew_for_each_image_is_taken_as_it_was(tmp_path):
 
 
 def test_lists_longer_than_a_batch_and_empty_ones(detector):
-    picture = Image.new("RGB", (40, 40))
-    verdicts = detector([picture] * (BATCH_SIZE + 3))
+    image = Image.new("RGB", (40, 40))
+    verdicts = detector([image] * (BATCH_SIZE + 3))
     assert len(verdicts) == BATCH_SIZE + 3
     assert all(isinstance(verdict, Verdict) for verdict in verdicts)
     assert detector([]) == []
@@ -145,12 +145,12 @@ def test_a_bad_image_in_a_list_is_reported_in_its_place(detector):
 def test_a_stream_takes_no_more_than_two_batches_ahead(detector):
     taken = []
 
-    def pictures():
+    def images():
         for number in range(10 * BATCH_SIZE):
             taken.append(number)
             yield Image.new("RGB", (40, 40))
 
-    stream = detector.stream(pictures())
+    stream = detector.stream(images())
     assert isinstance(next(stream), Verdict)
     assert len(taken) == 2 * BATCH_SIZE
     stream.close()
@@ -158,15 +158,15 @@ def test_a_stream_takes_no_more_than_two_batches_ahead(detector):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_exif_orientation_has_the_same_verdict(orientation, tmp_path):
-    detector = Detector.from_pretrained(export_checkpoint(lively_net(), tmp_path / "c", image_size=32), device="cpu")
+    detector = Detector.from_pretrained(export_checkpoint(lively_model(), tmp_path / "c", image_size=32), device="cpu")
     upright = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8))
     # what a camera held that way stores: the image turned so that the tag turns it back
     turned = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
     stored = upright.transpose(Transpose(turned[orientation])) if orientation in turned else upright
     exif = Image.Exif()
     exif[Base.Orientation] = orientation
-    stored.save(tmp_path / "picture.png", exif=exif)
-    assert detector(tmp_path / "picture.png") == detector(upright)
+    stored.save(tmp_path / "image.png", exif=exif)
+    assert detector(tmp_path / "image.png") == detector(upright)
 
 
 def test_unsure_is_stated_before_the_operating_point(tmp_path):
@@ -174,7 +174,7 @@ def test_unsure_is_stated_before_the_operating_point(tmp_path):
     bands = {(0.75, 0.85): True, (0.2, 0.4): False, (0.8001, 1.0): False}
     for number, (band, unsure) in enumerate(bands.items()):
         folder = export_checkpoint(
-            constant_net(), tmp_path / str(number), image_size=32, operating_point=0.9, abstention_band=band
+            constant_model(), tmp_path / str(number), image_size=32, operating_point=0.9, abstention_band=band
         )
         verdict = Detector.from_pretrained(folder, device="cpu")(Image.new("RGB", (60, 40)))
         assert verdict.unsure is unsure
@@ -183,7 +183,7 @@ def test_unsure_is_stated_before_the_operating_point(tmp_path):
 
 def test_the_fingerprint_is_that_of_the_weights(detector, folder, tmp_path):
     assert Detector.from_pretrained(folder, device="cpu").fingerprint == detector.fingerprint
-    other = export_checkpoint(lively_net(), tmp_path / "c", image_size=32)
+    other = export_checkpoint(lively_model(), tmp_path / "c", image_size=32)
     assert Detector.from_pretrained(other, device="cpu").fingerprint != detector.fingerprint
     assert len(detector.fingerprint) == 12
 
@@ -203,7 +203,7 @@ def test_a_verdict_on_a_crop_imports_no_more_than_it_needs(folder, tmp_path):
 
 @pytest.mark.parametrize("options", [{}, {"method": "occlusion"}])
 def test_a_crowd_is_explained_a_batch_of_faces_at_a_time(options, tmp_path, monkeypatch):
-    detector = Detector.from_pretrained(export_checkpoint(lively_net(), tmp_path / "c", image_size=32), device="cpu")
+    detector = Detector.from_pretrained(export_checkpoint(lively_model(), tmp_path / "c", image_size=32), device="cpu")
     crowd = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 200, 3), dtype=np.uint8))
     regions = tuple((left, 0, left + 40, 40) for left in range(0, 200, 40))
     pixels = tuple(detector.checkpoint.transform(crowd.crop(region)) for region in regions)

@@ -49,8 +49,8 @@ def folder(tmp_path_factory, margin) -> Path:
     return export_checkpoint(model, tmp_path_factory.mktemp("c") / "c", image_size=64, face_margin=margin)
 
 
-def tensor(picture: Image.Image) -> torch.Tensor:
-    return torch.from_numpy(np.asarray(picture).copy())
+def tensor(image: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(image).copy())
 
 
 def test_a_crop_is_taken_pixel_for_pixel(portraits, margin):
@@ -99,9 +99,9 @@ def test_small_faces_are_left_out_beside_a_large_one(portraits, margin):
 
 
 def test_an_animation_is_said(portraits, margin):
-    picture = portraits[0].copy()
-    picture.info["animated"] = True
-    assert prepare(picture, tensor, margin).reasons == (ANIMATED,)
+    image = portraits[0].copy()
+    image.info["animated"] = True
+    assert prepare(image, tensor, margin).reasons == (ANIMATED,)
 
 
 def test_the_verdict_is_that_of_the_most_fake_face(folder, group, portraits):
@@ -131,5 +131,5 @@ def test_the_map_lies_on_the_faces_and_on_nothing_else(folder, group):
     assert explanation.heatmap.shape == (400, 640)
     assert 0 < explanation.heatmap.max() <= 1
     assert explanation.heatmap[:, 220:350].max() == 0  # between the two faces
-    assert explanation.shaded.size == explanation.picture.size == (640, 400)
+    assert explanation.shaded.size == explanation.image.size == (640, 400)
     assert explanation.overlay.mode == "RGB"

@@ -22,8 +22,8 @@ forks = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods()
 def folder(tmp_path_factory):
     """A checkpoint with files for both other runtimes, large enough that torch computes on several threads."""
     torch.manual_seed(0)
-    net = build_model("resnet10t", image_size=64, pretrained="off").eval()
-    folder = export_checkpoint(net, tmp_path_factory.mktemp("processes") / "checkpoint", image_size=64)
+    model = build_model("resnet10t", image_size=64, pretrained="off").eval()
+    folder = export_checkpoint(model, tmp_path_factory.mktemp("processes") / "checkpoint", image_size=64)
     for form in ("onnx", "openvino"):
         export_backend(load_checkpoint(folder).model, 64, folder, form)
     return folder
@@ -117,7 +117,7 @@ def test_python_ends_in_silence_while_one_is_alive(how, folder):
     assert (done.returncode, done.stderr) == (int(how == "error"), "")
 
 
-def test_a_dropped_net_leaves_its_thread(folder):
+def test_a_dropped_model_leaves_its_thread(folder):
     backend = Detector.from_pretrained(folder, device="cpu", backend=Variant("openvino", "fp32"))._backend
     thread, requests = backend._thread, backend._requests  # ty: ignore[unresolved-attribute]
     del backend

@@ -7,21 +7,21 @@ from hf_deepfake.models.fold import final_layer
 
 
 @pytest.fixture(scope="session")
-def net():
+def model():
     """An untrained model whose scores are spread out."""
     torch.manual_seed(0)
-    net = build_model("test_resnet", image_size=64, pretrained="off").eval()
-    weight, _ = final_layer(net)
+    model = build_model("test_resnet", image_size=64, pretrained="off").eval()
+    weight, _ = final_layer(model)
     weight.data *= 20
-    return net
+    return model
 
 
 @pytest.fixture(scope="session")
-def checkpoint(net, tmp_path_factory):
+def checkpoint(model, tmp_path_factory):
     """This model with T = 2, t = .4 and a band."""
-    folder = tmp_path_factory.mktemp("checkpoint") / "net"
+    folder = tmp_path_factory.mktemp("checkpoint") / "model"
     return export_checkpoint(
-        net,
+        model,
         folder,
         image_size=64,
         temperature=2.0,

@@ -18,9 +18,9 @@ from hf_deepfake.report.report import Report
 def second(tmp_path_factory):
     """Another untrained model of the same kind, in a run's folder."""
     torch.manual_seed(1)
-    net = build_model("test_resnet", image_size=64, pretrained="off").eval()
-    final_layer(net)[0].data *= 20
-    return export_checkpoint(net, tmp_path_factory.mktemp("runs") / "second" / "checkpoint", image_size=64)
+    model = build_model("test_resnet", image_size=64, pretrained="off").eval()
+    final_layer(model)[0].data *= 20
+    return export_checkpoint(model, tmp_path_factory.mktemp("runs") / "second" / "checkpoint", image_size=64)
 
 
 def decided(faces):
@@ -45,8 +45,8 @@ def test_parts_and_shares_are_listed(both):
     out, _ = both
     report = Report.load(out / "report.json")
     found = [(part.name, part.model, part.share) for part in report.combination.parts]
-    assert found == [("net", "test_resnet", 0.75), ("second", "test_resnet", 0.25)]
-    sentence = "mean calibrated log-odds of net (test_resnet, 0.75), second (test_resnet, 0.25)"
+    assert found == [("model", "test_resnet", 0.75), ("second", "test_resnet", 0.25)]
+    sentence = "mean calibrated log-odds of model (test_resnet, 0.75), second (test_resnet, 0.25)"
     assert sentence in report.summary()
     card = build_card(report)
     assert f"The {sentence}." in card
@@ -73,22 +73,22 @@ def test_its_map_is_the_mean_of_its_members_maps(both):
     targets = torch.tensor([1, 0])
     maps = explain(model, pixels, targets=targets)
     parts = [
-        explain(net, model.member_pixels(index, pixels), targets=targets).values
-        for index, net in enumerate(model.members)
+        explain(member, model.member_pixels(index, pixels), targets=targets).values
+        for index, member in enumerate(model.members)
     ]
     torch.testing.assert_close(maps.values, 0.75 * parts[0] + 0.25 * parts[1])
     torch.testing.assert_close(maps.logits, model(pixels).detach())
     assert maps.values.max() > 0
 
 
-def test_averaged_weights_need_no_more_time_than_one_net(checkpoint, second, faces, cache, tmp_path):
+def test_averaged_weights_need_no_more_time_than_one_model(checkpoint, second, faces, cache, tmp_path):
     report = combine([str(checkpoint), str(second)], decided(faces), tmp_path / "soup", method="weights")
     assert report.checkpoint.model == "test_resnet"
-    assert str(report.combination).startswith("averaged weights of net (test_resnet, 0.5)")
+    assert str(report.combination).startswith("averaged weights of model (test_resnet, 0.5)")
     first, other, soup = (load_checkpoint(one) for one in (checkpoint, second, tmp_path / "soup"))
     for one in (first, other, soup):
         unfold(one.model, one.temperature, one.operating_point)
-    for mine, one, two in zip(*(net.model.parameters() for net in (soup, first, other)), strict=True):
+    for mine, one, two in zip(*(model.model.parameters() for model in (soup, first, other)), strict=True):
         torch.testing.assert_close(mine, (one + two) / 2, rtol=1e-4, atol=1e-5)
 
 

@@ -26,7 +26,7 @@ def everything(checkpoint, faces, cache):
     return evaluate(str(checkpoint), DataConfig(data=(str(faces),)), split="all")
 
 
-def test_scores_are_those_before_the_operating_point(everything, checkpoint, net, faces):
+def test_scores_are_those_before_the_operating_point(everything, checkpoint, model, faces):
     report, table = everything
     assert (len(table), set(table["split"])) == (120, {"all"})
     detector = Detector.from_pretrained(checkpoint, faces="off")
@@ -36,7 +36,7 @@ def test_scores_are_those_before_the_operating_point(everything, checkpoint, net
     # The same from the model before anything was folded into it, at T = 2.
     pixels = torch.stack([detector.checkpoint.transform(open_image(faces / file)) for file in table["file"][:8]])
     with torch.inference_mode():
-        logits = net(pixels).double().numpy()
+        logits = model(pixels).double().numpy()
     assert table["score"][:8].tolist() == pytest.approx(list(expit((logits[:, 1] - logits[:, 0]) / 2)), abs=1e-5)
     result = report.splits["all"]
     expected = compute_metrics(table["score"], table["label"], 0.4)
@@ -58,13 +58,15 @@ def test_the_report_describes_the_checkpoint(everything):
 def test_the_test_split_is_that_of_a_training(checkpoint, faces, cache):
     config = DataConfig(data=(str(faces),))
     _, table = evaluate(str(checkpoint), config)
-    expected = [Path(picture.filename).name for picture in prepare(config)[0]["test"]["image"]]
+    expected = [Path(image.filename).name for image in prepare(config)[0]["test"]["image"]]
     assert [Path(file).name for file in table["file"]] == expected
 
 
-def test_images_of_the_training_are_no_judges(net, faces, cache, tmp_path):
+def test_images_of_the_training_are_no_judges(model, faces, cache, tmp_path):
     config = DataConfig(data=(str(faces),))
-    trained = export_checkpoint(net, tmp_path / "net", image_size=64, data_fingerprint=prepare(config)[1].fingerprint)
+    trained = export_checkpoint(
+        model, tmp_path / "model", image_size=64, data_fingerprint=prepare(config)[1].fingerprint
+    )
     with pytest.raises(InputError, match=r"was trained on these images.*give --split test"):
         evaluate(str(trained), config, split="all")
     assert set(evaluate(str(trained), config)[0].splits) == {"test"}

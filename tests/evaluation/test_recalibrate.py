@@ -31,7 +31,7 @@ def decided(faces, **options):
 def renewed(checkpoint, faces, cache, tmp_path_factory):
     """The checkpoint, recalibrated on all drawn images for few false alarms; its digests before; and the report."""
     before = digests(checkpoint)
-    out = tmp_path_factory.mktemp("renewed") / "net"
+    out = tmp_path_factory.mktemp("renewed") / "model"
     report = recalibrate(str(checkpoint), decided(faces, criterion="fpr<=0.05", confident_error=0.2), out, split="all")
     return out, report, before
 
@@ -40,15 +40,15 @@ def test_the_old_checkpoint_stays_as_it_was(renewed, checkpoint):
     assert digests(checkpoint) == renewed[2]
 
 
-def test_what_is_decided_is_what_the_bare_net_s_logits_say(renewed, net, faces):
+def test_what_is_decided_is_what_the_bare_model_s_logits_say(renewed, model, faces):
     out, report, _ = renewed
     table = load_scores(out / "scores.parquet")
     assert set(table["split"]) == {"validation"}
     detector = Detector.from_pretrained(out, faces="off")
-    pictures = [faces / file for file in table["file"]]
-    pixels = torch.stack([detector.checkpoint.transform(open_image(file)) for file in pictures])
+    images = [faces / file for file in table["file"]]
+    pixels = torch.stack([detector.checkpoint.transform(open_image(file)) for file in images])
     with torch.inference_mode():
-        logits = net(pixels).double().numpy()
+        logits = model(pixels).double().numpy()
     info = report.checkpoint
     assert info.temperature == pytest.approx(fit_temperature(logits, table["label"]), rel=1e-3)
     assert info.operating_point == choose_operating_point(table["score"], table["label"], "fpr<=0.05")
@@ -60,14 +60,14 @@ def test_what_is_decided_is_what_the_bare_net_s_logits_say(renewed, net, faces):
 def test_the_verdicts_move_with_it(renewed, checkpoint, faces):
     out, report, _ = renewed
     table = load_scores(out / "scores.parquet")
-    pictures = [faces / file for file in table["file"]]
-    new, old = (Detector.from_pretrained(one, faces="off")(pictures) for one in (out, checkpoint))
+    images = [faces / file for file in table["file"]]
+    new, old = (Detector.from_pretrained(one, faces="off")(images) for one in (out, checkpoint))
     called_fake = np.array([verdict.fake_probability >= 0.5 for verdict in new])
     np.testing.assert_array_equal(called_fake, table["score"] >= report.checkpoint.operating_point)
     assert called_fake.sum() < sum(verdict.fake_probability >= 0.5 for verdict in old)
 
 
-def test_a_net_decided_as_before_is_the_same_net(checkpoint, faces, cache, tmp_path):
+def test_a_model_decided_as_before_is_the_same_model(checkpoint, faces, cache, tmp_path):
     first = recalibrate(str(checkpoint), decided(faces), tmp_path / "first", split="all").checkpoint
     second = recalibrate(str(tmp_path / "first"), decided(faces), tmp_path / "second", split="all").checkpoint
     assert second.temperature == pytest.approx(first.temperature, rel=1e-4)
@@ -75,8 +75,8 @@ def test_a_net_decided_as_before_is_the_same_net(checkpoint, faces, cache, tmp_p
     torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)
 
 
-def test_what_is_known_of_the_net_is_kept_and_old_results_are_not(net, faces, cache, tmp_path):
-    folder = export_checkpoint(net, tmp_path / "net", image_size=64, data_fingerprint="f00d")
+def test_what_is_known_of_the_model_is_kept_and_old_results_are_not(model, faces, cache, tmp_path):
+    folder = export_checkpoint(model, tmp_path / "model", image_size=64, data_fingerprint="f00d")
     info = recalibrate(str(folder), decided(faces), tmp_path / "with").checkpoint
     known = {
         "data": {"fingerprint": "f00d"}, "training": {"best_epoch": 1}, "audit": {"level": "basic"},
@@ -91,13 +91,15 @@ def test_what_is_known_of_the_net_is_kept_and_old_results_are_not(net, faces, ca
     assert load_checkpoint(tmp_path / "new").config["hf_deepfake"]["data_fingerprint"] == "f00d"
 
 
-def test_what_is_known_of_other_weights_is_dropped(net, faces, cache, tmp_path):
-    folder = export_checkpoint(net, tmp_path / "net", image_size=64, temperature=3.0, operating_point=0.9)
+def test_what_is_known_of_other_weights_is_dropped(model, faces, cache, tmp_path):
+    folder = export_checkpoint(model, tmp_path / "model", image_size=64, temperature=3.0, operating_point=0.9)
     weights = load_file(folder / "model.safetensors")
     save_file(
         {name: one + 1 if name == "fc.bias" else one for name, one in weights.items()}, folder / "model.safetensors"
     )
-    Report(checkpoint=CheckpointInfo("net", 64, 1), splits={}, training={"best_epoch": 1}).save(folder / "report.json")
+    Report(checkpoint=CheckpointInfo("model", 64, 1), splits={}, training={"best_epoch": 1}).save(
+        folder / "report.json"
+    )
     new = recalibrate(str(folder), decided(faces), tmp_path / "new")
     assert new.training == {}
     loaded = load_checkpoint(tmp_path / "new")
@@ -113,9 +115,9 @@ def test_nothing_is_overwritten(checkpoint, faces, tmp_path):
         recalibrate(str(checkpoint), decided(faces), tmp_path)
 
 
-def test_images_of_the_training_do_not_decide(net, faces, cache, tmp_path):
+def test_images_of_the_training_do_not_decide(model, faces, cache, tmp_path):
     fingerprint = prepare(decided(faces))[1].fingerprint
-    folder = export_checkpoint(net, tmp_path / "net", image_size=64, data_fingerprint=fingerprint)
+    folder = export_checkpoint(model, tmp_path / "model", image_size=64, data_fingerprint=fingerprint)
     with pytest.raises(InputError, match="was trained on these images"):
         recalibrate(str(folder), decided(faces), tmp_path / "new", split="all")
     assert not (tmp_path / "new").exists()

@@ -62,7 +62,7 @@ def test_every_condition_of_all_images(checkpoint, faces, cache, monkeypatch):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_the_precision_of_the_net_is_not_that_of_the_degradations(checkpoint, faces, cache, workers):
+def test_the_precision_of_the_model_is_not_that_of_the_degradations(checkpoint, faces, cache, workers):
     loaded = load_checkpoint(checkpoint)
     test: Dataset = load_images(faces)["test"].select(range(4))
     config = loaded.config["pretrained_cfg"]

@@ -30,10 +30,10 @@ def seen(config, cache):
 
 
 @pytest.fixture(scope="module")
-def trained(net, seen, tmp_path_factory):
+def trained(model, seen, tmp_path_factory):
     """A checkpoint that says to have been trained on these faces."""
-    folder = tmp_path_factory.mktemp("trained") / "net"
-    return str(export_checkpoint(net, folder, image_size=64, seen=seen))
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    return str(export_checkpoint(model, folder, image_size=64, seen=seen))
 
 
 def subset(config, target, split, count):
@@ -114,7 +114,7 @@ def test_what_decides_anew_is_seen_from_then_on(trained, seen, tmp_path):
 
 def test_a_combination_asks_all_its_parts(trained, checkpoint, seen, config, tmp_path):
     decided = DecisionConfig(data=config.data, split_seed=1)
-    with pytest.raises(InputError, match="net was trained on"):
+    with pytest.raises(InputError, match="model was trained on"):
         combine([str(checkpoint), trained], decided, tmp_path / "out")
     combine([trained], DecisionConfig(data=config.data), tmp_path / "flipped", flip=True)
     kept = load_checkpoint(tmp_path / "flipped").seen

@@ -35,11 +35,11 @@ def test_attributes_of_a_plain_image():
 
 
 def test_attributes_of_a_split(faces):
-    pictures = load_images(str(faces))["test"]
-    table = measure_attributes(pictures)
+    images = load_images(str(faces))["test"]
+    table = measure_attributes(images)
     assert list(table) == list(MEASURED)
-    assert len(table) == len(pictures)
+    assert len(table) == len(images)
     assert set(MEASURED) <= ATTRIBUTES.keys()
     assert table["brightness"].between(0, 255).all()
-    alone = attributes(pictures.cast_column("image", datasets.Image(decode=False))[3]["image"]["path"])
+    alone = attributes(images.cast_column("image", datasets.Image(decode=False))[3]["image"]["path"])
     assert table.iloc[3].to_dict() == pytest.approx(alone, nan_ok=True)

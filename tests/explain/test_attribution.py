@@ -15,9 +15,9 @@ class Squares(nn.Module):
 
 def spot(top, left):
     """64 x 64 px of mean colour but for a block of 4 x 4 px, one cell, of ones."""
-    picture = torch.zeros(3, 64, 64)
-    picture[:, top : top + 4, left : left + 4] = 1
-    return picture
+    image = torch.zeros(3, 64, 64)
+    image[:, top : top + 4, left : left + 4] = 1
+    return image
 
 
 def test_integrated_gradients_by_hand():

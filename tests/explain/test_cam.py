@@ -159,14 +159,14 @@ def test_the_finer_map_keeps_the_total():
     torch.testing.assert_close(finer, coarse)
 
 
-def test_the_unit_is_the_logit_of_the_folded_net():
+def test_the_unit_is_the_logit_of_the_folded_model():
     model, pixels, targets = build("resnet18"), draw_pixels(), torch.tensor([1, 1])
     before = explain(model, pixels, targets=targets).values
     fold(model, 2.0, 0.3)
     torch.testing.assert_close(explain(model, pixels, targets=targets).values, before / 2)
 
 
-def test_a_net_that_says_nothing_has_an_empty_map():
+def test_a_model_that_says_nothing_has_an_empty_map():
     model = build("resnet18")
     nn.init.zeros_(final_layer(model)[0])
     for fine in (False, True):
@@ -183,7 +183,7 @@ def test_the_backbone_runs_once_and_records_no_graph(name, first):
     assert runs == [False]
 
 
-def test_frozen_and_channels_last_nets_are_explained_alike():
+def test_frozen_and_channels_last_models_are_explained_alike():
     model, pixels = build("tf_efficientnet_lite0"), draw_pixels()
     expected = explain(model, pixels).values
     model = model.requires_grad_(False).to(memory_format=torch.channels_last)
@@ -201,7 +201,7 @@ def test_methods_share_one_unit(method):
 
 
 @pytest.mark.parametrize("name", ["mixer_s32_224", "xcit_nano_12_p16_224"])
-def test_a_net_without_a_grid_is_refused(name):
+def test_a_model_without_a_grid_is_refused(name):
     with pytest.raises(InputError, match=r"lie on no grid.*use the method occlusion"):
         explain(build(name, 224), draw_pixels(1, 224))
 

@@ -15,9 +15,9 @@ from hf_deepfake.models.fold import final_layer
 def evaluated(tmp_path_factory):
     """An untrained model, the data, its report and scores."""
     torch.manual_seed(0)
-    net = build_model("test_resnet", image_size=64, pretrained="off")
-    final_layer(net)[0].data *= 20  # so that its maps are strong enough to show
-    folder = export_checkpoint(net, tmp_path_factory.mktemp("errors") / "net", image_size=64)
+    model = build_model("test_resnet", image_size=64, pretrained="off")
+    final_layer(model)[0].data *= 20  # so that its maps are strong enough to show
+    folder = export_checkpoint(model, tmp_path_factory.mktemp("errors") / "model", image_size=64)
     config = DataConfig(data=("sample",))
     return str(folder), config, *evaluate(str(folder), config)
 
@@ -27,12 +27,12 @@ def test_sheets_show_the_worst_first(evaluated, monkeypatch):
     drawn = []
     monkeypatch.setattr(
         "hf_deepfake.explain.error_sheets.draw_sheet",
-        lambda loaded, pictures, part: drawn.append((pictures["label"], part)) or Image.new("RGB", (8, 8)),
+        lambda loaded, images, part: drawn.append((images["label"], part)) or Image.new("RGB", (8, 8)),
     )
     table = table.assign(score=np.where(np.arange(len(table)) % 2, 0.2 + 0.001 * np.arange(len(table)), 0.9))
     loaded = load_checkpoint(folder)
-    pictures = load_split(config, "test")[0]["test"]
-    groups, sheets = analyse_errors(loaded, pictures, table)
+    images = load_split(config, "test")[0]["test"]
+    groups, sheets = analyse_errors(loaded, images, table)
     assert sheets.keys() == {"false_alarms", "misses"}
     assert groups
     for (labels, part), label in zip(drawn, (0, 1), strict=True):
@@ -48,12 +48,12 @@ def test_sheets_show_the_worst_first(evaluated, monkeypatch):
 
 def test_sheet_holds_image_and_map(evaluated):
     folder, config, _, table = evaluated
-    pictures = load_split(config, "test")[0]["test"].select(range(4))
-    sheet = np.asarray(draw_sheet(load_checkpoint(folder), pictures, table.iloc[:4]))
+    images = load_split(config, "test")[0]["test"].select(range(4))
+    sheet = np.asarray(draw_sheet(load_checkpoint(folder), images, table.iloc[:4]))
     assert sheet.shape[0] > 2 * TILE
     assert sheet.shape[1] > 6 * TILE
     left, right = (sheet[16 : 16 + TILE, start : start + TILE].astype(int) for start in (16, 16 + TILE + 6))
-    expected = np.asarray(pictures[0]["image"].convert("RGB").resize((TILE, TILE), Image.Resampling.BICUBIC), int)
+    expected = np.asarray(images[0]["image"].convert("RGB").resize((TILE, TILE), Image.Resampling.BICUBIC), int)
     assert np.abs(left - expected).mean() < 3
     assert np.abs(left - right).mean() > 1
 

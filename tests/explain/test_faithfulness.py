@@ -22,7 +22,7 @@ from hf_deepfake.models.build import build_model, data_config
 
 PLAIN = {"mean": [0, 0, 0], "std": [1, 1, 1]}
 PAIRED = ("deletion", "insertion")
-SINGLE = ("probability", "probability_blurred", "flip", "jpeg", "shuffled_classifier", "shuffled_net")
+SINGLE = ("probability", "probability_blurred", "flip", "jpeg", "shuffled_classifier", "shuffled_model")
 PLACED = ("pointing", "mask")
 
 
@@ -38,9 +38,9 @@ class WhitePixels(nn.Module):
 @pytest.fixture(scope="module")
 def chequered():
     """An image of 20 px whose upper left quadrant is a chequerboard; blurred, none of it is white."""
-    picture = torch.zeros(1, 3, 20, 20, dtype=torch.uint8)
-    picture[:, :, :10, :10] = 255 * (torch.arange(10)[:, None] + torch.arange(10)).remainder(2)
-    return Probe(picture, Normalise(PLAIN, torch.device("cpu")), "gradcam", fine=False)
+    image = torch.zeros(1, 3, 20, 20, dtype=torch.uint8)
+    image[:, :, :10, :10] = 255 * (torch.arange(10)[:, None] + torch.arange(10)).remainder(2)
+    return Probe(image, Normalise(PLAIN, torch.device("cpu")), "gradcam", fine=False)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def drawn(faces):
 
 
 @pytest.fixture(scope="module")
-def net():
+def model():
     torch.manual_seed(0)
     return build_model("test_resnet", image_size=64, pretrained="off")
 
@@ -101,20 +101,20 @@ def test_rank_correlation_at_its_ends():
     assert np.isnan(rank_correlation(rising, rising * math.nan))
 
 
-def test_shuffling_moves_values_within_the_named_tensors_only(net):
-    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    other = shuffled(net, ["fc.weight"], seed=1)
+def test_shuffling_moves_values_within_the_named_tensors_only(model):
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    other = shuffled(model, ["fc.weight"], seed=1)
     for name, tensor in other.state_dict().items():
         assert torch.equal(tensor, before[name]) == (name != "fc.weight")
         assert torch.equal(tensor.flatten().sort().values, before[name].flatten().sort().values)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
-    again = shuffled(net, ["fc.weight"], seed=1).state_dict()["fc.weight"]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    again = shuffled(model, ["fc.weight"], seed=1).state_dict()["fc.weight"]
     assert torch.equal(again, other.state_dict()["fc.weight"])
 
 
-def test_all_is_measured_on_drawn_images(net, drawn):
-    config = data_config(net, 64)
-    result = measure_faithfulness(net, drawn, config, limit=12, name="drawn")
+def test_all_is_measured_on_drawn_images(model, drawn):
+    config = data_config(model, 64)
+    result = measure_faithfulness(model, drawn, config, limit=12, name="drawn")
     assert (result.method, result.data, result.n) == ("gradcam", "drawn", 12)
     places = {f"{name}{kind}" for name in PLACED for kind in ("", "_area", "_random", "_difference", "_specific")}
     paired = {f"{name}{kind}" for name in PAIRED for kind in ("", "_random", "_difference")}
@@ -128,15 +128,15 @@ def test_all_is_measured_on_drawn_images(net, drawn):
         )
     for name in paired | places:
         assert metrics[name].low <= metrics[name].value <= metrics[name].high
-    assert measure_faithfulness(net, drawn, config, limit=12, name="drawn") == result
+    assert measure_faithfulness(model, drawn, config, limit=12, name="drawn") == result
 
 
-def test_a_finer_map_is_measured_as_such(net, drawn):
-    result = measure_faithfulness(net, drawn, data_config(net, 64), fine=True, limit=2)
+def test_a_finer_map_is_measured_as_such(model, drawn):
+    result = measure_faithfulness(model, drawn, data_config(model, 64), fine=True, limit=2)
     assert result.method == "gradcam, fine"
     assert result.n == 2
 
 
-def test_too_few_images_are_refused(net, drawn):
+def test_too_few_images_are_refused(model, drawn):
     with pytest.raises(InputError, match="limit is 1; at least 2"):
-        measure_faithfulness(net, drawn, data_config(net, 64), limit=1)
+        measure_faithfulness(model, drawn, data_config(model, 64), limit=1)

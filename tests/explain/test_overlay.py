@@ -46,8 +46,8 @@ def test_cells_keep_their_places():
 
 
 def test_cold_places_show_the_image():
-    picture = Image.effect_noise((32, 32), 80).convert("RGB")
-    assert ImageChops.difference(shade(picture, np.zeros((32, 32), np.float32)), picture).getbbox() is None
+    image = Image.effect_noise((32, 32), 80).convert("RGB")
+    assert ImageChops.difference(shade(image, np.zeros((32, 32), np.float32)), image).getbbox() is None
 
 
 def test_hot_places_take_the_colours_of_viridis():

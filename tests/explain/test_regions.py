@@ -128,8 +128,8 @@ def test_parts_of_a_face():
 def one_face(monkeypatch):
     """A detector that finds the same face in any image, 64 px or more."""
 
-    def find_faces(picture):
-        scale = picture.width / 64
+    def find_faces(image):
+        scale = image.width / 64
         return [Face((0, 0, 1, 1), 1.0, tuple((scale * x, scale * y) for x, y in LANDMARKS))]
 
     monkeypatch.setattr(regions, "find_faces", find_faces)
@@ -190,7 +190,7 @@ def test_other_data_are_refused(tmp_path, one_face):
 
 def test_a_face_that_lies_outside_is_no_face(tmp_path, monkeypatch):
     outside = tuple((x + 100, y) for x, y in LANDMARKS)
-    monkeypatch.setattr(regions, "find_faces", lambda picture: [Face((0, 0, 1, 1), 1.0, outside)])
+    monkeypatch.setattr(regions, "find_faces", lambda image: [Face((0, 0, 1, 1), 1.0, outside)])
     data = image_set(tmp_path / "set", [255] * 2, regions=["1000", "0100"])
     with pytest.raises(InputError, match="0 composites"):
         measure_regions(Window(24).eval(), data, CONFIG)

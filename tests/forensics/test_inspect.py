@@ -16,9 +16,9 @@ from hf_deepfake.forensics.inspect import MEANINGS, inspect_image
 
 
 def encode(kind="JPEG", **options):
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8))
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8))
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -122,7 +122,7 @@ def test_how_pixels_lie_is_what_turning_them_upright_undoes():
     buffer, exif = io.BytesIO(), Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(pixels).save(buffer, "PNG", exif=exif)
-    upright = np.asarray(inspect_image(buffer.getvalue()).picture)
+    upright = np.asarray(inspect_image(buffer.getvalue()).image)
     assert upright.shape == (96, 64, 3)
     assert upright[:16, -16:].min() == 255
 

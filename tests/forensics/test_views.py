@@ -19,12 +19,12 @@ def noise(size=64):
 
 
 def test_window_keeps_the_grid_of_blocks():
-    picture = Image.fromarray(np.indices((1200, 2000)).sum(axis=0).astype(np.uint8)).convert("RGB")
-    cut = window(picture)
+    image = Image.fromarray(np.indices((1200, 2000)).sum(axis=0).astype(np.uint8)).convert("RGB")
+    cut = window(image)
     assert cut.size == (SIDE, SIDE)
     left, top = (2000 - SIDE) // 16 * 8, (1200 - SIDE) // 16 * 8
     assert cut.getpixel((0, 0))[0] == (left + top) % 256
-    assert window(picture.resize((50, 40))).size == (50, 40)
+    assert window(image.resize((50, 40))).size == (50, 40)
 
 
 def test_error_level_tells_saved_from_unsaved():
@@ -49,8 +49,8 @@ def test_noise_residual_by_hand():
 
 def test_spectrum_shows_a_period():
     columns = 127 + 100 * np.sin(2 * np.pi * np.arange(64) / 8)
-    picture = Image.fromarray(np.tile(columns, (64, 1)).astype(np.uint8)).convert("RGB")
-    found = levels(spectrum(picture))
+    image = Image.fromarray(np.tile(columns, (64, 1)).astype(np.uint8)).convert("RGB")
+    found = levels(spectrum(image))
     assert found.shape == (64, 64)
     peaks = {tuple(place) for place in np.argwhere(found >= 250)}
     assert (32, 32 + 64 // 8) in peaks

@@ -35,9 +35,9 @@ def hub(server):
 def checkpoint(tmp_path_factory):
     """A whole checkpoint folder of an untrained model, with a file that is not to be pushed."""
     scores, labels = [0.9, 0.8, 0.3, 0.2, 0.6, 0.1, 0.7, 0.4], [1, 1, 1, 0, 0, 0, 1, 0]
-    net = build_model("test_resnet", image_size=64, pretrained="off")
-    folder = export_checkpoint(net, tmp_path_factory.mktemp("run") / "checkpoint", image_size=64)
-    parameters = sum(parameter.numel() for parameter in net.parameters())
+    model = build_model("test_resnet", image_size=64, pretrained="off")
+    folder = export_checkpoint(model, tmp_path_factory.mktemp("run") / "checkpoint", image_size=64)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     report = Report(
         checkpoint=CheckpointInfo("test_resnet", 64, parameters), splits={"test": evaluate_scores(scores, labels)}
     )

@@ -95,13 +95,13 @@ def test_before_and_after_fine_tuning(report):
 
 
 def test_what_rounded_weights_change(report):
-    rounding = {"largest": 0.00123, "verdicts": 2, "pictures": 800}
+    rounding = {"largest": 0.00123, "verdicts": 2, "images": 800}
     card = build_card(dataclasses.replace(report, training=report.training | {"rounding": rounding}))
     assert "On 800 validation images this moves the probability by at most 0.0012 and changes 2 verdicts." in card
     assert "float16" not in build_card(report)
 
 
-def test_a_net_of_the_zoo_is_imported_first(report):
+def test_a_model_of_the_zoo_is_imported_first(report):
     checkpoint = dataclasses.replace(report.checkpoint, model="compact_cnn")
     card = build_card(dataclasses.replace(report, checkpoint=checkpoint))
     assert "```python\nimport hf_deepfake.models.zoo  # timm has no such model of its own\nfrom transformers" in card

@@ -39,12 +39,12 @@ sys.meta_path.insert(0, Blocker())
 @pytest.fixture(scope="module")
 def pushed(client, checkpoint, faces, tmp_path_factory):
     """Two revisions of a model and a data set on the Hub, and where they came from."""
-    net = build_model("test_resnet", image_size=64, pretrained="off")
+    model = build_model("test_resnet", image_size=64, pretrained="off")
     branch = tmp_path_factory.mktemp("branch") / "checkpoint"
-    export_checkpoint(net, branch, image_size=64, temperature=1.5, operating_point=0.3)
+    export_checkpoint(model, branch, image_size=64, temperature=1.5, operating_point=0.3)
     (branch / "report.json").write_bytes((checkpoint / "report.json").read_bytes())
     client(PUSH, checkpoint=str(checkpoint), branch=str(branch), faces=str(faces))
-    return SimpleNamespace(main=checkpoint, branch=branch, picture=str(faces / "fake" / "0003.jpg"))
+    return SimpleNamespace(main=checkpoint, branch=branch, image=str(faces / "fake" / "0003.jpg"))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ import timm, torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
-photo = Image.open(picture)
+photo = Image.open(image)
 
 def by_pipeline(name):
     return {entry["label"]: entry["score"] for entry in pipeline("image-classification", model=name)(photo)}
@@ -93,10 +93,10 @@ try:
 except ImportError as error:
     result.append(str(error))
 """
-    local, *readers, branch, blocked = others(code, folder=str(pushed.main), picture=pushed.picture)
+    local, *readers, branch, blocked = others(code, folder=str(pushed.main), image=pushed.image)
     for scores in readers:
         assert scores == pytest.approx(local, abs=1e-5)
-    expected = Detector.from_pretrained(pushed.branch)(pushed.picture).fake_probability
+    expected = Detector.from_pretrained(pushed.branch)(pushed.image).fake_probability
     assert branch["fake"] == pytest.approx(expected, abs=1e-5)
     assert abs(branch["fake"] - local["fake"]) > 1e-4
     assert blocked == "hf_deepfake must not be needed"
@@ -143,12 +143,12 @@ result = [
 def test_detector_by_name_and_revision(ours, pushed):
     code = """
 from hf_deepfake import Detector
-result = [Detector.from_pretrained("me/detector", revision=name)(picture).fake_probability for name in revisions]
+result = [Detector.from_pretrained("me/detector", revision=name)(image).fake_probability for name in revisions]
 """
     revisions = [None, "main", "epoch-3"]
-    local = [Detector.from_pretrained(folder)(pushed.picture) for folder in (pushed.main, pushed.branch)]
+    local = [Detector.from_pretrained(folder)(pushed.image) for folder in (pushed.main, pushed.branch)]
     main, branch = (verdict.fake_probability for verdict in local)
-    assert ours(code, revisions=revisions, picture=pushed.picture) == pytest.approx([main, main, branch], abs=1e-6)
+    assert ours(code, revisions=revisions, image=pushed.image) == pytest.approx([main, main, branch], abs=1e-6)
 
 
 @pytest.mark.slow
@@ -172,10 +172,10 @@ pushed = snapshot_download("me/detector")
 models = [build_model("test_resnet", image_size=64, pretrained=start) for start in ("hub", pushed)]
 result = [[model.conv1[0].weight.sum().item(), model.get_classifier().weight.sum().item()] for model in models]
 """
-    net, detector = timm.create_model("test_resnet"), Detector.from_pretrained(pushed.main).checkpoint.model
-    hub.add("model", "timm/test_resnet.r160_in1k", {"model.safetensors": save(net.state_dict())})
+    model, detector = timm.create_model("test_resnet"), Detector.from_pretrained(pushed.main).checkpoint.model
+    hub.add("model", "timm/test_resnet.r160_in1k", {"model.safetensors": save(model.state_dict())})
     (imagenet, _), (own, classifier) = ours(code)
-    assert imagenet == pytest.approx(net.conv1[0].weight.sum().item(), abs=1e-5)
+    assert imagenet == pytest.approx(model.conv1[0].weight.sum().item(), abs=1e-5)
     assert own == pytest.approx(detector.conv1[0].weight.sum().item(), abs=1e-5)
     assert classifier == pytest.approx(detector.get_classifier().weight.sum().item(), abs=1e-5)
 

@@ -83,9 +83,9 @@ def test_margin_is_the_median_over_images_with_one_face(drawn):
 def test_margin_is_in_shares_of_both_sides(drawn):
     square = measure_margin(drawn[:7])
     padded = []
-    for picture in drawn[:7]:
+    for image in drawn[:7]:
         wide = Image.new("RGB", (256, 128), (128, 128, 128))
-        wide.paste(picture, (128, 0))
+        wide.paste(image, (128, 0))
         padded.append(wide)
     wide = measure_margin(padded)
     assert square is not None
@@ -107,7 +107,7 @@ def test_there_is_no_margin_without_faces(drawn):
 def test_drawn_images_are_crops_by_their_own_margin(drawn):
     margin = measure_margin(drawn)
     assert margin is not None
-    found = [(find_faces(picture), picture.size) for picture in drawn]
+    found = [(find_faces(image), image.size) for image in drawn]
     assert all(is_crop(faces, margin, size) for faces, size in found if faces)
     tight = Margin(margin.width * 1.8, margin.height * 1.8, 0.5, 0.5)
     assert not any(is_crop(faces, tight, size) for faces, size in found)
@@ -117,9 +117,9 @@ def test_a_face_cropped_from_a_larger_image_is_where_the_margin_says(drawn):
     margin = measure_margin(drawn)
     assert margin is not None
     regions = []
-    for picture in drawn:
+    for image in drawn:
         large = Image.new("RGB", (600, 450), (90, 120, 90))
-        large.paste(picture.resize((200, 200), Image.Resampling.BICUBIC), (300, 150))
+        large.paste(image.resize((200, 200), Image.Resampling.BICUBIC), (300, 150))
         if faces := find_faces(large):
             regions.append(large.crop(crop_region(faces[0], margin, large.size)))
     again = measure_margin(regions)

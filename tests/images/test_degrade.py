@@ -21,7 +21,7 @@ FLAT = Image.new("RGB", (224, 224), (100, 150, 200))
 
 
 @pytest.fixture(scope="module")
-def picture():
+def image():
     """Smooth colours with an edge and some texture, 120 by 90 px."""
     x, y = np.meshgrid(np.linspace(0, 1, 120), np.linspace(0, 1, 90))
     texture = np.random.default_rng(0).uniform(-0.1, 0.1, (90, 120))
@@ -35,17 +35,17 @@ def difference(one, other):
 
 
 @pytest.mark.parametrize(("family", "severity"), list(conditions("full")))
-def test_each_keeps_size_and_mode_and_depends_on_its_seed_alone(picture, family, severity):
-    before = picture.tobytes()
-    once, again = degrade(picture, family, severity, 7), degrade(picture, family, severity, 7)
-    assert (once.size, once.mode) == (picture.size, "RGB")
+def test_each_keeps_size_and_mode_and_depends_on_its_seed_alone(image, family, severity):
+    before = image.tobytes()
+    once, again = degrade(image, family, severity, 7), degrade(image, family, severity, 7)
+    assert (once.size, once.mode) == (image.size, "RGB")
     assert once.tobytes() == again.tobytes()
-    assert picture.tobytes() == before
+    assert image.tobytes() == before
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_higher_severity_changes_more(picture, family):
-    large = picture.resize((224, 168))
+def test_a_higher_severity_changes_more(image, family):
+    large = image.resize((224, 168))
     # Over several draws, since chance decides on signs and places.
     change = [np.mean([difference(large, degrade(large, family, severity, seed)) for seed in range(6)])
               for severity in SEVERITIES]  # fmt: skip
@@ -56,9 +56,9 @@ def test_a_higher_severity_changes_more(picture, family):
 
 @pytest.mark.parametrize("size", [(33, 32), (32, 300), (700, 500)])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_any_size_will_do(picture, family, size):
+def test_any_size_will_do(image, family, size):
     for severity in (1, 5):
-        assert degrade(picture.resize(size), family, severity, 0).size == size
+        assert degrade(image.resize(size), family, severity, 0).size == size
 
 
 def test_values_by_hand():
@@ -115,11 +115,11 @@ def test_the_mild_set_is_mild():
     }  # fmt: skip
 
 
-def test_what_there_is_not(picture):
+def test_what_there_is_not(image):
     with pytest.raises(InputError, match="no degradation sepia of severity 1; give 1 to 5 of hue"):
-        degrade(picture, "sepia", 1, 0)
+        degrade(image, "sepia", 1, 0)
     with pytest.raises(InputError, match="of severity 6"):
-        degrade(picture, "jpeg", 6, 0)
+        degrade(image, "jpeg", 6, 0)
 
 
 @pytest.mark.parametrize("of_a_class", [lambda index: index % 2 == 0, lambda index: index < 3000])
@@ -177,11 +177,11 @@ def test_a_share_of_images_is_degraded(share, monkeypatch):
     assert binomtest(kept, 4000, 1 - share).pvalue > 0.01
 
 
-def test_an_index_decides_and_nothing_else(picture):
+def test_an_index_decides_and_nothing_else(image):
     change = Degrade(seed=3)
-    drawn = [change(picture, index).tobytes() for index in range(40)]
-    assert [change(picture, index).tobytes() for index in reversed(range(40))] == drawn[::-1]
+    drawn = [change(image, index).tobytes() for index in range(40)]
+    assert [change(image, index).tobytes() for index in reversed(range(40))] == drawn[::-1]
     assert len(set(drawn)) > 20
-    assert [Degrade(seed=4)(picture, index).tobytes() for index in range(40)] != drawn
+    assert [Degrade(seed=4)(image, index).tobytes() for index in range(40)] != drawn
     stated = Degrade(seed=3, condition=("jpeg", 5))
-    assert stated(picture, 9).tobytes() == degrade(picture, "jpeg", 5, (3, 9)).tobytes()
+    assert stated(image, 9).tobytes() == degrade(image, "jpeg", 5, (3, 9)).tobytes()

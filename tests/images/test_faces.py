@@ -30,7 +30,7 @@ def centre(face: faces.Face) -> tuple[float, float]:
     return (left + right) / 2, (top + bottom) / 2
 
 
-def test_the_net_is_the_file_that_the_licence_describes():
+def test_the_model_is_the_file_that_the_licence_describes():
     path = Path(faces.__file__).with_name("centerface.onnx")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert digest == "fa78c35c899d87080da76be05c62d6bd22627f5ed8372d844cc1cd70dfc24c25"
@@ -68,7 +68,7 @@ def test_of_finds_that_overlap_the_best_is_kept():
 
 
 def test_drawn_faces_are_found_once(drawn):
-    found = [find_faces(picture) for picture in drawn]
+    found = [find_faces(image) for image in drawn]
     assert sum(len(each) == 1 for each in found) >= 28
     for each in found:
         for face in each:
@@ -78,8 +78,8 @@ def test_drawn_faces_are_found_once(drawn):
 
 
 def test_landmarks_lie_where_they_belong_in_the_box(drawn):
-    for picture in drawn:
-        for face in find_faces(picture):
+    for image in drawn:
+        for face in find_faces(image):
             left, top, right, bottom = face.box
             assert all(left < x < right and top < y < bottom for x, y in face.landmarks)
             (eye, eye_y), (other_eye, other_y), (nose, nose_y), (mouth, mouth_y), (other_mouth, _) = face.landmarks
@@ -90,10 +90,10 @@ def test_landmarks_lie_where_they_belong_in_the_box(drawn):
 
 def test_several_faces_are_found_each_in_its_place_largest_first(drawn):
     large, small = drawn[0].resize((384, 384)), drawn[1]
-    picture = Image.new("RGB", (700, 500), (90, 120, 90))
-    picture.paste(small, (20, 300))
-    picture.paste(large, (250, 60))
-    found = find_faces(picture)
+    image = Image.new("RGB", (700, 500), (90, 120, 90))
+    image.paste(small, (20, 300))
+    image.paste(large, (250, 60))
+    found = find_faces(image)
     assert len(found) == 2
     for face, alone, zoom, corner in zip(found, (drawn[0], drawn[1]), (3, 1), ((250, 60), (20, 300)), strict=True):
         expected = np.array(centre(find_faces(alone)[0])) * zoom + corner
@@ -101,8 +101,8 @@ def test_several_faces_are_found_each_in_its_place_largest_first(drawn):
 
 
 def test_a_face_that_fills_a_large_image_is_found_whole(drawn):
-    for picture in drawn[:3]:
-        close = picture.crop((12, 12, 116, 116))
+    for image in drawn[:3]:
+        close = image.crop((12, 12, 116, 116))
         (alone,) = find_faces(close)
         (found,) = find_faces(close.resize((1560, 1560), Image.Resampling.BICUBIC))
         assert found.shortest_side == pytest.approx(15 * alone.shortest_side, rel=0.2)
@@ -110,15 +110,15 @@ def test_a_face_that_fills_a_large_image_is_found_whole(drawn):
 
 
 def test_a_small_face_in_a_large_image_is_found(drawn):
-    picture = Image.new("RGB", (2000, 1500), (90, 120, 90))
-    picture.paste(drawn[0].resize((250, 250)), (1600, 1200))
-    (face,) = find_faces(picture)
+    image = Image.new("RGB", (2000, 1500), (90, 120, 90))
+    image.paste(drawn[0].resize((250, 250)), (1600, 1200))
+    (face,) = find_faces(image)
     assert centre(face) == pytest.approx((1725, 1325), abs=40)
 
 
 def test_boxes_end_at_the_border_of_the_image(drawn):
-    for picture in drawn[:5]:
-        cut = picture.crop((0, 0, 64, 128))
+    for image in drawn[:5]:
+        cut = image.crop((0, 0, 64, 128))
         for face in find_faces(cut):
             assert face.box[0] >= 0
             assert face.box[2] <= 64
@@ -133,11 +133,11 @@ def test_nothing_is_found_where_there_is_no_face(size):
 
 
 def test_nothing_is_found_beside_the_faces_of_drawn_images(drawn):
-    strips = [picture.crop((0, 0, 128, 24)).resize((256, 48)) for picture in drawn]
+    strips = [image.crop((0, 0, 128, 24)).resize((256, 48)) for image in drawn]
     assert [find_faces(strip) for strip in strips] == [[]] * len(strips)
 
 
 def test_threads_find_what_one_alone_finds(drawn):
-    alone = [find_faces(picture) for picture in drawn[:8]]
+    alone = [find_faces(image) for image in drawn[:8]]
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(find_faces, drawn[:8])) == alone

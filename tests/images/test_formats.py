@@ -26,25 +26,25 @@ def halves() -> Image.Image:
 
 
 def test_heic_is_read():
-    picture = open_image(heic(halves(), quality=95))
-    assert (picture.mode, picture.size, picture.info) == ("RGB", (64, 48), {})
-    assert picture.getpixel((8, 24))[0] > 200
-    assert picture.getpixel((56, 24))[2] > 200
+    image = open_image(heic(halves(), quality=95))
+    assert (image.mode, image.size, image.info) == ("RGB", (64, 48), {})
+    assert image.getpixel((8, 24))[0] > 200
+    assert image.getpixel((56, 24))[2] > 200
 
 
 def test_heic_is_turned_once():
     """Orientation 6: a quarter turn clockwise makes it upright, so that the left half comes to the top."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture = open_image(heic(halves(), quality=95, exif=exif.tobytes()))
-    assert picture.size == (48, 64)
-    assert picture.getpixel((24, 8))[0] > 200
-    assert picture.getpixel((24, 56))[2] > 200
+    image = open_image(heic(halves(), quality=95, exif=exif.tobytes()))
+    assert image.size == (48, 64)
+    assert image.getpixel((24, 8))[0] > 200
+    assert image.getpixel((24, 56))[2] > 200
 
 
 def test_heic_is_never_evaluated_by_its_thumbnail():
-    picture = halves().resize((640, 480))
-    assert open_image(heic(picture, thumbnails=[64]), draft=32).size == (640, 480)
+    image = halves().resize((640, 480))
+    assert open_image(heic(image, thumbnails=[64]), draft=32).size == (640, 480)
 
 
 def test_heic_without_its_decoder_says_what_to_install(monkeypatch):

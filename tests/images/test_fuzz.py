@@ -32,8 +32,8 @@ def originals():
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "a camera"
 
-    def frames(picture):
-        return {"save_all": True, "append_images": [picture.transpose(Image.Transpose.ROTATE_180)]}
+    def frames(opened):
+        return {"save_all": True, "append_images": [opened.transpose(Image.Transpose.ROTATE_180)]}
 
     variants = [
         (image, "JPEG", {"exif": exif, "comment": b"comment", "icc_profile": bytes(200)}),
@@ -61,9 +61,9 @@ def originals():
         (turned, "AVIF", {"speed": 10, **frames(turned)}),
     ]
     files = []
-    for picture, form, options in variants:
+    for opened, form, options in variants:
         buffer = io.BytesIO()
-        picture.copy().save(buffer, form, **options)  # Pillow leaves settings of the last encoder on an image
+        opened.copy().save(buffer, form, **options)  # Pillow leaves settings of the last encoder on an image
         files.append(buffer.getvalue())
     return files
 

@@ -233,13 +233,13 @@ def test_a_phone_image_takes_no_more_memory_than_its_copies(draft, size, most, p
 def test_threads_get_the_right_pixels_and_no_warning():
     images = list(np.random.default_rng(0).integers(0, 256, (25, 40, 40, 3), dtype=np.uint8))
     cut_exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03\0\x01"
-    pictures = []
+    files = []
     for pixels in images:
         image, png = Image.fromarray(pixels), encode(Image.fromarray(pixels), "PNG")
         jpeg, palette = encode(image, "JPEG", quality=90), image.quantize(32)
         expected = np.asarray(Image.open(io.BytesIO(jpeg)))
         mpo = encode(image, "MPO", quality=90, save_all=True, append_images=[image.rotate(90)])
-        pictures += [
+        files += [
             (png, pixels),
             (encode(image, "WEBP", lossless=True), pixels),
             (encode(image, "BMP"), pixels),
@@ -250,11 +250,11 @@ def test_threads_get_the_right_pixels_and_no_warning():
             (png[:33] + chunk(b"acTL", bytes(8)) * 2 + png[33:], pixels),
             (encode(palette, "PNG", transparency=bytes([255] * 32)), np.asarray(palette.convert("RGB"))),
         ]
-    assert len(pictures) == 200
+    assert len(files) == 200
     refused = (png_claiming(10_000, 10_000), encode(image, "TIFF")[:-1])
 
     def open_all(first):
-        for data, pixels in pictures[first:] + pictures[:first]:
+        for data, pixels in files[first:] + files[:first]:
             np.testing.assert_array_equal(np.asarray(open_image(data)), pixels)
         for data in refused:
             with pytest.raises(ImageError):

@@ -41,17 +41,17 @@ def test_without_network_the_error_names_both_ways_out():
         build_model("test_resnet", image_size=64)
 
 
-def test_net_without_published_weights():
+def test_model_without_published_weights():
     with pytest.raises(InputError, match=r"timm has no pretrained weights of darknet17; .*--pretrained FILE"):
         build_model("darknet17", image_size=64)
 
 
-def test_size_that_a_net_cannot_take():
+def test_size_that_a_model_cannot_take():
     with pytest.raises(InputError, match=r"test_maxvit does not work with image_size 40 .*; try image_size 224"):
         build("test_maxvit", 40)
 
 
-def test_net_that_no_checkpoint_could_hold():
+def test_model_that_no_checkpoint_could_hold():
     with pytest.raises(InputError, match="classifier of LevitDistilled is not one linear layer"):
         build("levit_128s", 224)
 
@@ -117,7 +117,7 @@ def test_frozen_batchnorm_keeps_its_statistics_and_the_rest_moves():
     assert model.training
 
 
-def test_blocks_of_a_net_that_timm_does_not_divide():
+def test_blocks_of_a_model_that_timm_does_not_divide():
     model = timm.create_model("test_resnet")
     plain = nn.Sequential(model)
     with pytest.raises(InputError, match="does not divide Sequential into blocks"):

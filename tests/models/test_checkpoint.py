@@ -73,13 +73,13 @@ def test_config_states_the_contract(model, tmp_path):
     assert loaded.face_margin == Margin(width=0.8, height=0.9, x=0.5, y=0.4)
 
 
-def test_a_net_without_fixed_size_needs_no_model_args(tmp_path):
+def test_a_model_without_fixed_size_needs_no_model_args(tmp_path):
     model = build_model("test_resnet", image_size=48, pretrained="off")
     folder = export_checkpoint(model, tmp_path / "checkpoint", image_size=48)
     assert json.loads((folder / "config.json").read_text())["model_args"] == {}
 
 
-def test_unfolded_checkpoint_is_the_net_that_was_exported(model, tmp_path):
+def test_unfolded_checkpoint_is_the_model_that_was_exported(model, tmp_path):
     folder = export_checkpoint(model, tmp_path / "c", image_size=48, temperature=2.5, operating_point=0.2)
     loaded = load_checkpoint(folder)
     assert (loaded.temperature, loaded.operating_point) == (2.5, 0.2)
@@ -108,9 +108,9 @@ def test_weights_beyond_float16_are_refused(model, folder):
 
 
 def test_transform_shows_the_whole_image(folder):
-    picture = Image.new("RGB", (100, 50), "black")
-    picture.paste("white", (0, 0, 50, 50))
-    pixels = load_checkpoint(folder).transform(picture)
+    image = Image.new("RGB", (100, 50), "black")
+    image.paste("white", (0, 0, 50, 50))
+    pixels = load_checkpoint(folder).transform(image)
     assert pixels.shape == (3, 48, 48)
     # mean and std of test_vit are .5: white is 1, black is -1, and the halves lie side by side to the very border
     torch.testing.assert_close(pixels[:, :, 0], torch.ones(3, 48))

@@ -55,7 +55,7 @@ def drawn_images() -> list[Image.Image]:
     return [wide, tall, square, dark, light]
 
 
-def spread_net(name: str, image_size: int, pictures: torch.Tensor) -> Any:
+def spread_model(name: str, image_size: int, images: torch.Tensor) -> Any:
     """A model of random weights whose margins spread by 2 and lie on both sides of the operating point."""
     torch.manual_seed(3)
     model: Any = build_model(name, image_size=image_size, pretrained="off").to(memory_format=torch.channels_last)
@@ -63,17 +63,17 @@ def spread_net(name: str, image_size: int, pictures: torch.Tensor) -> Any:
     with torch.no_grad():
         nn.init.normal_(weight)
         bias.zero_()
-        margin = torch.diff(model(pictures)).double()
+        margin = torch.diff(model(images)).double()
         weight.mul_(2 / margin.std())
         between = margin.flatten().sort().values[1:3].mean() * 2 / margin.std()
         bias[1] = TEMPERATURE * math.log(OPERATING_POINT / (1 - OPERATING_POINT)) - between
     return model
 
 
-def verdicts_by_hand(model: nn.Module, pictures: torch.Tensor) -> list[tuple[str, float]]:
+def verdicts_by_hand(model: nn.Module, images: torch.Tensor) -> list[tuple[str, float]]:
     """Label and score from the model's own logits, by the formula of the contract."""
     with torch.no_grad():
-        margins = torch.diff(model(pictures).double())[:, 0].tolist()
+        margins = torch.diff(model(images).double())[:, 0].tolist()
     shift = math.log(OPERATING_POINT / (1 - OPERATING_POINT))
     fake = [1 / (1 + math.exp(-(margin / TEMPERATURE - shift))) for margin in margins]
     return [("fake", p) if p > 0.5 else ("real", 1 - p) for p in fake]
@@ -83,7 +83,7 @@ def check_contract(name: str, image_size: int, folder, save_fp16: bool = False) 
     images = drawn_images()
     plain = build_model(name, image_size=image_size, pretrained="off")
     pixels = torch.stack([create_transform(**data_config(plain, image_size))(image) for image in images])
-    model = spread_net(name, image_size, pixels)
+    model = spread_model(name, image_size, pixels)
     expected = verdicts_by_hand(model, pixels)
     assert {label for label, _ in expected} == set(config.LABELS)
 
@@ -132,7 +132,7 @@ def check_contract(name: str, image_size: int, folder, save_fp16: bool = False) 
 
 
 @pytest.mark.parametrize(("name", "image_size"), FAST)
-def test_readers_agree_on_tiny_nets(name, image_size, tmp_path):
+def test_readers_agree_on_tiny_models(name, image_size, tmp_path):
     check_contract(name, image_size, tmp_path / "checkpoint")
 
 

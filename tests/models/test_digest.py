@@ -32,8 +32,8 @@ DECISION = {
 
 def checkpoint(folder, save_fp16=False):
     torch.manual_seed(0)
-    net = build_model("test_resnet", image_size=64, pretrained="off").eval()
-    return export_checkpoint(net, folder, image_size=64, save_fp16=save_fp16, **DECISION)
+    model = build_model("test_resnet", image_size=64, pretrained="off").eval()
+    return export_checkpoint(model, folder, image_size=64, save_fp16=save_fp16, **DECISION)
 
 
 @pytest.fixture
@@ -69,11 +69,11 @@ def test_saving_the_same_weights_by_transformers_keeps_the_decision(half, tmp_pa
 
 
 def test_weights_that_others_have_trained_are_not_evaluated_by_the_old_decision(folder, tmp_path, caplog):
-    net = AutoModelForImageClassification.from_pretrained(folder)
+    model = AutoModelForImageClassification.from_pretrained(folder)
     with torch.no_grad():
-        for parameter in net.parameters():
+        for parameter in model.parameters():
             parameter.add_(0.01)
-    net.save_pretrained(tmp_path / "tuned")
+    model.save_pretrained(tmp_path / "tuned")
     assert json.loads((tmp_path / "tuned" / "config.json").read_text())["hf_deepfake"]["temperature"] == 2.0
     with caplog.at_level(logging.WARNING):
         loaded = load_checkpoint(tmp_path / "tuned")
@@ -81,9 +81,9 @@ def test_weights_that_others_have_trained_are_not_evaluated_by_the_old_decision(
     assert not loaded.trusted
     assert (loaded.temperature, loaded.operating_point, loaded.abstention_band) == (1.0, 0.5, None)
     assert (loaded.criterion, loaded.confident_error, loaded.data_fingerprint) == ("", None, None)
-    picture = Image.new("RGB", (64, 64), "red")
-    assert not Detector(loaded, device="cpu")(picture).unsure
-    assert Detector.from_pretrained(folder, device="cpu")(picture).unsure
+    image = Image.new("RGB", (64, 64), "red")
+    assert not Detector(loaded, device="cpu")(image).unsure
+    assert Detector.from_pretrained(folder, device="cpu")(image).unsure
 
 
 @pytest.mark.parametrize("change", ["weights", "digest", "no digest", "no key"])
@@ -106,9 +106,9 @@ def test_the_decision_is_left_out_where_the_digest_does_not_match(change, folder
 
 
 def test_files_of_the_old_weights_are_neither_used_nor_pushed(folder):
-    net = backend_file(folder, "onnx", False)
-    net.parent.mkdir()
-    net.write_bytes(b"of the old weights")
+    model = backend_file(folder, "onnx", False)
+    model.parent.mkdir()
+    model.write_bytes(b"of the old weights")
     (folder / "report.json").write_text(
         json.dumps({"backends": [{"runtime": "onnx", "precision": "fp32", "agrees": True, "images_per_second": 9}]})
     )
@@ -123,7 +123,7 @@ def test_files_of_the_old_weights_are_neither_used_nor_pushed(folder):
         checkpoint_files(folder)
 
 
-def test_the_net_that_comes_along_has_the_digest_of_its_weights(request):
+def test_the_model_that_comes_along_has_the_digest_of_its_weights(request):
     folder = request.config.rootpath / "space" / "checkpoint"
     stated = json.loads((folder / "config.json").read_text())["hf_deepfake"]["weights_digest"]
     assert stated == weights_digest((folder / "model.safetensors").read_bytes())

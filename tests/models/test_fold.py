@@ -91,7 +91,7 @@ def test_convolutional_classifier():
     ],
     ids=["no bias", "one output", "none", "two heads"],
 )
-def test_nets_that_cannot_be_folded(model):
+def test_models_that_cannot_be_folded(model):
     with pytest.raises(InputError, match="is not one linear layer with bias and two outputs"):
         fold(model, 2.0, 0.5)
 

@@ -32,13 +32,13 @@ def test_a_combination_has_seen_what_its_parts_have_seen():
 
 
 def test_it_lies_in_the_checkpoint(tmp_path):
-    net = build_model("test_resnet", image_size=32, pretrained="off")
+    model = build_model("test_resnet", image_size=32, pretrained="off")
     seen = Seen.of(hashes(7, 2**63), hashes(9))
-    folder = export_checkpoint(net, tmp_path / "c", image_size=32, seen=seen)
+    folder = export_checkpoint(model, tmp_path / "c", image_size=32, seen=seen)
     found = load_checkpoint(folder).seen
     assert found is not None
     assert (found.trained.tolist(), found.decided.tolist()) == ([7, 2**63], [9])
-    assert load_checkpoint(export_checkpoint(net, tmp_path / "d", image_size=32)).seen is None
+    assert load_checkpoint(export_checkpoint(model, tmp_path / "d", image_size=32)).seen is None
     (folder / SEEN_FILE).write_bytes(b"PK damaged")
     with pytest.raises(InputError, match=r"seen_images\.npz is damaged .*; export or fetch"):
         load_checkpoint(folder)

@@ -62,8 +62,8 @@ def test_learning_curves_mark_stages_and_the_best_epoch():
 def test_figures_are_saved_whole_and_opaque(result, tmp_path):
     path = tmp_path / "confusion.png"
     figures.save_figure(figures.confusion_figure(result), path)
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-        assert picture.size == (690, 630)
-        assert np.asarray(picture.convert("RGBA"))[..., 3].min() == 255
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        assert image.size == (690, 630)
+        assert np.asarray(image.convert("RGBA"))[..., 3].min() == 255
     assert [item.name for item in tmp_path.iterdir()] == ["confusion.png"]

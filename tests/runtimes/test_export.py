@@ -13,9 +13,9 @@ from hf_deepfake.runtimes.export import OnePass, backend_file, export_backend, p
 
 def lively(name="test_resnet", side=32):
     torch.manual_seed(0)
-    net = build_model(name, image_size=side, pretrained="off").eval()
-    final_layer(net)[0].data *= 20
-    return net
+    model = build_model(name, image_size=side, pretrained="off").eval()
+    final_layer(model)[0].data *= 20
+    return model
 
 
 LINEAR = {"test_resnet": True, "test_efficientnet": True, "test_vit": False, "simple_cnn": False, "compact_cnn": False}
@@ -28,17 +28,17 @@ def test_which_heads_pool_linearly(name, linear):
 
 @torch.no_grad()
 def test_maps_average_to_the_logits():
-    net, pixels = lively(), torch.randn(3, 3, 32, 32)
-    logits, maps = OnePass(net, True)(pixels)
-    torch.testing.assert_close(logits, net(pixels))
-    torch.testing.assert_close(maps.mean(dim=(2, 3)) + final_layer(net)[1], logits, rtol=1e-4, atol=1e-5)
+    model, pixels = lively(), torch.randn(3, 3, 32, 32)
+    logits, maps = OnePass(model, True)(pixels)
+    torch.testing.assert_close(logits, model(pixels))
+    torch.testing.assert_close(maps.mean(dim=(2, 3)) + final_layer(model)[1], logits, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("form", ["openvino", "onnx"])
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
-def test_the_file_gives_the_net_s_logits(form, name, tmp_path):
-    net = lively(name)
-    file = export_backend(net, 32, tmp_path, form)
+def test_the_file_gives_the_model_s_logits(form, name, tmp_path):
+    model = lively(name)
+    file = export_backend(model, 32, tmp_path, form)
     assert file == backend_file(tmp_path, form, False)
     pixels = torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     if form == "openvino":
@@ -51,7 +51,7 @@ def test_the_file_gives_the_net_s_logits(form, name, tmp_path):
 
         found = onnxruntime.InferenceSession(file).run(None, {"pixels": pixels.numpy()})
     with torch.no_grad():
-        expected = net(pixels)
+        expected = model(pixels)
     torch.testing.assert_close(torch.from_numpy(found[0]), expected, rtol=1e-4, atol=1e-4)
     assert len(found) == (2 if name == "test_resnet" else 1)
 
@@ -67,10 +67,10 @@ def test_files_do_not_tell_where_they_were_made(form, calibration, tmp_path):
 
 @pytest.mark.parametrize("form", ["openvino", "onnx"])
 def test_int8_is_another_file_and_near(form, tmp_path):
-    net = lively()
+    model = lively()
     rng = np.random.default_rng(0)
     calibration = [rng.standard_normal((1, 3, 32, 32)).astype(np.float32) for _ in range(20)]
-    plain, small = export_backend(net, 32, tmp_path, form), export_backend(net, 32, tmp_path, form, calibration)
+    plain, small = export_backend(model, 32, tmp_path, form), export_backend(model, 32, tmp_path, form, calibration)
     assert plain != small
     pixels = torch.from_numpy(np.concatenate(calibration))
     if form == "openvino":
@@ -82,7 +82,7 @@ def test_int8_is_another_file_and_near(form, tmp_path):
 
         found = onnxruntime.InferenceSession(small).run(None, {"pixels": pixels.numpy()})[0]
     with torch.no_grad():
-        expected = net(pixels).numpy()
+        expected = model(pixels).numpy()
     assert 0 < np.abs(found - expected).max() < 0.25 * np.ptp(expected)
 
 

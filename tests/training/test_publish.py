@@ -40,13 +40,13 @@ def test_whatever_fails_is_one_sentence_with_the_command_for_later(error, tmp_pa
 @pytest.mark.parametrize("broken", ["export_checkpoint", "upload"])
 @pytest.mark.parametrize("error", [InputError("no space"), KeyError("commit")])
 def test_an_epoch_that_cannot_be_pushed_is_warned_of(broken, error, tmp_path, monkeypatch, caplog):
-    net = build_model("test_resnet", image_size=64, pretrained="off")
+    model = build_model("test_resnet", image_size=64, pretrained="off")
     run = RunFolder(tmp_path)
-    run.save_best(net.state_dict())
+    run.save_best(model.state_dict())
     run.record["best_epoch"] = 1
     monkeypatch.setattr(publish, broken, failing(error))
     with caplog.at_level(logging.WARNING):
-        epoch_publisher(config(tmp_path), run, net)(1)
+        epoch_publisher(config(tmp_path), run, model)(1)
     (said,) = caplog.messages
     assert said.endswith("; training goes on")
 

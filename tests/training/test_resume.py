@@ -208,7 +208,7 @@ def test_damaged_best_weights_are_one_sentence(tmp_path, damage):
         run.load_best()
 
 
-def test_files_that_are_gone_or_of_another_net_are_one_sentence(tmp_path):
+def test_files_that_are_gone_or_of_another_model_are_one_sentence(tmp_path):
     run = started(tmp_path)
     with pytest.raises(InputError, match=r"best\.safetensors is damaged"):
         run.load_best()

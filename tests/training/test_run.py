@@ -104,14 +104,14 @@ def test_figures_are_of_the_rounded_weights(faces, tmp_path):
     scores = pd.read_parquet(done.checkpoint / "scores.parquet")
     from hf_deepfake.detect.detector import Detector
 
-    pictures = scores[scores["split"] == "validation"]
-    verdicts = Detector.from_pretrained(done.checkpoint)([faces / file for file in pictures["file"]])
-    folded = expit(logit(pictures["score"]) - logit(done.report.checkpoint.operating_point))
+    images = scores[scores["split"] == "validation"]
+    verdicts = Detector.from_pretrained(done.checkpoint)([faces / file for file in images["file"]])
+    folded = expit(logit(images["score"]) - logit(done.report.checkpoint.operating_point))
     assert [verdict.fake_probability for verdict in verdicts] == pytest.approx(list(folded), abs=1e-5)
     rounding = done.report.training["rounding"]
-    assert rounding["pictures"] == len(pictures)
+    assert rounding["images"] == len(images)
     assert 0 < rounding["largest"] < 0.01
-    assert f"On {len(pictures)} validation images this moves" in (done.checkpoint / "README.md").read_text()
+    assert f"On {len(images)} validation images this moves" in (done.checkpoint / "README.md").read_text()
 
 
 def test_a_finished_run_is_not_repeated(finished):
@@ -171,16 +171,16 @@ def test_a_resumed_run_ends_with_the_same_weights(faces, tmp_path, monkeypatch, 
     assert losses[0] == losses[1]
 
 
-def test_the_net_gets_images_that_grow(faces, tmp_path, monkeypatch):
+def test_the_model_gets_images_that_grow(faces, tmp_path, monkeypatch):
     sides = []
-    net = build_model("test_resnet", image_size=64, pretrained="off")
-    net.register_forward_pre_hook(lambda net, given: sides.append(given[0].shape[-1]) if net.training else None)
-    monkeypatch.setattr("hf_deepfake.training.run.build_model", lambda *_, **__: net)
+    model = build_model("test_resnet", image_size=64, pretrained="off")
+    model.register_forward_pre_hook(lambda model, given: sides.append(given[0].shape[-1]) if model.training else None)
+    monkeypatch.setattr("hf_deepfake.training.run.build_model", lambda *_, **__: model)
     train(config(faces, tmp_path / "run", model="test_resnet", initial_image_size=32, epochs=3, steps_per_epoch=2))
     assert sides == [32, 32, 48, 48, 64, 64]
 
 
-def test_a_net_of_one_size_is_refused(faces, tmp_path):
+def test_a_model_of_one_size_is_refused(faces, tmp_path):
     with pytest.raises(InputError, match="vit_tiny_patch16_224 does not take images of 32 px beside 64 px"):
         train(config(faces, tmp_path / "run", model="vit_tiny_patch16_224", initial_image_size=32))
 
@@ -305,14 +305,14 @@ def test_what_cannot_be_trained_is_said_before_anything_is_written(faces, tmp_pa
 
 
 def test_other_images_are_not_taken_for_the_same_run(faces, tmp_path, monkeypatch):
-    pictures = shutil.copytree(faces, tmp_path / "faces")
+    images = shutil.copytree(faces, tmp_path / "faces")
     with monkeypatch.context() as patch:
         stop_at(patch, 1)
         with pytest.raises(Stopped):
-            train(config(pictures, tmp_path / "run"))
-    next(iter(sorted((pictures / "real").iterdir()))).unlink()
+            train(config(images, tmp_path / "run"))
+    next(iter(sorted((images / "real").iterdir()))).unlink()
     with pytest.raises(InputError, match="the images are not those"):
-        train(config(pictures, tmp_path / "run", resume=True))
+        train(config(images, tmp_path / "run", resume=True))
 
 
 @pytest.mark.slow

@@ -109,21 +109,21 @@ def test_epochs_without_gain():
 
 
 def test_layer_decay_scales_each_block():
-    net = timm.create_model("resnet18", num_classes=2)
+    model = timm.create_model("resnet18", num_classes=2)
     (stage,) = plan_stages(config(batch_size=2, epochs=1), 10)
-    optimizer = make_optimizer(net, stage, config(layer_decay=0.5))
+    optimizer = make_optimizer(model, stage, config(layer_decay=0.5))
     set_rate(optimizer, 0.1)
     rates = {id(parameter): group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
-    assert rates[id(net.fc.weight)] == pytest.approx(0.1)
-    assert rates[id(net.layer4[1].conv1.weight)] == pytest.approx(0.05)
-    assert rates[id(net.layer4[0].conv1.weight)] == pytest.approx(0.025)
+    assert rates[id(model.fc.weight)] == pytest.approx(0.1)
+    assert rates[id(model.layer4[1].conv1.weight)] == pytest.approx(0.05)
+    assert rates[id(model.layer4[0].conv1.weight)] == pytest.approx(0.025)
 
 
 @pytest.mark.parametrize(("name", "decay"), [("adamw", 0.05), ("adam", 0.0), ("sgd", 0.0)])
 def test_optimisers_and_their_weight_decay(name, decay):
-    net = torch.nn.Linear(3, 2)
+    model = torch.nn.Linear(3, 2)
     (stage,) = plan_stages(config(batch_size=2, epochs=1), 10)
-    optimizer = make_optimizer(net, stage, config(optimizer=name))
+    optimizer = make_optimizer(model, stage, config(optimizer=name))
     decays = {group["weight_decay"] for group in optimizer.param_groups}
     assert max(decays) == decay
 

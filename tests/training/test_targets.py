@@ -39,9 +39,9 @@ def made(preprocessing, **options):
 
 
 def test_targets_are_the_labels():
-    pictures = torch.rand(2, 3, 8, 8)
-    same, targets = made(UNIT)(pictures, torch.tensor([0, 1]), 0)
-    assert same is pictures
+    images = torch.rand(2, 3, 8, 8)
+    same, targets = made(UNIT)(images, torch.tensor([0, 1]), 0)
+    assert same is images
     assert targets.tolist() == [[1, 0], [0, 1]]
 
 
@@ -51,35 +51,35 @@ def test_smoothing_moves_half_its_share_to_the_other_class():
 
 
 def test_mixing_is_the_seed_s():
-    mix, pictures, labels = made(UNIT, mixup=1.0), torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 0, 1])
-    (one, first), (two, second), (_, third) = (mix(pictures.clone(), labels, seed) for seed in (3, 3, 4))
+    mix, images, labels = made(UNIT, mixup=1.0), torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 0, 1])
+    (one, first), (two, second), (_, third) = (mix(images.clone(), labels, seed) for seed in (3, 3, 4))
     assert torch.equal(one, two)
     assert torch.equal(first, second)
     assert not torch.equal(first, third)
-    assert not torch.equal(one, pictures)
+    assert not torch.equal(one, images)
 
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory):
     """A model, and its checkpoint with T = 2 and t = .2."""
     torch.manual_seed(0)
-    net = build_model("test_resnet", image_size=64, pretrained="off").eval()
-    final_layer(net)[0].data *= 20
-    folder = tmp_path_factory.mktemp("teacher") / "net"
-    return net, export_checkpoint(net, folder, image_size=64, temperature=2.0, operating_point=0.2)
+    model = build_model("test_resnet", image_size=64, pretrained="off").eval()
+    final_layer(model)[0].data *= 20
+    folder = tmp_path_factory.mktemp("teacher") / "model"
+    return model, export_checkpoint(model, folder, image_size=64, temperature=2.0, operating_point=0.2)
 
 
 def test_the_teacher_s_share_is_its_calibrated_opinion_of_the_same_pixels(teacher):
-    net, folder = teacher
+    model, folder = teacher
     unit, labels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1])
     student = {"mean": (0.1, 0.2, 0.3), "std": (0.9, 0.8, 0.7)}
     given, taken = (
         (unit - torch.tensor(one["mean"]).view(3, 1, 1)) / torch.tensor(one["std"]).view(3, 1, 1)
-        for one in (student, data_config(net, 64))
+        for one in (student, data_config(model, 64))
     )
     _, targets = made(student, teacher=str(folder), distillation_weight=0.25)(given, labels, 0)
     with torch.no_grad():
-        opinion = (net(taken) / 2).softmax(dim=1)
+        opinion = (model(taken) / 2).softmax(dim=1)
     expected = 0.75 * functional.one_hot(labels, 2) + 0.25 * opinion
     torch.testing.assert_close(targets, expected, rtol=1e-4, atol=1e-5)
     assert (opinion - 0.5).abs().max() > 0.02  # an probability, not a coin
