@@ -149,7 +149,7 @@ class TrainConfig(DecisionConfig):
     batch_size: int = option(
         32, "images per optimiser step, over all processes and gradient accumulation steps together", 2
     )
-    gradient_accumulation_steps: int = option(1, "rounds that a step's images are cut into, to fit memory", 1)
+    gradient_accumulation_steps: int = option(1, "parts that a step's images are cut into, to fit memory", 1)
     sampling: Literal["shuffle", "balanced", "paired"] = option(
         "shuffle", "order: every image once; classes equally often; or each real beside a fake of its group"
     )
@@ -167,6 +167,14 @@ class TrainConfig(DecisionConfig):
     )
     distillation_weight: float = option(
         0.5, "share of the target that is the teacher's; the rest is the label", 0.0, 1.0
+    )
+    alignment_weight: float = option(
+        0.0,
+        "factor of a loss that draws embeddings of one class together, beside cross-entropy (GenD: .1); 0 is off",
+        0.0,
+    )
+    uniformity_weight: float = option(
+        0.0, "factor of a loss that spreads all embeddings over the sphere (GenD: .5); 0 is off", 0.0
     )
     optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", "adamw, adam, or sgd with Nesterov momentum .9")
     weight_decay: float | None = option(
@@ -245,6 +253,8 @@ class TrainConfig(DecisionConfig):
             raise InputError(f"class_weights needs two numbers, real and fake, not {len(self.class_weights)}")
         if self.self_blend and self.sampling == "shuffle":
             raise InputError("self_blend needs a real beside each fake; add --sampling balanced or paired")
+        if self.compile and (self.alignment_weight or self.uniformity_weight):
+            raise InputError("a compiled model hides its embeddings; leave out compile, or both losses on embeddings")
         if self.push_to_hub and not self.hub_license:
             raise InputError("push_to_hub needs a licence; add --hub_license, such as cc-by-nc-4.0")
         if not self.push_to_hub and (self.hub_license or self.hub_private or self.push_every):
@@ -259,7 +269,8 @@ class TrainConfig(DecisionConfig):
             )
         if self.batch_size % self.gradient_accumulation_steps:
             raise InputError(
-                f"batch_size {self.batch_size} does not divide by accumulation {self.gradient_accumulation_steps}"
+                f"batch_size {self.batch_size} does not divide by gradient_accumulation_steps "
+                f"{self.gradient_accumulation_steps}"
             )
 
 

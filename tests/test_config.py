@@ -76,7 +76,10 @@ def test_no_option_takes_what_means_nothing(item):
         ({"model": 5}, "model is 5; it must be text"),
         ({"class_weights": [1.0]}, "class_weights needs two numbers, real and fake, not 1"),
         ({"class_weights": [1.0, -1]}, "class_weights is -1.0; it must be more than 0.0"),
-        ({"batch_size": 10, "gradient_accumulation_steps": 3}, "batch_size 10 does not divide by accumulation 3"),
+        (
+            {"batch_size": 10, "gradient_accumulation_steps": 3},
+            "batch_size 10 does not divide by gradient_accumulation_steps 3",
+        ),
         ({"epochs": 0}, "head_epochs and epochs are both 0; nothing would be trained, so raise one of them"),
         ({"resume": True, "overwrite": True}, "--resume and --overwrite contradict each other; give one of them"),
         ({"data": []}, "no data given; name a source, such as --data faces.zip or --data sample"),

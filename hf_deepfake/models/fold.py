@@ -16,7 +16,7 @@ from hf_deepfake.errors import InputError
 
 
 def final_layer(model: nn.Module) -> tuple[Tensor, Tensor]:
-    """Find the last linear layer of the model's classifier.
+    """Find the parameters of `final_module`.
 
     Args:
         model: a timm model with logits (real, fake).
@@ -27,6 +27,23 @@ def final_layer(model: nn.Module) -> tuple[Tensor, Tensor]:
     Raises:
         InputError: the model has no linear classifier with bias and two outputs.
     """
+    layer = final_module(model)
+    assert layer.bias is not None  # final_module has looked
+    return layer.weight, layer.bias
+
+
+def final_module(model: nn.Module) -> nn.Linear | nn.Conv2d:
+    """Find the last linear layer of the model's classifier.
+
+    Args:
+        model: a timm model with logits (real, fake), perhaps in PEFT's wrapper.
+
+    Returns:
+        A linear layer, or a 1x1 convolution, with bias and two outputs.
+
+    Raises:
+        InputError: the model has no such layer.
+    """
     timm_model: Any = model  # nn.Module declares no attributes, and timm has no common class
     found = timm_model.get_classifier()
     layers = list(found.modules()) if isinstance(found, nn.Module) else []  # distilled models have a tuple of two
@@ -36,7 +53,7 @@ def final_layer(model: nn.Module) -> tuple[Tensor, Tensor]:
             f"the classifier of {type(model).__name__} is not one linear layer with bias and two outputs, into which "
             "temperature and operating point could be folded; choose another model"
         )
-    return linear[-1].weight, linear[-1].bias
+    return linear[-1]
 
 
 @torch.no_grad()

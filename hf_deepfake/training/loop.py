@@ -31,6 +31,7 @@ from hf_deepfake.metrics.calibration import fake_probability
 from hf_deepfake.metrics.classification import better, compute_metrics
 from hf_deepfake.models.adapters import merged, save_adapter, train_classifier_alone
 from hf_deepfake.models.build import freeze_statistics, unfreeze
+from hf_deepfake.training.loss import Loss
 from hf_deepfake.training.order import Orders, Share, StepBatches, check_share
 from hf_deepfake.training.progress import RunProgress
 from hf_deepfake.training.resume import RunFolder
@@ -45,11 +46,11 @@ from hf_deepfake.training.stages import (
     plateau_factor,
     set_rate,
 )
-from hf_deepfake.training.targets import Targets, soft_cross_entropy
+from hf_deepfake.training.targets import Targets
 
 CHECK_EVERY = 20
-"""Rounds between looks at the loss and at other processes' signals where looking stalls a GPU: some seconds at most,
-for launchers kill half a minute after their signal. On CPUs a look costs next to nothing beside a step."""
+"""Micro-batches between looks at the loss and at other processes' signals where looking stalls a GPU: some seconds at
+most, for launchers kill half a minute after their signal. On CPUs a look costs next to nothing beside a step."""
 
 SCALER_PATIENCE = 50
 """Steps in a row that fp16's loss scaler may skip for want of range before the run counts as failed."""
@@ -100,7 +101,7 @@ class Loop:
             check_size(self.model, config, self.device)
         normalise = Normalise(data_config, self.device)
         self.augment = Augment(config, normalise)
-        self.class_weights = torch.tensor(config.class_weights or (1.0, 1.0), device=self.device)
+        self.loss = Loss(config, self.model, self.device)
         self.targets = Targets(config, data_config, self.device)
         self.ema = ModelEmaV3(self.model, decay=config.ema, use_warmup=True) if config.ema else None
         self.batches = StepBatches(self.share)
@@ -222,15 +223,15 @@ class Loop:
         torch.manual_seed(seed + self.accelerator.process_index)
         total = torch.zeros((), dtype=widest_float(self.device), device=self.device)
         side = image_size_of_epoch(self.config, self.position.epoch)
-        for round_ in range(self.share.rounds):
+        for micro_batch in range(self.share.micro_batches):
             batch: Batch = next(batches)
-            images = self.augment(batch.images.to(self.device, non_blocking=True), drawn[self.share.rows(round_)])
+            images = self.augment(batch.images.to(self.device, non_blocking=True), drawn[self.share.rows(micro_batch)])
             if images.shape[-1] > side:
                 images = functional.interpolate(images, side, mode="bilinear", antialias=True)
-            images, targets = self.targets(images, batch.labels.to(self.device, non_blocking=True), seed + round_)
-            waits = round_ + 1 < self.share.rounds
+            images, targets = self.targets(images, batch.labels.to(self.device, non_blocking=True), seed + micro_batch)
+            waits = micro_batch + 1 < self.share.micro_batches
             with self.accelerator.no_sync(model) if waits else contextlib.nullcontext():
-                loss = soft_cross_entropy(model(images), targets, self.class_weights) / self.share.rounds
+                loss = self.loss(model, images, targets) / self.share.micro_batches
                 self.accelerator.backward(loss)
             total += loss.detach()
         self.bad_steps = torch.where(total.isfinite(), 0, self.bad_steps + 1)
@@ -245,7 +246,7 @@ class Loop:
     def _must_stop(self, signals: StopSignals, at_end: bool) -> bool:
         """Whether any process got a signal; fails when the loss of any is no number any more."""
         alone, on_cpu = self.accelerator.num_processes == 1, self.device.type == "cpu"
-        every = 1 if on_cpu else max(1, CHECK_EVERY // self.share.rounds)
+        every = 1 if on_cpu else max(1, CHECK_EVERY // self.share.micro_batches)
         if not at_end and self.position.step % every:
             return bool(signals.received) and alone
         flags = torch.tensor([signals.received, int(self.bad_steps)], device=self.device)

@@ -14,24 +14,24 @@ from hf_deepfake.errors import InputError
 
 @dataclass(frozen=True)
 class Share:
-    """One process's share of every step: `batch_size` images, cut among `processes` and then into `rounds`."""
+    """One process's share of every step: `batch_size` images, cut among `processes` and then into `micro_batches`."""
 
     batch_size: int
-    rounds: int = 1
+    micro_batches: int = 1
     processes: int = 1
     process: int = 0
 
-    def rows(self, round_: int) -> slice:
-        """Positions within a step's images that this process takes in one accumulation round."""
-        size = self.batch_size // (self.rounds * self.processes)
-        start = (round_ * self.processes + self.process) * size
+    def rows(self, micro_batch: int) -> slice:
+        """Positions within a step's images that this process takes in one accumulation step."""
+        size = self.batch_size // (self.micro_batches * self.processes)
+        start = (micro_batch * self.processes + self.process) * size
         return slice(start, start + size)
 
 
 class StepBatches:
     """Batches of one process for one epoch at a time, for a `DataLoader`'s `batch_sampler`.
 
-    Iterating yields `share.rounds` lists of positions for each step, from `first_step` on; images that fill no
+    Iterating yields `share.micro_batches` lists of positions for each step, from `first_step` on; images that fill no
     whole step are left for another epoch's order.
     """
 
@@ -48,11 +48,11 @@ class StepBatches:
     def __iter__(self) -> Iterator[list[int]]:
         for step in range(self.first_step, self.steps):
             positions = self.order[step * self.share.batch_size : (step + 1) * self.share.batch_size]
-            for round_ in range(self.share.rounds):
-                yield positions[self.share.rows(round_)].tolist()
+            for micro_batch in range(self.share.micro_batches):
+                yield positions[self.share.rows(micro_batch)].tolist()
 
     def __len__(self) -> int:
-        return (self.steps - self.first_step) * self.share.rounds
+        return (self.steps - self.first_step) * self.share.micro_batches
 
 
 def check_share(share: Share, config: TrainConfig) -> None:
@@ -65,12 +65,12 @@ def check_share(share: Share, config: TrainConfig) -> None:
     Raises:
         InputError: it does not divide.
     """
-    parts = share.processes * share.rounds
+    parts = share.processes * share.micro_batches
     even = config.sampling == "paired" or config.mixup > 0 or config.cutmix > 0
     if share.batch_size % (parts * (2 if even else 1)):
         need = "an even number for each" if even else "evenly"
         raise InputError(
-            f"batch_size {share.batch_size} does not divide into {share.processes} processes x {share.rounds} "
+            f"batch_size {share.batch_size} does not divide into {share.processes} processes x {share.micro_batches} "
             f"gradient accumulation steps ({need}); use a multiple of {parts * (2 if even else 1)}"
         )
 

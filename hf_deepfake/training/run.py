@@ -220,8 +220,8 @@ def _summary(
         "model": f"{config.model}, {parameters / 1e6:.2f} M parameters, {config.image_size} px, "
         f"pretrained weights {config.pretrained}",
         "stages": "\n".join(stages),
-        "step": f"{config.batch_size} images over {loop.share.processes} processes x {loop.share.rounds} rounds, "
-        f"{config.optimizer}, {config.sampling}",
+        "step": f"{config.batch_size} images over {loop.share.processes} processes and "
+        f"{loop.share.micro_batches} accumulation steps, {config.optimizer}, {config.sampling}",
         "keeps": f"the epoch with the best validation {config.monitor}",
         "machine": f"{machine['device']}, {machine['precision']} precision, {machine['threads']} threads, "
         f"{loop.workers} decoding workers",

@@ -45,3 +45,16 @@ def test_an_adapter_excludes_what_freezes_blocks(faces, tmp_path):
         config(faces, tmp_path, adapter="layernorm", last_blocks=2)
     with pytest.raises(InputError, match="adapter_rank is for the adapters lora and osf"):
         config(faces, tmp_path, adapter="layernorm", adapter_rank=2)
+
+
+def test_losses_on_embeddings_train_beside_cross_entropy(faces, tmp_path):
+    losses = []
+    for name, factors in {"plain": {}, "both": {"alignment_weight": 0.5, "uniformity_weight": 0.25}}.items():
+        train(config(faces, tmp_path / name, adapter="layernorm", steps_per_epoch=1, **factors))
+        losses.append(json.loads((tmp_path / name / "run.json").read_text())["epochs"][0]["train_loss"])
+    assert losses[0] != losses[1]
+
+
+def test_a_compiled_model_has_no_losses_on_embeddings(faces, tmp_path):
+    with pytest.raises(InputError, match=r"^a compiled model hides its embeddings; leave out compile"):
+        config(faces, tmp_path, compile=True, uniformity_weight=0.5)

@@ -72,22 +72,27 @@ def test_sources_of_one_class_find_partners_elsewhere():
     assert labels[pairs].tolist() == [[0, 1]] * 3
 
 
-@pytest.mark.parametrize(("rounds", "processes"), [(1, 1), (2, 1), (1, 2), (2, 2)])
-def test_shares_of_a_step_are_the_step(rounds, processes):
+@pytest.mark.parametrize(("micro_batches", "processes"), [(1, 1), (2, 1), (1, 2), (2, 2)])
+def test_shares_of_a_step_are_the_step(micro_batches, processes):
     order = np.arange(20)
     parts = []
     for process in range(processes):
-        batches = StepBatches(Share(8, rounds, processes, process))
+        batches = StepBatches(Share(8, micro_batches, processes, process))
         batches.set_epoch(order, first_step=0, steps=2)
-        assert len(batches) == 2 * rounds
+        assert len(batches) == 2 * micro_batches
         parts.append(list(batches))
     for step in range(2):
-        seen = [number for part in parts for batch in part[step * rounds : (step + 1) * rounds] for number in batch]
+        seen = [
+            number
+            for part in parts
+            for batch in part[step * micro_batches : (step + 1) * micro_batches]
+            for number in batch
+        ]
         assert sorted(seen) == list(range(step * 8, step * 8 + 8))
 
 
 def test_going_on_in_mid_epoch_gives_the_remaining_batches():
-    whole, rest = StepBatches(Share(4, rounds=2)), StepBatches(Share(4, rounds=2))
+    whole, rest = StepBatches(Share(4, micro_batches=2)), StepBatches(Share(4, micro_batches=2))
     whole.set_epoch(np.arange(13), first_step=0, steps=3)
     rest.set_epoch(np.arange(13), first_step=1, steps=3)
     assert list(rest) == list(whole)[2:]

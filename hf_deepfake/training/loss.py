@@ -1,4 +1,4 @@
-"""Losses on embeddings beside the cross-entropy of logits: alignment within a class, uniformity over all.
+"""The loss of a step: cross-entropy of logits and, on embeddings, alignment within a class and uniformity over all.
 
 Wang and Isola 2020, "Understanding contrastive representation learning through alignment and uniformity on the
 hypersphere" (arXiv:2005.10242, section 4.1), as GenD trains detectors with them (Yermakov et al., WACV 2026, "Deepfake
@@ -9,13 +9,70 @@ A real and the fake made from it need no term of their own: they are among the p
 counts by exp(-t d^2), so that in a paired batch the most alike, of different classes, are parted first.
 """
 
+import contextlib
 import math
+from collections.abc import Generator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from hf_deepfake.config import LABELS
+from hf_deepfake.config import LABELS, TrainConfig
+from hf_deepfake.models.fold import final_module
+from hf_deepfake.training.targets import soft_cross_entropy
+
+
+@contextlib.contextmanager
+def kept_embeddings(model: nn.Module) -> Generator[list[Tensor]]:
+    """Keep what the classifier takes while the model runs.
+
+    Args:
+        model: a timm model with logits (real, fake), perhaps in PEFT's wrapper.
+
+    Yields:
+        A list that grows by one tensor (B, D), with its graph, for each pass of B images.
+
+    Raises:
+        InputError: the classifier is not one linear layer with bias and two outputs.
+    """
+    kept: list[Tensor] = []
+    handle = final_module(model).register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0].flatten(1)))
+    try:
+        yield kept
+    finally:
+        handle.remove()
+
+
+class Loss:
+    """Loss of a forward pass: cross-entropy, and what the configuration adds on embeddings.
+
+    Args:
+        config: the run, with its class weights and the factors of both losses on embeddings.
+        model: what trains, without a wrapper of several processes.
+        device: of the model.
+    """
+
+    def __init__(self, config: TrainConfig, model: nn.Module, device: torch.device):
+        self._model = model
+        self._class_weights = torch.tensor(config.class_weights or (1.0, 1.0), device=device)
+        self._factors = config.alignment_weight, config.uniformity_weight
+
+    def __call__(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        """Run the model.
+
+        Args:
+            model: the same model, in whatever wraps it.
+            images: float (B, 3, S, S), normalised.
+            targets: float (B, 2), rows summing to 1.
+
+        Returns:
+            Scalar float32.
+        """
+        if not any(self._factors):
+            return soft_cross_entropy(model(images), targets, self._class_weights)
+        with kept_embeddings(self._model) as kept:
+            loss = soft_cross_entropy(model(images), targets, self._class_weights)
+        return loss + embedding_loss(kept[0], targets, *self._factors)
 
 
 def embedding_loss(
@@ -23,7 +80,7 @@ def embedding_loss(
 ) -> Tensor:
     """Weigh alignment and uniformity, to be added to the mean cross-entropy of the same images.
 
-    Both look at pairs within what they are given: a step that is cut into rounds or processes has fewer pairs, and
+    Both look at pairs within what they are given: a step that is cut into parts or processes has fewer pairs, and
     another loss, than a whole one.
 
     Args:

@@ -5,7 +5,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from hf_deepfake.training.embedding_loss import alignment, embedding_loss, uniformity
+from hf_deepfake.config import TrainConfig
+from hf_deepfake.models.adapters import adapt
+from hf_deepfake.models.build import build_model
+from hf_deepfake.models.fold import final_layer
+from hf_deepfake.training.loss import Loss, alignment, embedding_loss, kept_embeddings, uniformity
 
 EAST, NORTH, WEST = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]).unbind()
 REAL, FAKE = 0, 1
@@ -125,3 +129,31 @@ def test_a_real_and_its_fake_are_parted_before_strangers():
     uniformity(embeddings).backward()
     steps = embeddings.grad.norm(dim=1)
     assert steps[:2].min() > 5 * steps[2]
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_resnet", "mobilenetv4_conv_small"])
+def test_embeddings_are_what_the_classifier_takes(name):
+    model = build_model(name, image_size=160, pretrained="off").eval()
+    images = torch.randn(3, 3, 160, 160, generator=torch.Generator().manual_seed(0))
+    with kept_embeddings(model) as kept:
+        logits = model(images)
+    (embeddings,) = kept
+    weight, bias = final_layer(model)
+    torch.testing.assert_close(embeddings @ weight.flatten(1).T + bias, logits)
+    model(images)
+    assert len(kept) == 1
+
+
+@pytest.mark.parametrize("adapter", ["none", "layernorm"])
+def test_the_loss_of_a_step_by_hand(adapter):
+    model = build_model("test_vit", image_size=160, pretrained="off")
+    if adapter != "none":
+        model = adapt(model, adapter)
+    images, targets = torch.randn(4, 3, 160, 160), torch.eye(2)[[0, 1, 1, 0]]
+    config = TrainConfig(data=("sample",), output_dir="x", alignment_weight=0.5, uniformity_weight=0.25)
+    found = Loss(config, model, torch.device("cpu"))(model, images, targets)
+    features = model.eval().forward_head(model.forward_features(images), pre_logits=True)
+    hard = targets.argmax(1)
+    expected = functional.cross_entropy(model(images), hard)
+    expected = expected + 0.5 * align_by_the_paper(features, hard.tolist()) + 0.25 * uniform_by_the_paper(features)
+    torch.testing.assert_close(found, expected)
