@@ -20,8 +20,8 @@ test-fast: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/ty check examples hf_deepfake scripts space
-	$(BIN)/pydoclint examples hf_deepfake scripts space
+	$(BIN)/ty check benchmarks examples hf_deepfake scripts space
+	$(BIN)/pydoclint benchmarks examples hf_deepfake scripts space
 
 serve: .venv/installed
 	$(BIN)/python space/app.py

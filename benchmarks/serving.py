@@ -1,6 +1,6 @@
 """Measure how fast verdicts come, side by side with others' ways to serve the same checkpoint.
 
-    python scripts/benchmark_serving.py --data faces.zip --output benchmarks/serving.json
+    python benchmarks/serving.py --data faces.zip --output benchmarks/serving.json
 
 A checkpoint of an untrained model is written (speed does not depend on what it learnt), exported to OpenVINO and ONNX
 in float32 and int8, and served in every way in turn, several times in one run, from files on disk to verdicts. Peers:
@@ -148,9 +148,9 @@ def cold_starts(folder: Path, file: str, repeats: int) -> dict[str, dict[str, li
 def run(words: argparse.Namespace) -> dict[str, Any]:
     """Measure everything."""
     files = load_split(DataConfig(data=(words.data,)), "train")[0]["train"]
-    if len(files) < words.files:
-        raise InputError(f"{words.data} has {len(files)} training images; {words.files} are needed")
-    chosen = np.random.default_rng(0).permutation(len(files))[: words.files]
+    if len(files) < words.images:
+        raise InputError(f"{words.data} has {len(files)} training images; {words.images} are needed")
+    chosen = np.random.default_rng(0).permutation(len(files))[: words.images]
     images = files.select(chosen).cast_column("image", Image(decode=False))["image"]
     files = [image["path"] for image in images]
     with tempfile.TemporaryDirectory() as folder:
@@ -215,7 +215,7 @@ def main() -> int:
     parser.add_argument("--model", default="resnet50", help="timm backbone (default resnet50)")
     parser.add_argument("--image_size", type=int, default=224, help="side of the input, px (default 224)")
     parser.add_argument(
-        "--pictures", type=int, default=128, help="images served each time, a multiple of 16 (default 128)"
+        "--images", type=int, default=128, help="images served each time, a multiple of 16 (default 128)"
     )
     parser.add_argument("--repeats", type=int, default=3, help="times that all are run (default 3)")
     parser.add_argument("--output", type=Path, help="JSON file for all figures")
