@@ -6,8 +6,7 @@ A checkpoint of an untrained model is written (speed does not depend on what it 
 in float32 and int8, and served in every way in turn, several times in one run, from files on disk to verdicts. Peers:
 `pipeline("image-classification")` as its documentation calls it, one image at a time and in batches; and timm's own
 transform and model in plain float32, with channels_last, compiled, in bfloat16, and on ONNX Runtime. Faces are not
-looked
-for: no peer does. Cold start is a new process, from its imports to its first verdict.
+looked for: no peer does. Cold start is a new process, from its imports to its first verdict.
 """
 
 import argparse
@@ -177,7 +176,7 @@ def run(words: argparse.Namespace) -> dict[str, Any]:
     return {
         "model": words.model,
         "image_size": words.image_size,
-        "files": len(files),
+        "images": len(files),
         "machine": cpu_name(),
         "cores": usable_cores(),
         "flags": sorted(flag for flag in cpu_flags() if flag.startswith(("avx512_", "amx", "avx512f"))),
