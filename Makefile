@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: card demo test test-fast lint serve
+.PHONY: card demo docs test test-fast lint serve
 
 demo: .venv/installed
 	$(BIN)/python scripts/demo.py
@@ -20,13 +20,17 @@ test-fast: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/ty check examples hf_deepfake scripts space
-	$(BIN)/pydoclint examples hf_deepfake scripts space
+	$(BIN)/ty check benchmarks examples hf_deepfake scripts space
+	$(BIN)/pydoclint benchmarks examples hf_deepfake scripts space
+
+# The documentation as a site in build/docs; a link that leads nowhere is an error. Needs no network.
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 serve: .venv/installed
 	$(BIN)/python space/app.py
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,space]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,docs,space]"
 	touch $@

@@ -74,7 +74,7 @@ print(torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU')"
         bench)
             batch=128
             [ -z "${TINY:-}" ] || batch=4
-            "$python" scripts/benchmark.py train --data "$WORK/data/dfdc" --batch_size $batch --steps "${TINY:-16}" \
+            "$python" benchmarks/train.py --data "$WORK/data/dfdc" --batch_size $batch --steps "${TINY:-16}" \
                 --repeats "${TINY:-2}" --workers "${TINY:-15}" --output "$OUT/train_gpu.json"
             ;;
         teacher) adapt teacher 300 5 ;;

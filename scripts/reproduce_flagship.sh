@@ -29,7 +29,7 @@ train teacher --data "$OUT/data/blind/dfdc" "$OUT/data/blind/ciplab" --model tf_
     --sampling paired --source_sampling_alpha .5 --degrade .75 --ema .998 --explained 0 --audit off --compile
 
 # 3. Single changes of the recipe, on validation images.
-python scripts/ablate.py --recipe resnet50-robust --data "$OUT/data/ablation/dfdc" "$OUT/data/ablation/ciplab" \
+python benchmarks/ablate.py --recipe resnet50-robust --data "$OUT/data/ablation/dfdc" "$OUT/data/ablation/ciplab" \
     --pretrained "$LITE0" --teacher "$OUT/runs/teacher/checkpoint" --output_dir "$OUT/runs/ablation"
 # The recipe (0) against its change to self-blended fakes alone (6), on sets that neither saw.
 for run in 0 6; do
@@ -86,7 +86,7 @@ hf-deepfake evaluate "$checkpoint" "$SETS/gan-vs-photo.zip" "$SETS/format-shortc
 # 7. The known systems with the same data and seven minutes each, and the recipe with as many.
 weights=("resnet50=$OUT/runs/start/start.safetensors" "resnet50_dense512=$OUT/runs/start/start.safetensors"
     "tf_efficientnet_lite0=$LITE0")
-python scripts/compare_recipes.py --data "$OUT/data/dfdc" "$OUT/data/ciplab" --minutes 7 --recipes resnet50-robust \
+python benchmarks/compare_recipes.py --data "$OUT/data/dfdc" "$OUT/data/ciplab" --minutes 7 --recipes resnet50-robust \
     self-blended deepdetect-resnet50 resnet50-dense512 resnet50-frozen simple-cnn compact-cnn cnn5 resnet18-gradcam \
     xception-frozen --weights "${weights[@]}" --also "$OUT/runs/first" "$OUT/runs/flagship" \
     --output_dir "$OUT/runs/known"

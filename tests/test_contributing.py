@@ -33,7 +33,9 @@ def test_the_layout_is_the_order_of_imports():
 
 
 def test_files_that_the_guide_names_are_there():
-    named = re.findall(r"`((?:hf_deepfake|tests|space|scripts|docs)/[\w./]+|[A-Z]\w+\.md|constraints\.txt)`", GUIDE)
+    named = re.findall(
+        r"`((?:hf_deepfake|tests|space|scripts|benchmarks|docs)/[\w./]+|[A-Z]\w+\.md|constraints\.txt)`", GUIDE
+    )
     assert len(named) > 10
     assert [name for name in named if "NAME" not in name and not (ROOT / name).exists()] == []
 

@@ -18,8 +18,8 @@ from hf_deepfake.recipe import read_recipe
 ROOT = Path(__file__).parents[1]
 
 
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+def script(name: str, folder: str = "scripts") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -113,7 +113,7 @@ def test_a_folder_that_exists_is_left_alone(sources, tmp_path, monkeypatch, caps
 
 
 def test_every_change_is_one_of_the_recipe():
-    module = script("ablate")
+    module = script("ablate", "benchmarks")
     base = read_recipe("resnet50-robust").options | module.STAND_IN | {"data": ["x"], "output_dir": "y"}
     known = build(TrainConfig, base)
     for name, change in module.CHANGES.items():
@@ -124,7 +124,7 @@ def test_every_change_is_one_of_the_recipe():
 
 @pytest.mark.slow
 def test_changes_are_held_against_the_recipe(faces, tmp_path, monkeypatch):
-    module = script("ablate")
+    module = script("ablate", "benchmarks")
     tiny = {"model": "test_resnet", "image_size": 64, "epochs": 1, "steps_per_epoch": 2, "batch_size": 8, "workers": 0}
     monkeypatch.setattr(module, "STAND_IN", module.STAND_IN | tiny)
     monkeypatch.setattr(module, "CHANGES", {"another seed": {"seed": 1}, "no degradations": {"degrade": 0}})

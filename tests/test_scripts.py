@@ -19,10 +19,10 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.slow
 def test_benchmark_of_training_runs_all_ways(faces, tmp_path):
-    words = ["train", "--data", str(faces), "--model", "test_resnet", "--image_size", "64", "--batch_size", "8"]
+    words = ["--data", str(faces), "--model", "test_resnet", "--image_size", "64", "--batch_size", "8"]
     words += ["--steps", "2", "--repeats", "2", "--output", str(tmp_path / "figures.json")]
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "benchmark.py", *words], capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "benchmarks" / "train.py", *words], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads((tmp_path / "figures.json").read_text())
@@ -38,9 +38,9 @@ def test_benchmark_of_training_runs_all_ways(faces, tmp_path):
 
 @pytest.mark.slow
 def test_benchmark_of_serving_runs_all_ways(faces, tmp_path):
-    words = ["--data", str(faces), "--model", "test_resnet", "--image_size", "64", "--pictures", "16", "--repeats", "1"]
+    words = ["--data", str(faces), "--model", "test_resnet", "--image_size", "64", "--images", "16", "--repeats", "1"]
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "benchmark_serving.py", *words, "--output", str(tmp_path / "figures.json")],
+        [sys.executable, ROOT / "benchmarks" / "serving.py", *words, "--output", str(tmp_path / "figures.json")],
         capture_output=True,
         text=True,
         check=False,
@@ -58,7 +58,7 @@ def test_benchmark_of_serving_runs_all_ways(faces, tmp_path):
 @pytest.mark.slow
 def test_recipes_are_compared_and_not_trained_twice(faces, tmp_path):
     words = ["--data", str(faces), "--output_dir", str(tmp_path / "runs"), "--recipes", "compact-cnn", "simple-cnn"]
-    command = [sys.executable, ROOT / "scripts" / "compare_recipes.py", *words, "--pictures", "44", "--epochs", "1"]
+    command = [sys.executable, ROOT / "benchmarks" / "compare_recipes.py", *words, "--images", "44", "--epochs", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     table = (tmp_path / "runs" / "table.md").read_text()
@@ -80,8 +80,8 @@ def test_recipes_are_compared_and_not_trained_twice(faces, tmp_path):
 
 @pytest.mark.slow
 def test_recipes_get_the_same_time_beside_a_run_that_had_another(faces, tmp_path):
-    script = [sys.executable, ROOT / "scripts" / "compare_recipes.py", "--data", str(faces), "--epochs", "1"]
-    first = [*script, "--output_dir", str(tmp_path / "one"), "--recipes", "simple-cnn", "--pictures", "32"]
+    script = [sys.executable, ROOT / "benchmarks" / "compare_recipes.py", "--data", str(faces), "--epochs", "1"]
+    first = [*script, "--output_dir", str(tmp_path / "one"), "--recipes", "simple-cnn", "--images", "32"]
     done = subprocess.run(first, capture_output=True, text=True, check=False)
     assert done.returncode == 2  # a comparison needs two
     assert "two or more" in done.stderr
@@ -119,7 +119,7 @@ def test_demo_trains_and_classifies_without_the_package(tmp_path):
 
 @pytest.mark.slow
 def test_ways_are_held_against_the_example_s_best(faces, tmp_path):
-    script = [sys.executable, ROOT / "scripts" / "benchmark_target.py"]
+    script = [sys.executable, ROOT / "benchmarks" / "target.py"]
     common = ["--data", str(faces), "--model", "test_resnet", "--epochs", "1", "--workers", "0"]
     for way, more in (("ours", ["--initial_image_size", "96"]), ("theirs", [])):
         words = [*common, "--way", way, *more, "--out", tmp_path / f"{way}.json"]
@@ -145,7 +145,7 @@ def test_an_example_that_learns_nothing_is_no_measure(tmp_path, value):
         run = {"name": name, "model": "test_resnet", "steps": 2, "curve": curve}
         (tmp_path / f"{name[:4]}.json").write_text(json.dumps(run))
     words = ["--draw", tmp_path / "tran.json", tmp_path / "ours.json", "--out", tmp_path / "all.json"]
-    script = ROOT / "scripts" / "benchmark_target.py"
+    script = ROOT / "benchmarks" / "target.py"
     done = subprocess.run([sys.executable, script, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"ours: AUC {value:.3f} after 0 s; best 0.600" in done.stdout
@@ -154,7 +154,7 @@ def test_an_example_that_learns_nothing_is_no_measure(tmp_path, value):
 @pytest.mark.slow
 def test_growth_with_the_number_of_images_is_measured(tmp_path):
     words = ["--folder", tmp_path / "trees", "--sizes", "30", "60", "--output", tmp_path / "figures.json"]
-    script = ROOT / "scripts" / "benchmark_scale.py"
+    script = ROOT / "benchmarks" / "scale.py"
     command = [sys.executable, script, *words, "--figure", tmp_path / "figure.png"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

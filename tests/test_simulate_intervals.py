@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "simulate_intervals.py"
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "simulate_intervals.py"
 
 
 @pytest.fixture(scope="module")

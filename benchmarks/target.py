@@ -1,8 +1,8 @@
 """Measure how long training takes to reach a given validation AUC, ours against the transformers example's way.
 
-    python scripts/benchmark_target.py --data faces.zip --pretrained WEIGHTS --out ours.json
-    python scripts/benchmark_target.py --data faces.zip --pretrained WEIGHTS --way theirs --out theirs.json
-    python scripts/benchmark_target.py --draw ours.json theirs.json --out target.json --figure target.png
+    python benchmarks/target.py --data faces.zip --pretrained WEIGHTS --out ours.json
+    python benchmarks/target.py --data faces.zip --pretrained WEIGHTS --way theirs --out theirs.json
+    python benchmarks/target.py --draw ours.json theirs.json --out target.json --figure target.png
 
 Each way trains the same model from the same weights for as many steps, with the same peak learning rate; validation is
 scored a few times an epoch, outside the clock. To run two ways side by side, give each a core of its own.

@@ -1,6 +1,6 @@
 """Measure how time and memory grow with the number of images.
 
-    python scripts/benchmark_scale.py --folder /tmp/scale --output benchmarks/scale.json --figure docs/scale.png
+    python benchmarks/scale.py --folder /tmp/scale --output benchmarks/scale.json --figure docs/scale.png
 
 Images are drawn at random, all different, 64 px, half of them real; the smaller sets are hard links to some of the
 largest's. Each command is a new process with a fresh cache, as a user starts it, with an untrained model so small that

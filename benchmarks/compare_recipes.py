@@ -1,8 +1,8 @@
 """Train recipes on the same data with the same budget, and compare what comes out.
 
-    python scripts/compare_recipes.py --data dfdc-faces.zip --output_dir runs/recipes --images 1600 --epochs 2
-    python scripts/compare_recipes.py --data dfdc/ ciplab/ --output_dir runs/recipes --minutes 5 --also runs/mine
-    python scripts/compare_recipes.py ... --recipes compact-cnn resnet50-frozen --weights resnet50=resnet50.pth
+    python benchmarks/compare_recipes.py --data dfdc-faces.zip --output_dir runs/recipes --images 1600 --epochs 2
+    python benchmarks/compare_recipes.py --data dfdc/ ciplab/ --output_dir runs/recipes --minutes 5 --also runs/mine
+    python benchmarks/compare_recipes.py ... --recipes compact-cnn resnet50-frozen --weights resnet50=resnet50.pth
 
 Each recipe keeps its model, image size, batches, augmentation, rates and weights of classes; what is the same for all
 is the data, the number of epochs, and the images of an epoch or the time of training. A recipe that trains its
@@ -189,7 +189,7 @@ def main() -> int:
     parser.add_argument("--data", required=True, nargs="+", help="any sources of hf-deepfake")
     parser.add_argument("--output_dir", required=True, type=Path, help="folder for the runs and the table")
     parser.add_argument("--recipes", nargs="+", default=known, metavar="NAME", help="default: all systems")
-    parser.add_argument("--pictures", type=int, default=1600, help="images of an epoch (default 1600)")
+    parser.add_argument("--images", type=int, default=1600, help="images of an epoch (default 1600)")
     parser.add_argument("--minutes", type=float, help="of training steps, in place of a number of images")
     parser.add_argument(
         "--also", nargs="+", default=[], type=Path, metavar="DIR", help="checkpoints to put beside them"

@@ -1,4 +1,6 @@
-"""Measure speed side by side: `benchmark.py train` times our training against others' ways, which are in peers.py.
+"""Measure how fast training is, side by side with others' ways, which are in peers.py.
+
+    python benchmarks/train.py --data faces.zip --output benchmarks/train.json
 
 All train the same model from the same files with the same number of decoding workers, in turn, several times in one
 run; a pass of each goes before what is counted. Ours is timed with `degrade`, too, and fed from memory. Figures are
@@ -199,21 +201,18 @@ def benchmark_training(words: argparse.Namespace) -> None:
 def main() -> int:
     """Parse the command line; see the module's description."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    train = commands.add_parser("train", help="images a second in training")
-    train.add_argument("--data", required=True, help="any source of hf-deepfake")
-    train.add_argument("--model", default="resnet50", help="timm backbone (default resnet50)")
-    train.add_argument("--image_size", type=int, default=224, help="side of the input, px (default 224)")
-    train.add_argument("--batch_size", type=int, default=32, help="images a step (default 32)")
-    train.add_argument("--steps", type=int, default=6, help="steps that are timed, each time (default 6)")
-    train.add_argument("--repeats", type=int, default=3, help="times that all are run (default 3)")
-    train.add_argument("--mixed_precision", default="auto", help="precision of ours (default auto)")
-    train.add_argument("--workers", type=int, help="decoding processes of each way (default as in training)")
-    train.add_argument("--output", type=Path, help="JSON file for all figures")
-    train.set_defaults(run=benchmark_training)
+    parser.add_argument("--data", required=True, help="any source of hf-deepfake")
+    parser.add_argument("--model", default="resnet50", help="timm backbone (default resnet50)")
+    parser.add_argument("--image_size", type=int, default=224, help="side of the input, px (default 224)")
+    parser.add_argument("--batch_size", type=int, default=32, help="images a step (default 32)")
+    parser.add_argument("--steps", type=int, default=6, help="steps that are timed, each time (default 6)")
+    parser.add_argument("--repeats", type=int, default=3, help="times that all are run (default 3)")
+    parser.add_argument("--mixed_precision", default="auto", help="precision of ours (default auto)")
+    parser.add_argument("--workers", type=int, help="decoding processes of each way (default as in training)")
+    parser.add_argument("--output", type=Path, help="JSON file for all figures")
     words = parser.parse_args()
     try:
-        words.run(words)
+        benchmark_training(words)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,6 +1,6 @@
 """How often intervals hold the truth, and how often a difference that is none is called one, on drawn scores.
 
-python scripts/simulate_intervals.py --repeats 1000    # the tables in docs/measurements.md, some minutes on one core
+python benchmarks/simulate_intervals.py --repeats 1000    # the tables in docs/measurements.md, some minutes on one core
 """
 
 import argparse

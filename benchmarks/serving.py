@@ -1,13 +1,12 @@
 """Measure how fast verdicts come, side by side with others' ways to serve the same checkpoint.
 
-    python scripts/benchmark_serving.py --data faces.zip --output benchmarks/serving.json
+    python benchmarks/serving.py --data faces.zip --output benchmarks/serving.json
 
 A checkpoint of an untrained model is written (speed does not depend on what it learnt), exported to OpenVINO and ONNX
 in float32 and int8, and served in every way in turn, several times in one run, from files on disk to verdicts. Peers:
 `pipeline("image-classification")` as its documentation calls it, one image at a time and in batches; and timm's own
 transform and model in plain float32, with channels_last, compiled, in bfloat16, and on ONNX Runtime. Faces are not
-looked
-for: no peer does. Cold start is a new process, from its imports to its first verdict.
+looked for: no peer does. Cold start is a new process, from its imports to its first verdict.
 """
 
 import argparse
@@ -148,9 +147,9 @@ def cold_starts(folder: Path, file: str, repeats: int) -> dict[str, dict[str, li
 def run(words: argparse.Namespace) -> dict[str, Any]:
     """Measure everything."""
     files = load_split(DataConfig(data=(words.data,)), "train")[0]["train"]
-    if len(files) < words.files:
-        raise InputError(f"{words.data} has {len(files)} training images; {words.files} are needed")
-    chosen = np.random.default_rng(0).permutation(len(files))[: words.files]
+    if len(files) < words.images:
+        raise InputError(f"{words.data} has {len(files)} training images; {words.images} are needed")
+    chosen = np.random.default_rng(0).permutation(len(files))[: words.images]
     images = files.select(chosen).cast_column("image", Image(decode=False))["image"]
     files = [image["path"] for image in images]
     with tempfile.TemporaryDirectory() as folder:
@@ -177,7 +176,7 @@ def run(words: argparse.Namespace) -> dict[str, Any]:
     return {
         "model": words.model,
         "image_size": words.image_size,
-        "files": len(files),
+        "images": len(files),
         "machine": cpu_name(),
         "cores": usable_cores(),
         "flags": sorted(flag for flag in cpu_flags() if flag.startswith(("avx512_", "amx", "avx512f"))),
@@ -215,7 +214,7 @@ def main() -> int:
     parser.add_argument("--model", default="resnet50", help="timm backbone (default resnet50)")
     parser.add_argument("--image_size", type=int, default=224, help="side of the input, px (default 224)")
     parser.add_argument(
-        "--pictures", type=int, default=128, help="images served each time, a multiple of 16 (default 128)"
+        "--images", type=int, default=128, help="images served each time, a multiple of 16 (default 128)"
     )
     parser.add_argument("--repeats", type=int, default=3, help="times that all are run (default 3)")
     parser.add_argument("--output", type=Path, help="JSON file for all figures")

@@ -1,6 +1,6 @@
 """Change one thing of a recipe at a time, with a small model in the place of its own, and say what each change does.
 
-    python scripts/ablate.py --recipe resnet50-robust --data data/ablation/dfdc data/ablation/ciplab \
+    python benchmarks/ablate.py --recipe resnet50-robust --data data/ablation/dfdc data/ablation/ciplab \
         --pretrained efficientnet-lite0-57934424.pth --teacher runs/teacher/checkpoint --output_dir runs/ablation
 
 The test split of the data decides, so give sets of `flagship_data.py`'s folder `ablation`, in which it holds validation
