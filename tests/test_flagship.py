@@ -3,7 +3,6 @@
 import json
 import re
 import runpy
-import sys
 from pathlib import Path
 
 import pytest
@@ -121,13 +120,12 @@ def test_predict_straight_after_a_clone(faces, capsys):
 
 @pytest.mark.slow
 def test_the_space_judges_with_it_straight_after_a_clone(faces):
-    sys.path.insert(0, str(ROOT / "space"))
-    import app
     from gradio_client import Client, handle_file
 
-    assert app.CHECKPOINT == SHIPPED
-    page = app.build_page(str(app.CHECKPOINT))
-    app.serve(page, prevent_thread_lock=True, quiet=True)
+    from hf_deepfake.page.blocks import build_page, serve
+
+    page = build_page(str(SHIPPED))
+    serve(page, prevent_thread_lock=True, quiet=True)
     client = Client(page.local_url, verbose=False)
     try:
         image = faces / "real" / "0001.jpg"

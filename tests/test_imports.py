@@ -33,6 +33,7 @@ ROOMS = [
     "detect",
     "hub",
     "training",
+    "page",
     "cli",
     "__main__",
 ]

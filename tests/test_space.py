@@ -1,73 +1,14 @@
+"""The folder `space/`: what a Space of the bundled model is made of."""
+
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from hf_deepfake.detect.verdict import FaceVerdict, Verdict
+from hf_deepfake.hub import push_space
 
 SPACE = Path(__file__).parents[1] / "space"
-sys.path.insert(0, str(SPACE))
-
-import uploads  # noqa: E402
-import views  # noqa: E402
-
-FACES = (
-    FaceVerdict((10.0, 20.0, 60.0, 80.0), "fake", 0.91, 0.91, False),
-    FaceVerdict((100.0, 20.0, 140.4, 70.0), "real", 0.55, 0.45, True),
-)
-
-
-def test_words_for_a_fake():
-    text = views.describe_verdict(Verdict("fake", 0.914, 0.914, reasons=("Only its first frame was evaluated.",)))
-    assert text == (
-        "## The model finds signs of a deepfake\n\n"
-        "Score **0.91** for *fake*, on a scale from 0.50 (undecided) to 1.00.\n\n"
-        "Only its first frame was evaluated."
-    )
-
-
-def test_words_for_a_real_one():
-    text = views.describe_verdict(Verdict("real", 0.8, 0.2))
-    assert text.startswith("## The model finds no signs of a deepfake\n\nScore **0.80** for *real*")
-
-
-def test_words_for_an_unsure_one():
-    text = views.describe_verdict(Verdict("fake", 0.53, 0.53, unsure=True))
-    assert text.startswith("## The model cannot tell\n\nScore **0.53** leaning to *fake*")
-
-
-def test_error_as_sentence():
-    assert views.describe_error(ValueError("the image is empty; choose one")) == "The image is empty; choose one."
-
-
-def test_table_of_faces():
-    assert views.list_faces(Verdict("real", 0.8, 0.2)) == ""
-    rows = views.list_faces(Verdict("fake", 0.91, 0.91, faces=FACES)).splitlines()[2:]
-    assert rows == ["| 1 | fake | 0.91 | 50 x 60 px |", "| 2 | unsure (real?) | 0.55 | 40 x 50 px |"]
-
-
-def test_faces_are_framed_and_the_image_scaled():
-    image = Image.new("RGB", (200, 100))
-    shown = views.mark_faces(image, Verdict("fake", 0.91, 0.91, faces=FACES))
-    assert shown.size == (800, 400)
-    pixels = np.asarray(shown)
-    assert (pixels[320, 150] == 255).all()  # lower edge of the first face, 80 px of 100, times 4
-    assert (pixels[200, 300] == 0).all()  # between the faces
-    assert not np.asarray(image).any()
-
-
-def test_read_upload(tmp_path):
-    file = tmp_path / "a.jpg"
-    file.write_bytes(b"bytes")
-    assert uploads.read_upload({"path": str(file)}) == b"bytes"
-    file.unlink()
-    with pytest.raises(ValueError, match="has been deleted from the server"):
-        uploads.read_upload({"path": str(file)})
-    with pytest.raises(ValueError, match="no image was given"):
-        uploads.read_upload(None)
 
 
 @pytest.mark.slow
@@ -83,6 +24,15 @@ def test_missing_checkpoint_is_said_in_one_line():
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert "/nowhere" in done.stderr
+
+
+def test_it_is_what_is_pushed():
+    """Only requirements.txt differs: what is pushed says where the wheel is."""
+    card = Path(push_space.__file__).with_name("space_card_template.md")
+    assert (SPACE / "README.md").read_text(encoding="utf-8") == card.read_text(encoding="utf-8")
+    assert (SPACE / push_space.APP_FILE).read_text(encoding="utf-8") == push_space.APP
+    assert (SPACE / push_space.REQUIREMENTS_FILE).read_text(encoding="utf-8") == f"{push_space.REQUIREMENT}\n"
+    assert (SPACE / push_space.CHECKPOINT_FOLDER / "config.json").is_file()
 
 
 def test_examples_are_few_and_small():

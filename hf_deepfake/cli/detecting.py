@@ -1,8 +1,7 @@
 """Commands for the person who evaluates images: predict, inspect, crop, serve."""
 
 import os
-import sys
-from pathlib import Path
+from importlib.util import find_spec
 from typing import Any
 
 from hf_deepfake.cli.parser import Parser, add_command
@@ -39,9 +38,9 @@ command goes on from where it was stopped; crop.json in the new folder says what
 
 SERVE_EXAMPLES = """\
   hf-deepfake serve --checkpoint runs/faces/checkpoint
-  GRADIO_SERVER_PORT=8080 hf-deepfake serve --checkpoint owner/name
+  hf-deepfake serve --checkpoint owner/name --host 0.0.0.0 --port 8080     (for others in the network, too)
 
-Run it in a clone, where the page is; gradio's extra (pip install "hf-deepfake[space]") must be installed."""
+The page needs gradio: pip install "hf-deepfake[space]"."""
 
 
 def register(commands: Any) -> None:
@@ -91,9 +90,8 @@ def register(commands: Any) -> None:
     )
     serve = add_command(commands, "serve", "--checkpoint CHECKPOINT", "serve the page", SERVE_EXAMPLES, _serve)
     _add_checkpoint(serve)
-    serve.add_argument(
-        "--space", metavar="DIR", type=local_path, default=Path("space"), help="folder of the page (default space)"
-    )
+    serve.add_argument("--host", metavar="NAME", help="address to listen at (default 127.0.0.1: this machine alone)")
+    serve.add_argument("--port", metavar="N", type=int, help="port to listen at (default: the first free from 7860 on)")
 
 
 def _add_checkpoint(command: Parser) -> None:
@@ -107,10 +105,15 @@ def _add_checkpoint(command: Parser) -> None:
     )
 
 
-def _predict(given: dict[str, Any]) -> int:
-    """`hf-deepfake predict`."""
+def _need_checkpoint(given: dict[str, Any]) -> None:
+    """Say so where neither the option nor the environment names a checkpoint."""
     if not given["checkpoint"]:
         raise InputError("no checkpoint given; add --checkpoint with a folder or owner/name on the Hub")
+
+
+def _predict(given: dict[str, Any]) -> int:
+    """`hf-deepfake predict`."""
+    _need_checkpoint(given)
     if given["out"]:
         try_file(given["out"])
     if given["explain"]:
@@ -176,10 +179,14 @@ def _crop(given: dict[str, Any]) -> int:
 
 
 def _serve(given: dict[str, Any]) -> int:
-    """`hf-deepfake serve`: the page runs as it does on the Hub, as a script of its own."""
-    app = given["space"] / "app.py"
-    if not app.is_file():
-        raise InputError(f"{app} is not there; run this in a clone of the project, or name the page with --space")
-    chosen = {"HF_DEEPFAKE_CHECKPOINT": given["checkpoint"]} if given["checkpoint"] else {}
-    # In place of this process, so that signals reach the server.
-    os.execve(sys.executable, [sys.executable, str(app)], {**os.environ, **chosen})
+    """`hf-deepfake serve`."""
+    _need_checkpoint(given)
+    if find_spec("gradio") is None:
+        raise InputError('the page needs gradio, which is not installed; run pip install "hf-deepfake[space]"')
+    from hf_deepfake.page.keep import end_on_signals
+
+    end_on_signals()
+    from hf_deepfake.page.blocks import build_page, serve
+
+    serve(build_page(given["checkpoint"]), given["host"], given["port"])
+    return 0

@@ -1,11 +1,10 @@
 """Commands for the person who publishes: export, push, push-space, push-data."""
 
-from pathlib import Path
 from typing import Any
 
 from hf_deepfake.cli.parser import Parser, add_command, add_options, text_of
 from hf_deepfake.config import DataConfig, build
-from hf_deepfake.files import local_name, local_path
+from hf_deepfake.files import local_name
 
 EXPORT_EXAMPLES = """\
   hf-deepfake export runs/faces/checkpoint --data faces.zip --format openvino --int8
@@ -23,7 +22,7 @@ All files go up in one commit, or none does; after a failure the same command ca
 SPACE_EXAMPLES = """\
   hf-deepfake push-space runs/faces/checkpoint me/detector-space
 
-Run it in a clone: the Space gets the page in space/, the checkpoint, and this package as a wheel."""
+The Space gets the page, the checkpoint, and this package as a wheel. It is public, and so is the checkpoint in it."""
 
 DATA_EXAMPLES = """\
   hf-deepfake push-data faces.zip me/faces --license cc-by-nc-4.0 --private
@@ -60,9 +59,6 @@ def register(commands: Any) -> None:
     )
     space.add_argument("checkpoint", type=local_name, metavar="CHECKPOINT", help="folder of the checkpoint")
     _add_target(space)
-    space.add_argument(
-        "--space", type=local_path, default=Path("space"), metavar="DIR", help="the page (default space)"
-    )
     data = add_command(
         commands, "push-data", "SOURCE OWNER/NAME --license NAME", "publish a leak-free split", DATA_EXAMPLES, _data
     )

@@ -37,7 +37,7 @@ TRAIN = INSIDE.format("""
 """)
 PUSH_SPACE = INSIDE.format("""
     from hf_deepfake.hub.push_space import push_space
-    result = push_space(checkpoint, repo, space="clone/space").url
+    result = push_space(checkpoint, repo).url
 """)
 
 
@@ -109,15 +109,6 @@ def test_a_model_and_a_space(hub, client, folder, revision):
     assert "broken.jpg is not an image" in report
     assert "conflict.jpg" in report
     assert found(model, NAME, revision) == []
-    (folder / "clone" / "space").mkdir(parents=True)
-    (folder / "clone" / "hf_deepfake").mkdir()
-    (folder / "clone" / "hf_deepfake" / "__init__.py").touch()
-    (folder / "clone" / "pyproject.toml").write_text(
-        '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
-        '[project]\nname = "hf-deepfake"\nversion = "3.2"\n[tool.setuptools]\npackages = ["hf_deepfake"]\n'
-    )
-    (folder / "clone" / "space" / "app.py").write_text("import hf_deepfake\n")
-    (folder / "clone" / "space" / "requirements.txt").write_text("hf-deepfake\n")
     client(PUSH_SPACE, folder=str(folder), checkpoint=str(folder / "run" / "checkpoint"), repo="me/space-of-jane")
     space = hub.repos["space", "me/space-of-jane"]
     assert {"app.py", "checkpoint/report.json"} <= set(space.files())

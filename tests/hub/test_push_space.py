@@ -1,10 +1,14 @@
+import base64
+import csv
 import hashlib
+import io
 import os
 import re
 import subprocess
 import sys
 import urllib.request
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -12,52 +16,22 @@ from hub_client import ClientError
 from huggingface_hub import RepoCard
 
 from hf_deepfake.errors import InputError
+from hf_deepfake.hub import push_space as push_module
 from hf_deepfake.hub.push_space import push_space
 
 ROOT = Path(__file__).parents[2]
 PUSH = """
 from dataclasses import asdict
 from hf_deepfake.hub.push_space import push_space
-result = asdict(push_space(checkpoint, repo, space=space))
+result = asdict(push_space(checkpoint, repo))
 """
-
-
-@pytest.fixture
-def clone(tmp_path):
-    """A clone of a project with this one's name and a Space, small enough to be built in a second or two."""
-    files = {
-        "pyproject.toml": '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
-        '[project]\nname = "hf-deepfake"\nversion = "3.2"\n[tool.setuptools]\npackages = ["hf_deepfake"]\n',
-        "hf_deepfake/__init__.py": "",
-        "space/README.md": "---\nsdk: gradio\n---\n",
-        "space/app.py": "import hf_deepfake",
-        "space/requirements.txt": "pillow\nhf-deepfake[space,faces]\n",
-        "space/examples/a.jpg": "a",
-        "space/__pycache__/app.pyc": "generated",
-        "space/.hidden/file": "hidden",
-        "space/checkpoint/config.json": "another checkpoint",
-    }
-    for name, text in files.items():
-        path = tmp_path / "clone" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return tmp_path / "clone"
-
-
-WHEEL = "hf_deepfake-3.2-py3-none-any.whl"
+WHEEL = f"hf_deepfake-{version('hf-deepfake')}-py3-none-any.whl"
 MODEL = {"config.json", "model.safetensors", "README.md", "report.json", "roc.png"}
-FILES = {
-    "README.md",
-    "app.py",
-    "requirements.txt",
-    "examples/a.jpg",
-    WHEEL,
-    *(f"checkpoint/{name}" for name in MODEL),
-}
+FILES = {"README.md", "app.py", "requirements.txt", WHEEL, *(f"checkpoint/{name}" for name in MODEL)}
 
 
-def test_one_commit_of_space_wheel_and_checkpoint(hub, client, checkpoint, clone):
-    names = {"checkpoint": str(checkpoint), "repo": "me/space", "space": str(clone / "space")}
+def test_one_commit_of_space_wheel_and_checkpoint(hub, client, checkpoint):
+    names = {"checkpoint": str(checkpoint), "repo": "me/space"}
     hub.add("space", "me/space", {"old-1.0-py3-none-any.whl": b"", "checkpoint/old.json": b"", "notes.md": b"mine"})
     result = client(PUSH, **names)
     repo = hub.repos["space", "me/space"]
@@ -67,36 +41,45 @@ def test_one_commit_of_space_wheel_and_checkpoint(hub, client, checkpoint, clone
     assert all(pushed[f"checkpoint/{name}"] == (checkpoint / name).read_bytes() for name in MODEL)
     digest = hashlib.sha256(pushed[WHEEL]).hexdigest()
     url = f"{hub.endpoint}/spaces/me/space/resolve/main/{WHEEL}"
-    assert pushed["requirements.txt"].decode() == f"pillow\nhf-deepfake[space,faces] @ {url}#sha256={digest}\n"
+    assert pushed["requirements.txt"].decode() == f"hf-deepfake[space] @ {url}#sha256={digest}\n"
     hub.repos["space", "me/space"].private = True
     with pytest.raises(ClientError, match=r"^InputError: me/space exists and is private; "):
         client(PUSH, **names)
 
 
-def test_a_dry_run(checkpoint, clone):
-    result = push_space(checkpoint, "me/space", space=clone / "space", dry_run=True)
+def test_a_dry_run_far_from_any_clone(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = push_space(checkpoint, "me/space", dry_run=True)
     assert (set(result.files), result.commit) == (FILES, None)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_no_space(checkpoint, clone, tmp_path):
-    with pytest.raises(InputError, match=r"holds no app\.py"):
-        push_space(checkpoint, "me/x", space=tmp_path, dry_run=True)
+def test_what_is_no_checkpoint(tmp_path):
     with pytest.raises(InputError, match="no checkpoint folder"):
-        push_space(tmp_path / "nothing", "me/x", space=clone / "space", dry_run=True)
-    (clone / "space" / "requirements.txt").write_text("gradio\n")
-    with pytest.raises(InputError, match=r"must name hf-deepfake"):
-        push_space(checkpoint, "me/x", space=clone / "space", dry_run=True)
-    (clone / "pyproject.toml").write_text("[project]\n")
-    with pytest.raises(InputError, match=r"cannot be built \(.+\); run pip install"):
-        push_space(checkpoint, "me/x", space=clone / "space", dry_run=True)
-    (clone / "pyproject.toml").unlink()
-    with pytest.raises(InputError, match="is no clone of hf-deepfake"):
-        push_space(checkpoint, "me/x", space=clone / "space", dry_run=True)
+        push_space(tmp_path / "nothing", "me/x", dry_run=True)
+
+
+def test_the_wheel_holds_the_package_and_nothing_of_its_place(tmp_path):
+    name, content = push_module._pack_wheel()
+    assert (name, push_module._pack_wheel()[1] == content) == (WHEEL, True)
+    with zipfile.ZipFile(io.BytesIO(content)) as wheel:
+        files = {name: wheel.read(name) for name in wheel.namelist()}
+    package = {name.removeprefix("hf_deepfake/") for name in files if name.startswith("hf_deepfake/")}
+    paths = [path.relative_to(ROOT / "hf_deepfake") for path in (ROOT / "hf_deepfake").rglob("*") if path.is_file()]
+    assert package == {str(path) for path in paths if "__pycache__" not in path.parts}
+    assert {name.rpartition("/")[2] for name in files if ".dist-info/" in name} >= {"METADATA", "WHEEL", "RECORD"}
+    assert not {name for name in files if name.endswith(("direct_url.json", ".pyc", ".pth"))}
+    home = WHEEL.removesuffix("-py3-none-any.whl") + ".dist-info"
+    rows = list(csv.reader(files.pop(f"{home}/RECORD").decode().splitlines()))
+    assert {row[0] for row in rows} == set(files) | {f"{home}/RECORD"}
+    for path, digest, size in rows[:-1]:
+        bare = base64.urlsafe_b64encode(hashlib.sha256(files[path]).digest()).decode().strip("=")
+        assert (digest, size) == (f"sha256={bare}", str(len(files[path])))
 
 
 def test_no_token_is_said_before_anything_is_read(hub, client):
     with pytest.raises(ClientError, match=r"^InputError: pushing to me/x needs a token"):
-        client(PUSH, token=None, checkpoint="/nothing", repo="me/x", space="/nothing")
+        client(PUSH, token=None, checkpoint="/nothing", repo="me/x")
     assert hub.requests == []
 
 
@@ -106,7 +89,7 @@ def test_what_was_pushed_starts(hub, client, checkpoint, tmp_path):
 
     The libraries that the wheel needs come from this environment: fetching them anew takes minutes.
     """
-    client(PUSH, checkpoint=str(checkpoint), repo="me/real", space=str(ROOT / "space"))
+    client(PUSH, checkpoint=str(checkpoint), repo="me/real")
     space, site = tmp_path / "space", tmp_path / "site"
     for path, content in hub.repos["space", "me/real"].files().items():
         (space / path).parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +100,7 @@ def test_what_was_pushed_starts(hub, client, checkpoint, tmp_path):
     subprocess.run([*pip, "-r", str(space / "requirements.txt")], check=True, cwd=tmp_path)
     (wheel,) = space.glob("*.whl")
     with zipfile.ZipFile(wheel) as opened:
-        assert "hf_deepfake/__init__.py" in opened.namelist()
+        assert {"hf_deepfake/__init__.py", "hf_deepfake/page/page.css"} <= set(opened.namelist())
     start = "print(hf_deepfake.__file__); runpy.run_path('app.py', run_name='__main__')"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_DEEPFAKE")}
     settings = {"PYTHONPATH": str(site), "PYTHONUNBUFFERED": "1", "GRADIO_SERVER_NAME": "127.0.0.1"}

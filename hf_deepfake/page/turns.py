@@ -4,7 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from threading import BoundedSemaphore, Lock
 
-from hf_deepfake import InputError
+from hf_deepfake.errors import InputError
 
 
 class Turns:

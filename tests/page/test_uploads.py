@@ -1,9 +1,8 @@
-"""The Space's server in this process: what it takes, how long it keeps it, and who waits."""
+"""The page's server in this process: what it takes, how long it keeps it, and who waits."""
 
 import asyncio
 import json
 import os
-import sys
 import time
 from itertools import chain
 from pathlib import Path
@@ -15,16 +14,9 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from hf_deepfake import InputError
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "space"))
-
-import app
-import keep
-import uploads
-from turns import Turns
+from hf_deepfake.page import blocks, uploads
 
 FILE = {"_type": "gradio.FileData"}
 DUE = Semaphore(0)
@@ -45,19 +37,19 @@ def checkpoint(tmp_path_factory):
 def page(checkpoint):
     """The page with room for nobody to wait, swept when `DUE` says so."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "WAITING", 0)
-        page = app.build_page(checkpoint)
+        patch.setattr(blocks, "WAITING", 0)
+        page = blocks.build_page(checkpoint)
         # Of this page alone: another one's server that has not quite ended would take what is due here.
         patch.setattr(page, "pause", pause)
-        app.serve(page, prevent_thread_lock=True, quiet=True)
+        blocks.serve(page, prevent_thread_lock=True, quiet=True)
         yield page
         gr.close_all()
 
 
 @pytest.fixture(scope="module")
 def kept(page):
-    """What is there before anybody comes: the page's own images."""
-    return contents()
+    """What is there before anybody comes, but an empty folder of gradio's: the page's own images."""
+    return {path for path in contents() if Path(path).is_file() or any(Path(path).iterdir())}
 
 
 @pytest.fixture
@@ -178,21 +170,21 @@ def test_a_fault_of_the_server_is_said(page, monkeypatch, image):
     def fail(*_):
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr(app.Detector, "explain", fail)
+    monkeypatch.setattr(blocks.Detector, "explain", fail)
     assert call(page, {"data": [{"path": upload(page, image.read_bytes())}]}) == uploads.FAILED
 
 
 def test_who_finds_no_place_to_wait_is_told(page, monkeypatch, image):
     content = image.read_bytes()
     started, go_on = Event(), Event()
-    explain = app.Detector.explain
+    explain = blocks.Detector.explain
 
     def held(*args):
         started.set()
         assert go_on.wait(60)
         return explain(*args)
 
-    monkeypatch.setattr(app.Detector, "explain", held)
+    monkeypatch.setattr(blocks.Detector, "explain", held)
     answers = []
     first = Thread(target=lambda: answers.append(call(page, {"data": [{"path": upload(page, content)}]})))
     first.start()
@@ -208,26 +200,6 @@ def test_who_finds_no_place_to_wait_is_told(page, monkeypatch, image):
         go_on.set()
         first.join()
     assert answers[0]["label"] in {"real", "fake"}
-
-
-def test_turns():
-    turns = Turns(waiting=1)
-    order = []
-
-    def wait():
-        with turns.take():
-            order.append("second")
-
-    with turns.take():
-        second = Thread(target=wait)
-        second.start()
-        wait_for(lambda: turns._places._value == 0)
-        with pytest.raises(InputError, match=r"^1 images are waiting already; try again in a minute$"), turns.take():
-            pass
-        order.append("first")
-    second.join()
-    with turns.take():
-        assert order == ["first", "second"]
 
 
 def test_the_api_panel_shows_how_to_upload_a_file(page):
@@ -247,44 +219,12 @@ def test_results_are_swept_too(page, kept, image):
     assert httpx.get(overlay["url"]).status_code != 200
 
 
-def test_one_sweep_spares_and_the_next_deletes(tmp_path):
-    folder = tmp_path / "uploads"
-    for name in ("a/face.jpg", "b/face.jpg", "b/own.jpg", "tmp-broken-off"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"1")
-    (tmp_path / "outside").mkdir()
-    (tmp_path / "outside" / "face.jpg").write_bytes(b"outside")
-    (folder / "link").symlink_to(tmp_path / "outside")
-    (folder / "empty").mkdir()
-    sweep = keep.Sweep(folder, {str(folder / "b" / "own.jpg")})
-    everything = set(folder.rglob("*"))
-    sweep()
-    assert set(folder.rglob("*")) == everything
-    (folder / "a" / "new.jpg").write_bytes(b"2")
-    os.utime(folder / "b" / "face.jpg")  # handed out again
-    sweep()
-    assert {str(path.relative_to(folder)) for path in folder.rglob("*")} == {
-        *("a", "a/new.jpg", "b", "b/face.jpg", "b/own.jpg")
-    }
-    sweep()
-    assert {str(path.relative_to(folder)) for path in folder.rglob("*")} == {"b", "b/own.jpg"}
-    assert (tmp_path / "outside" / "face.jpg").exists()
-
-
-def test_folders_of_killed_servers_go_and_those_of_running_ones_stay(tmp_path, monkeypatch):
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    monkeypatch.setattr(keep.atexit, "register", lambda *_: None)
-    killed, running = tmp_path / f"{keep.PREFIX}killed", tmp_path / f"{keep.PREFIX}running"
-    for folder in (killed, running):
-        (folder / "a").mkdir(parents=True)
-        (folder / "a" / "face.jpg").write_bytes(b"1")
-    (tmp_path / "other").mkdir()
-    (tmp_path / f"{keep.PREFIX}link").symlink_to(tmp_path / "other")
-    lock = keep._lock(running)
-    own = keep.own_folder()
-    assert own.stat().st_mode & 0o777 == 0o700
-    assert {path.name for path in tmp_path.iterdir()} == {own.name, running.name, "other", f"{keep.PREFIX}link"}
-    assert (running / "a" / "face.jpg").exists()
-    os.close(lock)
-    assert {path.name for path in (keep.own_folder(), own)} <= {path.name for path in tmp_path.iterdir()}
-    assert not running.exists()
+def test_read_upload(tmp_path):
+    file = tmp_path / "a.jpg"
+    file.write_bytes(b"bytes")
+    assert uploads.read_upload({"path": str(file)}) == b"bytes"
+    file.unlink()
+    with pytest.raises(ValueError, match="has been deleted from the server"):
+        uploads.read_upload({"path": str(file)})
+    with pytest.raises(ValueError, match="no image was given"):
+        uploads.read_upload(None)

@@ -15,9 +15,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from gradio.route_utils import FnIndexInferError
 from gradio.utils import get_upload_folder
-from keep import Sweep
 
-from hf_deepfake import InputError
+from hf_deepfake.errors import InputError
+from hf_deepfake.page.keep import Sweep
 
 KEPT = 60
 """Seconds from one sweep to the next: uploads and maps are deleted 60 to 120 s after they came."""

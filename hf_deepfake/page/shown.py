@@ -8,11 +8,12 @@ from typing import Any
 import gradio as gr
 from huggingface_hub import ModelCard, snapshot_download
 from PIL import Image, ImageDraw, ImageFont, ImageOps
-from turns import Turns
-from uploads import read_upload
 
-from hf_deepfake import InputError, Verdict
+from hf_deepfake.detect.verdict import Verdict
+from hf_deepfake.errors import InputError
 from hf_deepfake.forensics.inspect import MEANINGS, inspect_image
+from hf_deepfake.page.turns import Turns
+from hf_deepfake.page.uploads import read_upload
 
 SIDE = 800
 """Longer side of a shown image, px: sharp on a phone and on half a screen, and quick to send."""
