@@ -116,7 +116,9 @@ class TrainConfig(DecisionConfig):
         "images; or off",
     )
 
-    model: str = option("resnet50", "name of any timm backbone")
+    model: str = option(
+        "resnet50", "name of any timm backbone, timm/NAME, or hf-hub:OWNER/NAME, a repository in timm's format"
+    )
     pretrained: str = option(
         "hub",
         "pretrained weights: hub, off, or a local file or folder (timm, torchvision, lukemelas)",
@@ -233,6 +235,7 @@ class TrainConfig(DecisionConfig):
     def __post_init__(self) -> None:
         """Check what no single option shows."""
         super().__post_init__()
+        object.__setattr__(self, "model", self.model.removeprefix("timm/"))  # the Hub's name of timm's own
         if not self.data:
             raise InputError("no data given; name a source, such as --data faces.zip or --data sample")
         if not self.output_dir:

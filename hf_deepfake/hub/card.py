@@ -18,6 +18,7 @@ from hf_deepfake.metrics.error_groups import ATTRIBUTES, worst_groups
 from hf_deepfake.metrics.result import UNSURE_METRICS, SplitResult
 from hf_deepfake.metrics.subgroups import FACETS
 from hf_deepfake.models import ensemble, zoo
+from hf_deepfake.models.fetch import HUB_PREFIX
 from hf_deepfake.report.report import MAIN_METRICS, Mean, Report
 
 CARD_FILE = "README.md"
@@ -164,7 +165,11 @@ def _metadata(report: Report, repo_id: str | None, license: str | None) -> Model
 
 def _base_model(options: dict[str, Any]) -> str | None:
     """Repository of the pretrained weights; None where they came from elsewhere, or there were none."""
-    start = timm.get_pretrained_cfg(options["model"]) if options.get("pretrained") == "hub" else None
+    if options.get("pretrained") != "hub":
+        return None
+    if options["model"].startswith(HUB_PREFIX):
+        return options["model"].removeprefix(HUB_PREFIX).partition("@")[0]
+    start = timm.get_pretrained_cfg(options["model"])
     return start.hf_hub_id if start else None
 
 

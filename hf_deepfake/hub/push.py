@@ -19,6 +19,7 @@ def push_to_hub(
     private: bool = False,
     revision: str | None = None,
     create_pr: bool = False,
+    token: str | None = None,
     dry_run: bool = False,
 ) -> PushResult:
     """Publish a checkpoint in one commit; what else lies in its folder stays here, and the folder as it is.
@@ -33,6 +34,7 @@ def push_to_hub(
         private: only the owner may see the repository.
         revision: branch to push to, made if need be; by default main.
         create_pr: open a pull request instead.
+        token: of the Hub; by default the one that `hf auth login` or HF_TOKEN gave.
         dry_run: say what would be pushed, and ask the Hub nothing.
 
     Returns:
@@ -44,16 +46,22 @@ def push_to_hub(
     """
     if create_pr and revision:
         raise InputError("a pull request is always opened against main; leave out --revision or --create_pr")
-    check_target(repo_id, dry_run)
+    check_target(repo_id, dry_run, token)
     files = checkpoint_files(checkpoint)
     report = Report.load(local_path(checkpoint) / REPORT_FILE)
     card = build_card(report, repo_id=repo_id, license=license, figures=list(files))
     files = {**files, CARD_FILE: card.encode()}
     if dry_run:
         return PushResult(sizes(files))
-    message = "Push a checkpoint of hf_deepfake"
     return upload(
-        "model", repo_id, files, message=message, private=private or None, revision=revision, create_pr=create_pr
+        "model",
+        repo_id,
+        files,
+        message="Push a checkpoint of hf_deepfake",
+        private=private or None,
+        revision=revision,
+        create_pr=create_pr,
+        token=token,
     )
 
 
@@ -78,5 +86,17 @@ def checkpoint_files(checkpoint: str | Path) -> dict[str, Path]:
         raise InputError(
             f"card and report of {folder} tell of other weights; push what hf-deepfake recalibrate makes of it"
         )
+    return contract_files(folder)
+
+
+def contract_files(folder: Path) -> dict[str, Path]:
+    """What of a checkpoint's folder belongs to its contract, as it lies there.
+
+    Args:
+        folder: of a checkpoint.
+
+    Returns:
+        As `checkpoint_files`.
+    """
     names = (CONFIG_FILE, WEIGHTS_FILE, SEEN_FILE, CARD_FILE, REPORT_FILE, *CAPTIONS)
     return {name: folder / name for name in names if (folder / name).is_file()}

@@ -13,8 +13,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hf_deepfake.config import LABELS
 from hf_deepfake.errors import InputError
 from hf_deepfake.models import zoo  # noqa: F401 - registers the models
+from hf_deepfake.models.fetch import HUB_PREFIX
 from hf_deepfake.models.fold import final_layer
-from hf_deepfake.models.pretrained import classifier_names, load_pretrained_weights
+from hf_deepfake.models.pretrained import classifier_names, fetch_start, load_pretrained_weights
 
 
 def build_model(name: str, *, image_size: int, drop_rate: float = 0.0, pretrained: str = "hub") -> nn.Module:
@@ -25,11 +26,12 @@ def build_model(name: str, *, image_size: int, drop_rate: float = 0.0, pretraine
     weights.
 
     Args:
-        name: name of a timm model, with or without a tag, such as resnet50 or resnet50.a1_in1k.
+        name: name of a timm model, with or without a tag, such as resnet50 or resnet50.a1_in1k; or hf-hub:owner/name,
+            a repository in timm's format.
         image_size: side of the square input, px.
         drop_rate: dropout before the classifier, a probability.
-        pretrained: "hub" for timm's own weights, "off" for none, or the path of a local file or folder
-            (see `load_pretrained_weights`). The classifier is always new unless the weights have two classes.
+        pretrained: "hub" for timm's own weights, or the repository's, "off" for none, or the path of a local file or
+            folder (see `load_pretrained_weights`). The classifier is always new unless the weights have two classes.
 
     Returns:
         The model, float32 on the CPU in eval mode; input (N, 3, image_size, image_size), output (N, 2).
@@ -38,6 +40,9 @@ def build_model(name: str, *, image_size: int, drop_rate: float = 0.0, pretraine
         InputError: the name is unknown, the model does not work at that size, its classifier cannot be
             folded (see `fold`), or the weights cannot be had.
     """
+    if name.startswith(HUB_PREFIX):
+        name, folder = fetch_start(name, weights=pretrained == "hub")
+        pretrained = str(folder) if pretrained == "hub" else pretrained
     _check_name(name)
     options: dict[str, Any] = {"num_classes": len(LABELS), "drop_rate": drop_rate}
     start = get_pretrained_cfg(name)

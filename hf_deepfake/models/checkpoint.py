@@ -6,9 +6,6 @@ stands under one key, `hf_deepfake`. A change of this format is a change of cont
 
 import json
 import logging
-import os
-import re
-import shutil
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -19,7 +16,6 @@ from typing import Any
 import numpy as np
 import timm
 import torch
-from huggingface_hub import snapshot_download
 from PIL.Image import Image
 from safetensors import SafetensorError
 from safetensors.torch import save
@@ -33,10 +29,11 @@ from hf_deepfake.images.crop import Margin
 from hf_deepfake.models import ensemble  # noqa: F401 - registers the model
 from hf_deepfake.models.build import data_config, model_args
 from hf_deepfake.models.digest import weights_digest
+from hf_deepfake.models.fetch import fetch_repo, is_repo
 from hf_deepfake.models.fold import fold
+from hf_deepfake.models.replace import CONFIG_FILE, check_place, replacing_folder
 from hf_deepfake.models.seen import SEEN_FILE, Seen
 
-CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
 _FETCHED = (CONFIG_FILE, WEIGHTS_FILE, SEEN_FILE, "report.json")
@@ -126,7 +123,7 @@ def export_checkpoint(
             else or the working directory, or cannot be written (a full disk, for example).
     """
     folder = local_path(folder)
-    place = _free_place(folder)
+    check_place(folder)
     folded = deepcopy(model).cpu()
     fold(folded, temperature, operating_point)
     config = _timm_config(folded, image_size)
@@ -151,40 +148,28 @@ def export_checkpoint(
         "data_fingerprint": data_fingerprint,
         "weights_digest": weights_digest(data),
     }
-    written = place.with_name(f".{place.name}.{os.getpid()}.new")
-    old = place.with_name(f".{place.name}.{os.getpid()}.old")
-    try:
-        written.mkdir(parents=True)
+    with replacing_folder(folder) as written:
         (written / WEIGHTS_FILE).write_bytes(data)
         (written / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         if seen is not None:
             seen.save(written)
-        if place.exists() and not any(place.iterdir()):  # somebody's working directory, perhaps: it stays itself
-            for file in list(written.iterdir()):
-                file.rename(place / file.name)
-            written.rmdir()
-        else:
-            if place.exists():
-                place.rename(old)
-            written.rename(place)
-    except (OSError, SafetensorError) as error:
-        if old.exists() and not place.exists():
-            old.rename(place)
-        shutil.rmtree(written, ignore_errors=True)
-        raise InputError(
-            f"the checkpoint cannot be written to {folder} ({error}); what was there before is untouched, "
-            "so free space or allow writing there and export again"
-        ) from error
-    shutil.rmtree(old, ignore_errors=True)
     return folder
 
 
-def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> LoadedCheckpoint:
+def load_checkpoint(
+    folder_or_repo: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+) -> LoadedCheckpoint:
     """Load a checkpoint from a local folder or the Hugging Face Hub. No code in it is run.
 
     Args:
         folder_or_repo: a folder that `export_checkpoint` wrote, or the Hub's "owner/name". A folder wins.
         revision: branch, tag or commit on the Hub.
+        token: of the Hub; by default the one that `hf auth login` or HF_TOKEN gave, False for none.
+        cache_dir: where what comes from the Hub is kept; by default huggingface_hub's cache.
 
     Returns:
         Model, transform and configuration.
@@ -192,7 +177,13 @@ def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> 
     Raises:
         InputError: there is no such checkpoint, it is damaged, or its labels are not real and fake in this order.
     """
-    folder = _local_folder(str(local_path(folder_or_repo)), revision)
+    folder = local_path(folder_or_repo)
+    if not folder.is_dir():
+        if folder.exists() or not is_repo(str(folder)):
+            raise InputError(
+                f"no checkpoint folder {folder_or_repo}; give an existing folder, or owner/name on the Hub"
+            )
+        folder = fetch_repo(str(folder), _FETCHED, revision=revision, token=token, cache_dir=cache_dir)
     config = _read_config(folder)
     labels = config.get("label_names")
     if labels != list(LABELS):
@@ -262,18 +253,6 @@ def checkpoint_name(folder_or_repo: str | Path) -> str:
     return path.parent.name if path.name == "checkpoint" else path.name
 
 
-def _free_place(folder: Path) -> Path:
-    """Where a checkpoint's folder really lies; refused where writing it would take something else away."""
-    place = folder.resolve()
-    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
-        return place
-    if not (place / CONFIG_FILE).is_file():
-        raise InputError(f"{folder} is there and no checkpoint, so that it is not replaced; give a new folder")
-    if Path.cwd().is_relative_to(place):
-        raise InputError(f"{folder} holds the working directory, so that it is not replaced; export from elsewhere")
-    return place
-
-
 def _timm_config(model: Any, image_size: int) -> dict[str, Any]:
     """`config.json` in timm's format.
 
@@ -300,18 +279,6 @@ def _timm_config(model: Any, image_size: int) -> dict[str, Any]:
             "classifier": start.get("classifier"),
         },
     }
-
-
-def _local_folder(folder_or_repo: str, revision: str | None) -> Path:
-    """The checkpoint's folder on this machine, fetched from the Hub where it is not a folder."""
-    if Path(folder_or_repo).is_dir():
-        return Path(folder_or_repo)
-    if Path(folder_or_repo).exists() or not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", folder_or_repo):
-        raise InputError(f"no checkpoint folder {folder_or_repo}; give an existing folder, or owner/name on the Hub")
-    from hf_deepfake.data.hub_errors import hub_errors  # imports datasets, of which a local folder needs nothing
-
-    with hub_errors(f"{folder_or_repo} is no folder here and cannot be fetched from the Hugging Face Hub"):
-        return Path(snapshot_download(folder_or_repo, revision=revision, allow_patterns=list(_FETCHED)))
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
