@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,12 +19,10 @@ from hf_deepfake.detect.backends import PLAIN, BackendName, Variant, choose, ope
 from hf_deepfake.detect.face_crops import Prepared, prepare
 from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
 from hf_deepfake.errors import ImageError, InputError
-from hf_deepfake.files import local_path
 from hf_deepfake.images.open import open_image
 from hf_deepfake.images.source import TAKEN, ImageInput, as_it_is_now, is_several
 from hf_deepfake.machine import best_device, submit, usable_cores
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
-from hf_deepfake.models.replace import replacing_folder
 
 if TYPE_CHECKING:
     from hf_deepfake.explain.cam import Method
@@ -72,6 +69,7 @@ class Detector:
         revision: str | None = None,
         token: str | bool | None = None,
         cache_dir: str | Path | None = None,
+        base: str | Path | None = None,
         device: str | torch.device | None = None,
         faces: Literal["auto", "off"] = "auto",
         backend: BackendName | Variant = "auto",
@@ -79,10 +77,11 @@ class Detector:
         """Load a detector.
 
         Args:
-            folder_or_repo: a checkpoint folder, or the Hub's "owner/name".
+            folder_or_repo: folder of a checkpoint or an adapter, or the Hub's "owner/name".
             revision: branch, tag or commit on the Hub.
             token: of the Hub; see `load_checkpoint`.
             cache_dir: where what comes from the Hub is kept; see there.
+            base: weights of an adapter's base; see there.
             device: torch device; see the class.
             faces: "auto" or "off"; see the class.
             backend: see the class.
@@ -93,7 +92,7 @@ class Detector:
         Raises:
             InputError: there is no such checkpoint or device, the checkpoint is damaged, or it has no such backend.
         """
-        loaded = load_checkpoint(folder_or_repo, revision=revision, token=token, cache_dir=cache_dir)
+        loaded = load_checkpoint(folder_or_repo, revision=revision, token=token, cache_dir=cache_dir, base=base)
         return cls(loaded, device, faces, backend)
 
     def to(self, device: str | torch.device) -> Self:
@@ -132,14 +131,9 @@ class Detector:
         Raises:
             InputError: the folder holds something else, or cannot be written; nothing is half-written.
         """
-        from hf_deepfake.hub.push import contract_files  # a verdict needs nothing of what it imports
+        from hf_deepfake.hub.push import copy_checkpoint  # a verdict needs nothing of what it imports
 
-        target = local_path(folder)
-        if target.resolve() != self.checkpoint.folder.resolve():
-            with replacing_folder(target) as written:
-                for name, file in contract_files(self.checkpoint.folder).items():
-                    shutil.copyfile(file, written / name)
-        return target
+        return copy_checkpoint(self.checkpoint.folder, folder)
 
     def push_to_hub(self, repo_id: str, *, license: str, **options: Any) -> "PushResult":
         """Publish the checkpoint, as it was loaded, in one commit; see `hf_deepfake.push_to_hub`.

@@ -85,7 +85,12 @@ ALIKE = 0.5
 
 
 def build_card(
-    report: Report, *, repo_id: str | None = None, license: str | None = None, figures: Sequence[str] = ()
+    report: Report,
+    *,
+    repo_id: str | None = None,
+    license: str | None = None,
+    figures: Sequence[str] = (),
+    adapter_of: str = "",
 ) -> str:
     """Render the model card.
 
@@ -96,6 +101,7 @@ def build_card(
         repo_id: `owner/name` on the Hub, where the card's examples are to load from.
         license: the Hub's name of the weights' licence, such as "apache-2.0"; not stated by default.
         figures: names of the PNG files beside the card; those in `CAPTIONS` are shown.
+        adapter_of: what the base is called, where the card is of an adapter alone.
 
     Returns:
         Markdown with YAML metadata.
@@ -107,7 +113,8 @@ def build_card(
     environment.filters["percent"] = lambda share: f"{100 * share:.3g} %"
     template = (resources.files("hf_deepfake") / "hub" / "card_template.md").read_text(encoding="utf-8")
     text = environment.from_string(template).render(
-        metadata=_metadata(report, repo_id, license).to_yaml(),
+        metadata=_metadata(report, repo_id, license, adapter_of).to_yaml(),
+        adapter_of=adapter_of,
         title=_model_name(report, repo_id),
         repo_id=repo_id,
         report=report,
@@ -147,17 +154,17 @@ def _registered_by(model: str) -> str:
     return next((module.__name__ for module in (zoo, ensemble) if model in module.__all__), "")
 
 
-def _metadata(report: Report, repo_id: str | None, license: str | None) -> ModelCardData:
+def _metadata(report: Report, repo_id: str | None, license: str | None, adapter_of: str) -> ModelCardData:
     """The card's YAML block; test metrics only where the data set has a name."""
     sources, test = report.data.get("sources", {}), report.splits.get("test")
     results = _eval_results(", ".join(sources), test) if sources and test else []
     return ModelCardData(
-        library_name="timm",
+        library_name="peft" if adapter_of else "timm",
         license=license,
         pipeline_tag="image-classification",
         base_model=_base_model(report.training.get("options", {})),
         datasets=[source for source in sources if re.fullmatch(r"[\w.-]+/[\w.-]+", source)] or None,
-        tags=["image-classification", "timm", "transformers", "deepfake-detection"],
+        tags=["image-classification", "timm", "peft" if adapter_of else "transformers", "deepfake-detection"],
         model_name=_model_name(report, repo_id) if results else None,
         eval_results=results or None,
     )

@@ -67,6 +67,23 @@ def build_model(name: str, *, image_size: int, drop_rate: float = 0.0, pretraine
     return model
 
 
+def default_image_size(name: str) -> int:
+    """Side of the square input that a timm model was pretrained with, px.
+
+    Args:
+        name: of a timm model, with or without a tag.
+
+    Returns:
+        The side.
+
+    Raises:
+        InputError: timm has no model of that name.
+    """
+    _check_name(name)
+    start = get_pretrained_cfg(name)
+    return start.input_size[-1] if start else 224
+
+
 def data_config(model: nn.Module, image_size: int) -> dict[str, Any]:
     """Preprocessing that the model expects and its checkpoint will state, in timm's terms.
 

@@ -27,6 +27,7 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_path
 from hf_deepfake.images.crop import Margin
 from hf_deepfake.models import ensemble  # noqa: F401 - registers the model
+from hf_deepfake.models.adapter_folder import ADAPTER_CONFIG, ADAPTER_WEIGHTS, is_adapter, load_adapted
 from hf_deepfake.models.build import data_config, model_args
 from hf_deepfake.models.digest import weights_digest
 from hf_deepfake.models.fetch import fetch_repo, is_repo
@@ -36,8 +37,8 @@ from hf_deepfake.models.seen import SEEN_FILE, Seen
 
 WEIGHTS_FILE = "model.safetensors"
 
-_FETCHED = (CONFIG_FILE, WEIGHTS_FILE, SEEN_FILE, "report.json")
-"""What is fetched from the Hub: the checkpoint, the images that it has seen, and its history where it has one."""
+_FETCHED = (CONFIG_FILE, WEIGHTS_FILE, ADAPTER_CONFIG, ADAPTER_WEIGHTS, SEEN_FILE, "report.json")
+"""What is fetched from the Hub: checkpoint or adapter, the images that it has seen, and its history if it has one."""
 
 
 @dataclass(frozen=True)
@@ -162,20 +163,24 @@ def load_checkpoint(
     revision: str | None = None,
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
+    base: str | Path | None = None,
 ) -> LoadedCheckpoint:
-    """Load a checkpoint from a local folder or the Hugging Face Hub. No code in it is run.
+    """Load a checkpoint, or an adapter over its base, from a folder or the Hugging Face Hub. No code in it is run.
 
     Args:
-        folder_or_repo: a folder that `export_checkpoint` wrote, or the Hub's "owner/name". A folder wins.
+        folder_or_repo: a folder that `export_checkpoint` wrote, or an adapter's, or the Hub's "owner/name". A folder
+            wins.
         revision: branch, tag or commit on the Hub.
         token: of the Hub; by default the one that `hf auth login` or HF_TOKEN gave, False for none.
         cache_dir: where what comes from the Hub is kept; by default huggingface_hub's cache.
+        base: for an adapter, file or folder of its base's weights; by default timm fetches them by the base's name.
 
     Returns:
         Model, transform and configuration.
 
     Raises:
-        InputError: there is no such checkpoint, it is damaged, or its labels are not real and fake in this order.
+        InputError: there is no such checkpoint, it is damaged, its labels are not real and fake in this order, or an
+            adapter's base cannot be had.
     """
     folder = local_path(folder_or_repo)
     if not folder.is_dir():
@@ -184,25 +189,30 @@ def load_checkpoint(
                 f"no checkpoint folder {folder_or_repo}; give an existing folder, or owner/name on the Hub"
             )
         folder = fetch_repo(str(folder), _FETCHED, revision=revision, token=token, cache_dir=cache_dir)
-    config = _read_config(folder)
-    labels = config.get("label_names")
-    if labels != list(LABELS):
-        raise InputError(
-            f"{folder_or_repo} has the labels {labels}, not {list(LABELS)} in this order; "
-            "it is no checkpoint of hf_deepfake, so give another one"
-        )
+    adapter = is_adapter(folder)
+    if base is not None and not adapter:
+        raise InputError(f"{folder_or_repo} is a whole checkpoint and has no use for a base; leave it out")
     try:
-        model = timm.create_model(f"local-dir:{folder}", pretrained=True)
+        if adapter:
+            model, image_size, config, trusted = load_adapted(folder, base)
+            config = config or _timm_config(model, image_size)
+        else:
+            config = _read_config(folder)
+            _check_labels(folder_or_repo, config)
+            model = timm.create_model(f"local-dir:{folder}", pretrained=True)
+            digest = weights_digest(np.memmap(folder / WEIGHTS_FILE, mode="r").data)
+            trusted = config.get("hf_deepfake", {}).get("weights_digest") == digest
         transform = create_transform(**resolve_data_config(pretrained_cfg=config["pretrained_cfg"]))
         ours = config.get("hf_deepfake", {})
         face_margin = Margin(**ours["face_margin"]) if ours.get("face_margin") else None
-        trusted = ours.get("weights_digest") == weights_digest(np.memmap(folder / WEIGHTS_FILE, mode="r").data)
         if not trusted:
             ours = {}
         temperature, operating_point = float(ours.get("temperature", 1.0)), float(ours.get("operating_point", 0.5))
         low_and_high, error = ours.get("abstention_band"), ours.get("confident_error")
         abstention_band = (float(low_and_high[0]), float(low_and_high[1])) if low_and_high else None
         confident_error = None if error is None else float(error)
+    except InputError:
+        raise
     except (
         AssertionError,
         AttributeError,
@@ -279,6 +289,16 @@ def _timm_config(model: Any, image_size: int) -> dict[str, Any]:
             "classifier": start.get("classifier"),
         },
     }
+
+
+def _check_labels(name: str | Path, config: dict[str, Any]) -> None:
+    """Refuse a checkpoint of other classes."""
+    labels = config.get("label_names")
+    if labels != list(LABELS):
+        raise InputError(
+            f"{name} has the labels {labels}, not {list(LABELS)} in this order; "
+            "it is no checkpoint of hf_deepfake, so give another one"
+        )
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

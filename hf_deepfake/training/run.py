@@ -18,6 +18,7 @@ from hf_deepfake.config import LABELS, TrainConfig
 from hf_deepfake.data.load import DataReport, prepare
 from hf_deepfake.errors import InputError, Interrupted
 from hf_deepfake.machine import cpu_name, usable_cores
+from hf_deepfake.models.adapter_folder import base_digest
 from hf_deepfake.models.adapters import adapt
 from hf_deepfake.models.build import build_model, data_config
 from hf_deepfake.report.report import Report
@@ -95,6 +96,7 @@ def _train(config: TrainConfig, run: RunFolder, accelerator: Accelerator, signal
         config.model, image_size=config.image_size, drop_rate=config.drop_rate, pretrained=config.pretrained
     )
     if config.adapter != "none":
+        run.record["base_digest"] = base_digest(model)
         model = adapt(model, config.adapter, config.adapter_rank, base=config.model)
     with accelerator.main_process_first():  # the others then find unpacked zips and hashes in the cache
         prepared = signals.at_once(partial(prepare, config))
