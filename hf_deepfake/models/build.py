@@ -186,6 +186,34 @@ def freeze_statistics(model: nn.Module, everywhere: bool) -> None:
                 module.eval()
 
 
+def checkpoint_gradients(model: nn.Module, freeze_batchnorm: bool) -> None:
+    """Let a model keep the inputs of its blocks alone, and compute the rest again for the gradient.
+
+    Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", arXiv:1604.06174, section 4. The gradient is the
+    same, but each BatchNorm would see every batch twice.
+
+    Args:
+        model: a timm model; changed in place.
+        freeze_batchnorm: its BatchNorm keeps its stored statistics.
+
+    Raises:
+        InputError: timm cannot do that with this model, or its BatchNorm statistics move.
+    """
+    if not freeze_batchnorm and any(isinstance(module, _BatchNorm) for module in model.modules()):
+        raise InputError(
+            "gradient_checkpointing would count each batch twice in the statistics of BatchNorm; "
+            "add --freeze_batchnorm, or leave it out"
+        )
+    timm_model: Any = model
+    try:
+        timm_model.set_grad_checkpointing()
+    except (AssertionError, AttributeError) as error:
+        raise InputError(
+            f"timm has no gradient checkpointing for {type(model).__name__}; leave out gradient_checkpointing, and "
+            "raise --gradient_accumulation_steps to save memory"
+        ) from error
+
+
 def _check_name(name: str) -> None:
     """Refuse a name that timm does not know, with the nearest ones."""
     architecture, _, tag = name.partition(".")
