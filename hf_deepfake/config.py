@@ -116,7 +116,9 @@ class TrainConfig(DecisionConfig):
         "images; or off",
     )
 
-    model: str = option("resnet50", "name of any timm backbone")
+    model: str = option(
+        "resnet50", "name of any timm backbone, timm/NAME, or hf-hub:OWNER/NAME, a repository in timm's format"
+    )
     pretrained: str = option(
         "hub",
         "pretrained weights: hub, off, or a local file or folder (timm, torchvision, lukemelas)",
@@ -150,6 +152,9 @@ class TrainConfig(DecisionConfig):
         32, "images per optimiser step, over all processes and gradient accumulation steps together", 2
     )
     gradient_accumulation_steps: int = option(1, "parts that a step's images are cut into, to fit memory", 1)
+    gradient_checkpointing: bool = option(
+        False, "compute each block again in the backward pass in place of keeping it: less memory, a third more time"
+    )
     sampling: Literal["shuffle", "balanced", "paired"] = option(
         "shuffle", "order: every image once; classes equally often; or each real beside a fake of its group"
     )
@@ -241,6 +246,7 @@ class TrainConfig(DecisionConfig):
     def __post_init__(self) -> None:
         """Check what no single option shows."""
         super().__post_init__()
+        object.__setattr__(self, "model", self.model.removeprefix("timm/"))  # the Hub's name of timm's own
         if not self.data:
             raise InputError("no data given; name a source, such as --data faces.zip or --data sample")
         if not self.output_dir:

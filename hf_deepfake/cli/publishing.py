@@ -1,4 +1,4 @@
-"""Commands for the person who publishes: export, push, push-space, push-data."""
+"""Commands for the person who publishes: export, merge, push, push-space, push-data."""
 
 from typing import Any
 
@@ -12,6 +12,12 @@ EXPORT_EXAMPLES = """\
 
 The files lie in CHECKPOINT/backends. Up to 1,000 validation and training images show how far each runtime agrees
 with torch in float32, which its report keeps; Detector's backend "auto" takes the fastest that agrees."""
+
+MERGE_EXAMPLES = """\
+  hf-deepfake merge runs/faces/adapter --base clip.safetensors --out runs/faces/merged
+  hf-deepfake merge me/adapter
+
+The checkpoint decides as the run's own did, if adapter and base are those that it was made of."""
 
 PUSH_EXAMPLES = """\
   hf-deepfake push runs/faces/checkpoint me/detector --license cc-by-nc-4.0 --dry_run
@@ -46,10 +52,20 @@ def register(commands: Any) -> None:
     export.add_argument("--format", required=True, choices=("openvino", "onnx"), help="runtime")
     export.add_argument("--int8", action="store_true", help="also quantise, calibrated on training images")
     add_options(export, DataConfig)
+    merge = add_command(
+        commands, "merge", "ADAPTER", "make a checkpoint of an adapter and its base", MERGE_EXAMPLES, _merge
+    )
+    merge.add_argument("adapter", type=local_name, metavar="ADAPTER", help="folder, or owner/name on the Hub")
+    merge.add_argument(
+        "--base", type=local_path, metavar="WEIGHTS", help="file or folder of the base; default timm's, by its name"
+    )
+    merge.add_argument("--out", type=local_path, metavar="FOLDER", help="new folder (default ADAPTER-merged)")
     push = add_command(
         commands, "push", "CHECKPOINT OWNER/NAME --license NAME", "publish a checkpoint", PUSH_EXAMPLES, _push
     )
-    push.add_argument("checkpoint", type=local_name, metavar="CHECKPOINT", help="folder of the checkpoint")
+    push.add_argument(
+        "checkpoint", type=local_name, metavar="CHECKPOINT", help="folder of the checkpoint, or of an adapter alone"
+    )
     _add_target(push)
     _add_license(push)
     push.add_argument("--revision", metavar="BRANCH", help="branch to push to (default main)")
@@ -77,6 +93,14 @@ def _export(given: dict[str, Any]) -> int:
 
     print(summary(export(checkpoint, config, form, int8=int8)))
     render(checkpoint)
+    return 0
+
+
+def _merge(given: dict[str, Any]) -> int:
+    """`hf-deepfake merge`."""
+    from hf_deepfake.hub.adapters import merge_adapter
+
+    print(f"checkpoint  {merge_adapter(given.pop('adapter'), **given)}")
     return 0
 
 

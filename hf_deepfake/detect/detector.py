@@ -8,11 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL.Image import Image
 from scipy.special import expit, logit
 
@@ -22,12 +20,13 @@ from hf_deepfake.detect.face_crops import Prepared, prepare
 from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
 from hf_deepfake.errors import ImageError, InputError
 from hf_deepfake.images.open import open_image
-from hf_deepfake.images.source import TAKEN, ImageInput, is_several, read_file
+from hf_deepfake.images.source import TAKEN, ImageInput, as_it_is_now, is_several
 from hf_deepfake.machine import best_device, submit, usable_cores
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 
 if TYPE_CHECKING:
     from hf_deepfake.explain.cam import Method
+    from hf_deepfake.hub.upload import PushResult
 
 BATCH_SIZE = 32
 """Images evaluated at once: enough to keep a GPU busy, little enough for a laptop's memory at 224 px."""
@@ -50,34 +49,39 @@ class Detector:
     def __init__(
         self,
         checkpoint: LoadedCheckpoint,
-        device: str | None = None,
+        device: str | torch.device | None = None,
         faces: Literal["auto", "off"] = "auto",
         backend: BackendName | Variant = "auto",
     ) -> None:
-        self.checkpoint = checkpoint
-        self.device = torch.device(device) if device else best_device()
-        self._model = checkpoint.model.to(self.device).to(memory_format=torch.channels_last)
         if faces not in ("auto", "off"):
             raise InputError(f"faces is {faces!r}; it must be auto or off")
-        self._backend = choose(backend, checkpoint, self.device.type)
+        self.checkpoint = checkpoint
         self._margin = checkpoint.face_margin if faces == "auto" else None
-        self._process = os.getpid()
+        self._wanted = backend
+        self.to(device or best_device())
         _guard_forks()
 
     @classmethod
     def from_pretrained(
         cls,
         folder_or_repo: str | Path,
+        *,
         revision: str | None = None,
-        device: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        base: str | Path | None = None,
+        device: str | torch.device | None = None,
         faces: Literal["auto", "off"] = "auto",
         backend: BackendName | Variant = "auto",
-    ) -> "Detector":
+    ) -> Self:
         """Load a detector.
 
         Args:
-            folder_or_repo: a checkpoint folder, or the Hub's "owner/name".
+            folder_or_repo: folder of a checkpoint or an adapter, or the Hub's "owner/name".
             revision: branch, tag or commit on the Hub.
+            token: of the Hub; see `load_checkpoint`.
+            cache_dir: where what comes from the Hub is kept; see there.
+            base: weights of an adapter's base; see there.
             device: torch device; see the class.
             faces: "auto" or "off"; see the class.
             backend: see the class.
@@ -86,9 +90,68 @@ class Detector:
             The detector.
 
         Raises:
-            InputError: there is no such checkpoint, it is damaged, or it has no such backend.
+            InputError: there is no such checkpoint or device, the checkpoint is damaged, or it has no such backend.
         """
-        return cls(load_checkpoint(folder_or_repo, revision), device, faces, backend)
+        loaded = load_checkpoint(folder_or_repo, revision=revision, token=token, cache_dir=cache_dir, base=base)
+        return cls(loaded, device, faces, backend)
+
+    def to(self, device: str | torch.device) -> Self:
+        """Compute on another device from now on, with the backend chosen anew.
+
+        Args:
+            device: torch device, such as "cuda:1".
+
+        Returns:
+            This detector.
+
+        Raises:
+            InputError: there is no such device, or the backend that was asked for does not compute there.
+        """
+        try:
+            target = torch.device(device)
+            torch.empty(0, device=target)
+        except (AssertionError, NotImplementedError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0].rstrip(".")
+            raise InputError(f"there is no device {device} here ({reason}); leave it out, or give another") from error
+        self._backend = choose(self._wanted, self.checkpoint, target.type)
+        self.device = target
+        self._model = self.checkpoint.model.to(target).to(memory_format=torch.channels_last)
+        self._process = os.getpid()
+        return self
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write the checkpoint to a folder, as it was loaded; exports for other runtimes are left out.
+
+        Args:
+            folder: new, empty, or of a checkpoint that is then replaced.
+
+        Returns:
+            The folder, which every reader of checkpoints loads.
+
+        Raises:
+            InputError: the folder holds something else, or cannot be written; nothing is half-written.
+        """
+        from hf_deepfake.hub.push import copy_checkpoint  # a verdict needs nothing of what it imports
+
+        return copy_checkpoint(self.checkpoint.folder, folder)
+
+    def push_to_hub(self, repo_id: str, *, license: str, **options: Any) -> "PushResult":
+        """Publish the checkpoint, as it was loaded, in one commit; see `hf_deepfake.push_to_hub`.
+
+        Args:
+            repo_id: `owner/name`; the repository is made if need be.
+            license: the Hub's name of the weights' licence, such as "apache-2.0".
+            **options: private, revision, create_pr, token or dry_run.
+
+        Returns:
+            What was pushed, and where.
+
+        Raises:
+            InputError: the checkpoint has no report, there is no token, or the Hub cannot be reached or refuses.
+        """
+        from hf_deepfake.hub.push import push_to_hub
+
+        return push_to_hub(self.checkpoint.folder, repo_id, license=license, **options)
 
     @property
     def backend(self) -> Variant:
@@ -154,7 +217,7 @@ class Detector:
                 if os.getpid() != process:
                     raise InputError("the process forked while this stream ran; begin a stream in the child")
                 ahead = 2 * BATCH_SIZE - len(waiting)
-                waiting.extend(submit(decoders, self._prepare, _held(one)) for one in islice(source, ahead))
+                waiting.extend(submit(decoders, self._prepare, as_it_is_now(one)) for one in islice(source, ahead))
                 if not waiting:
                     return
                 yield from self._judge([waiting.popleft().result() for _ in range(min(BATCH_SIZE, len(waiting)))])
@@ -176,7 +239,8 @@ class Detector:
             ImageError: the image cannot be opened.
             InputError: there is no such map of this model.
         """
-        from hf_deepfake.explain.cam import explain  # Captum is not needed for a verdict
+        from hf_deepfake.explain.cam import explain  # Captum is not needed for a verdict,
+        from hf_deepfake.explain.overlay import compose  # and neither is matplotlib
 
         self._revive()
         opened = open_image(image)
@@ -202,7 +266,7 @@ class Detector:
                 targets = torch.full((len(batch),), target, device=self.device)
                 pixels = self._batch(batch)
                 values.append(explain(self._model, pixels, targets=targets, method=method, fine=fine).values)
-        return Explanation(verdict, opened, _compose(torch.cat(values), prepared.regions, opened.size))
+        return Explanation(verdict, opened, compose(torch.cat(values), prepared.regions, opened.size))
 
     def _revive(self) -> None:
         """In the child of a fork, start what did not come along: no thread of the parent did."""
@@ -277,35 +341,3 @@ def _guard_forks() -> None:
     """Let torch compute on one thread in children of a fork: on more it waits for ever for those of the parent."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
-
-
-def _held(image: ImageInput) -> ImageInput | ImageError:
-    """The image as it is now: who hands over many may use a file or an array again for the next one.
-
-    Of an open file that is its bytes, or what is wrong with it.
-    """
-    if isinstance(image, np.ndarray):
-        return image.copy()
-    if isinstance(image, torch.Tensor):
-        return image.clone()
-    if isinstance(image, (bytearray, memoryview)):
-        return bytes(image)
-    if not hasattr(image, "read"):
-        return image
-    try:
-        return read_file(image)
-    except ImageError as error:
-        return error
-
-
-def _compose(
-    values: torch.Tensor, regions: Sequence[tuple[int, int, int, int]], size: tuple[int, int]
-) -> NDArray[np.float32]:
-    """The regions' maps laid in one map of the image; where they overlap the stronger counts."""
-    from hf_deepfake.explain.overlay import to_heatmap  # neither is matplotlib
-
-    heatmap = np.zeros((size[1], size[0]), np.float32)
-    for value, (left, top, right, bottom) in zip(values, regions, strict=True):
-        place = heatmap[top:bottom, left:right]
-        np.maximum(place, to_heatmap(value, (right - left, bottom - top)), out=place)
-    return heatmap

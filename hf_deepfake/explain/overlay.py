@@ -43,6 +43,24 @@ def to_heatmap(values: Tensor | NDArray[np.float32], size: tuple[int, int]) -> N
     return np.asarray(Image.fromarray(grid).resize(size, Image.Resampling.BICUBIC)).clip(0, 1)
 
 
+def compose(values: Tensor, regions: Sequence[tuple[int, int, int, int]], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Lay the maps of an image's regions in one map of the image; where they overlap the stronger counts.
+
+    Args:
+        values: (N, h, w), as for `to_heatmap`.
+        regions: left, top, right and bottom of each, px, inside the image.
+        size: width and height of the image, px.
+
+    Returns:
+        float32 (height, width) in [0, 1], 0 outside the regions.
+    """
+    heatmap = np.zeros((size[1], size[0]), np.float32)
+    for value, (left, top, right, bottom) in zip(values, regions, strict=True):
+        place = heatmap[top:bottom, left:right]
+        np.maximum(place, to_heatmap(value, (right - left, bottom - top)), out=place)
+    return heatmap
+
+
 def shade(image: Image.Image, heatmap: NDArray[np.float32]) -> Image.Image:
     """Lay a heat map over its image, the less transparent the hotter.
 

@@ -18,6 +18,7 @@ from hf_deepfake.metrics.error_groups import ATTRIBUTES, worst_groups
 from hf_deepfake.metrics.result import UNSURE_METRICS, SplitResult
 from hf_deepfake.metrics.subgroups import FACETS
 from hf_deepfake.models import ensemble, zoo
+from hf_deepfake.models.fetch import HUB_PREFIX
 from hf_deepfake.report.report import MAIN_METRICS, Mean, Report
 
 CARD_FILE = "README.md"
@@ -84,7 +85,12 @@ ALIKE = 0.5
 
 
 def build_card(
-    report: Report, *, repo_id: str | None = None, license: str | None = None, figures: Sequence[str] = ()
+    report: Report,
+    *,
+    repo_id: str | None = None,
+    license: str | None = None,
+    figures: Sequence[str] = (),
+    adapter_of: str = "",
 ) -> str:
     """Render the model card.
 
@@ -95,6 +101,7 @@ def build_card(
         repo_id: `owner/name` on the Hub, where the card's examples are to load from.
         license: the Hub's name of the weights' licence, such as "apache-2.0"; not stated by default.
         figures: names of the PNG files beside the card; those in `CAPTIONS` are shown.
+        adapter_of: what the base is called, where the card is of an adapter alone.
 
     Returns:
         Markdown with YAML metadata.
@@ -106,7 +113,8 @@ def build_card(
     environment.filters["percent"] = lambda share: f"{100 * share:.3g} %"
     template = (resources.files("hf_deepfake") / "hub" / "card_template.md").read_text(encoding="utf-8")
     text = environment.from_string(template).render(
-        metadata=_metadata(report, repo_id, license).to_yaml(),
+        metadata=_metadata(report, repo_id, license, adapter_of).to_yaml(),
+        adapter_of=adapter_of,
         title=_model_name(report, repo_id),
         repo_id=repo_id,
         report=report,
@@ -146,17 +154,17 @@ def _registered_by(model: str) -> str:
     return next((module.__name__ for module in (zoo, ensemble) if model in module.__all__), "")
 
 
-def _metadata(report: Report, repo_id: str | None, license: str | None) -> ModelCardData:
+def _metadata(report: Report, repo_id: str | None, license: str | None, adapter_of: str) -> ModelCardData:
     """The card's YAML block; test metrics only where the data set has a name."""
     sources, test = report.data.get("sources", {}), report.splits.get("test")
     results = _eval_results(", ".join(sources), test) if sources and test else []
     return ModelCardData(
-        library_name="timm",
+        library_name="peft" if adapter_of else "timm",
         license=license,
         pipeline_tag="image-classification",
         base_model=_base_model(report.training.get("options", {})),
         datasets=[source for source in sources if re.fullmatch(r"[\w.-]+/[\w.-]+", source)] or None,
-        tags=["image-classification", "timm", "transformers", "deepfake-detection"],
+        tags=["image-classification", "timm", "peft" if adapter_of else "transformers", "deepfake-detection"],
         model_name=_model_name(report, repo_id) if results else None,
         eval_results=results or None,
     )
@@ -164,7 +172,11 @@ def _metadata(report: Report, repo_id: str | None, license: str | None) -> Model
 
 def _base_model(options: dict[str, Any]) -> str | None:
     """Repository of the pretrained weights; None where they came from elsewhere, or there were none."""
-    start = timm.get_pretrained_cfg(options["model"]) if options.get("pretrained") == "hub" else None
+    if options.get("pretrained") != "hub":
+        return None
+    if options["model"].startswith(HUB_PREFIX):
+        return options["model"].removeprefix(HUB_PREFIX).partition("@")[0]
+    start = timm.get_pretrained_cfg(options["model"])
     return start.hf_hub_id if start else None
 
 

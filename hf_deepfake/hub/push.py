@@ -1,12 +1,16 @@
-"""Push a checkpoint to the Hugging Face Hub."""
+"""Push a checkpoint or an adapter to the Hugging Face Hub."""
 
+import shutil
 from pathlib import Path
 
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_path
+from hf_deepfake.hub.adapters import adapter_card
 from hf_deepfake.hub.card import CAPTIONS, CARD_FILE, build_card
 from hf_deepfake.hub.upload import PushResult, check_target, sizes, upload
+from hf_deepfake.models.adapter_folder import ADAPTER_CONFIG, ADAPTER_WEIGHTS, is_adapter
 from hf_deepfake.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, load_checkpoint
+from hf_deepfake.models.replace import replacing_folder
 from hf_deepfake.models.seen import SEEN_FILE
 from hf_deepfake.report.report import REPORT_FILE, Report
 
@@ -19,20 +23,22 @@ def push_to_hub(
     private: bool = False,
     revision: str | None = None,
     create_pr: bool = False,
+    token: str | None = None,
     dry_run: bool = False,
 ) -> PushResult:
-    """Publish a checkpoint in one commit; what else lies in its folder stays here, and the folder as it is.
+    """Publish a checkpoint or an adapter in one commit; what else lies in its folder stays here, and it stays as it is.
 
-    Pushed are config.json, model.safetensors, seen_images.npz, report.json, the card's figures, and the card, rendered
+    Pushed are config.json, the weights, seen_images.npz, report.json, the card's figures, and the card, rendered
     anew from report.json so that its examples load from this repository.
 
     Args:
-        checkpoint: folder of the checkpoint.
+        checkpoint: folder of the checkpoint; or of an adapter, which is published alone and without its base.
         repo_id: `owner/name`; the repository is made if need be.
         license: the Hub's name of the weights' licence, such as "apache-2.0".
         private: only the owner may see the repository.
         revision: branch to push to, made if need be; by default main.
         create_pr: open a pull request instead.
+        token: of the Hub; by default the one that `hf auth login` or HF_TOKEN gave.
         dry_run: say what would be pushed, and ask the Hub nothing.
 
     Returns:
@@ -44,16 +50,27 @@ def push_to_hub(
     """
     if create_pr and revision:
         raise InputError("a pull request is always opened against main; leave out --revision or --create_pr")
-    check_target(repo_id, dry_run)
-    files = checkpoint_files(checkpoint)
-    report = Report.load(local_path(checkpoint) / REPORT_FILE)
-    card = build_card(report, repo_id=repo_id, license=license, figures=list(files))
-    files = {**files, CARD_FILE: card.encode()}
+    check_target(repo_id, dry_run, token)
+    folder = local_path(checkpoint)
+    files: dict[str, bytes | Path]
+    if is_adapter(folder):
+        card = adapter_card(folder, repo_id, license)
+        files = {**_contract_files(folder)}
+    else:
+        files = {**checkpoint_files(folder)}
+        card = build_card(Report.load(folder / REPORT_FILE), repo_id=repo_id, license=license, figures=list(files))
+    files[CARD_FILE] = card.encode()
     if dry_run:
         return PushResult(sizes(files))
-    message = "Push a checkpoint of hf_deepfake"
     return upload(
-        "model", repo_id, files, message=message, private=private or None, revision=revision, create_pr=create_pr
+        "model",
+        repo_id,
+        files,
+        message="Push a checkpoint of hf_deepfake",
+        private=private or None,
+        revision=revision,
+        create_pr=create_pr,
+        token=token,
     )
 
 
@@ -74,9 +91,38 @@ def checkpoint_files(checkpoint: str | Path) -> dict[str, Path]:
         raise InputError(
             f"no checkpoint folder {folder}; give the folder that training exported, such as RUN/checkpoint"
         )
+    if is_adapter(folder):
+        raise InputError(f"{folder} holds an adapter alone; make a checkpoint of it with hf-deepfake merge")
     if not load_checkpoint(folder).trusted:
         raise InputError(
             f"card and report of {folder} tell of other weights; push what hf-deepfake recalibrate makes of it"
         )
-    names = (CONFIG_FILE, WEIGHTS_FILE, SEEN_FILE, CARD_FILE, REPORT_FILE, *CAPTIONS)
+    return _contract_files(folder)
+
+
+def copy_checkpoint(checkpoint: Path, folder: str | Path) -> Path:
+    """Copy what of a checkpoint's or an adapter's folder belongs to its contract, whole or not at all.
+
+    Args:
+        checkpoint: the folder.
+        folder: new, empty, or of a checkpoint that is then replaced.
+
+    Returns:
+        The new folder.
+
+    Raises:
+        InputError: `folder` holds something else, or cannot be written.
+    """
+    target = local_path(folder)
+    if target.resolve() != checkpoint.resolve():
+        with replacing_folder(target) as written:
+            for name, file in _contract_files(checkpoint).items():
+                shutil.copyfile(file, written / name)
+    return target
+
+
+def _contract_files(folder: Path) -> dict[str, Path]:
+    """What of a checkpoint's or an adapter's folder belongs to its contract, by name, as it lies there."""
+    weights = (ADAPTER_CONFIG, ADAPTER_WEIGHTS) if is_adapter(folder) else (WEIGHTS_FILE,)
+    names = (CONFIG_FILE, *weights, SEEN_FILE, CARD_FILE, REPORT_FILE, *CAPTIONS)
     return {name: folder / name for name in names if (folder / name).is_file()}

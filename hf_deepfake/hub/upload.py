@@ -43,12 +43,13 @@ class PushResult:
         return "\n".join([*lines, where])
 
 
-def check_target(repo_id: str, dry_run: bool) -> None:
+def check_target(repo_id: str, dry_run: bool, token: str | None = None) -> None:
     """Make sure, before anything is computed, that something can be pushed there.
 
     Args:
         repo_id: `owner/name` on the Hub.
         dry_run: look at the name alone.
+        token: of the Hub; by default the one that `hf auth login` or HF_TOKEN gave.
 
     Raises:
         InputError: the name is none that the Hub takes, there is no token, or the Hub does not take it.
@@ -61,12 +62,12 @@ def check_target(repo_id: str, dry_run: bool) -> None:
         raise InputError(f"{repo_id} names no owner; give owner/name, such as me/{repo_id}")
     if dry_run:
         return
-    if get_token() is None:
+    if (token or get_token()) is None:
         raise InputError(
             f"pushing to {repo_id} needs a token; run `hf auth login`, or set HF_TOKEN to one that may write"
         )
     with hub_errors(f"pushing to {repo_id} is not possible"):
-        HfApi().whoami()
+        HfApi(token=token).whoami()
 
 
 def upload(
@@ -79,6 +80,7 @@ def upload(
     revision: str | None = None,
     create_pr: bool = False,
     replaced: Sequence[str] = (),
+    token: str | None = None,
 ) -> PushResult:
     """Make the repository if need be, and put all files into it in one commit.
 
@@ -96,6 +98,7 @@ def upload(
         create_pr: open a pull request instead of changing a branch.
         replaced: patterns of files that this push replaces: those in the repository that match and are not in
             `files` are deleted.
+        token: of the Hub; by default the one that `hf auth login` or HF_TOKEN gave.
 
     Returns:
         What was pushed, and where.
@@ -103,7 +106,7 @@ def upload(
     Raises:
         InputError: the Hub cannot be reached or refuses, or the repository exists and others may see it than asked.
     """
-    api = HfApi(library_name="hf_deepfake", library_version=version("hf-deepfake"))
+    api = HfApi(token=token, library_name="hf_deepfake", library_version=version("hf-deepfake"))
     with hub_errors(f"pushing to {repo_id} failed and nothing is lost"):
         sdk = "gradio" if kind == "space" else None
         url = api.create_repo(repo_id, repo_type=kind, private=private, exist_ok=True, space_sdk=sdk)

@@ -143,6 +143,29 @@ def read_file(file: Any) -> bytes:
     return b"".join(parts)
 
 
+def as_it_is_now(image: ImageInput) -> ImageInput | ImageError:
+    """Take the image as it is now: who hands over many may use a file or an array again for the next one.
+
+    Args:
+        image: what `open_image` takes.
+
+    Returns:
+        A copy of an array, a tensor or a buffer; the bytes of an open file, or what is wrong with it; else the image.
+    """
+    if isinstance(image, np.ndarray):
+        return image.copy()
+    if isinstance(image, Tensor):
+        return image.clone()
+    if isinstance(image, (bytearray, memoryview)):
+        return bytes(image)
+    if not hasattr(image, "read"):
+        return image
+    try:
+        return read_file(image)
+    except ImageError as error:
+        return error
+
+
 def _from_tensor(tensor: Tensor) -> NDArray[np.uint8]:
     """A tensor of any device as an array (H, W, C)."""
     if str(tensor.dtype) != "torch.uint8" or tensor.ndim != 3 or tensor.shape[0] not in (1, 3, 4):

@@ -28,6 +28,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hf_deepfake.errors import InputError
+from hf_deepfake.models.adapter_folder import ADAPTER_CONFIG
 
 NORMS: dict[str, tuple[type[nn.Module], ...]] = {
     "layernorm": (nn.LayerNorm, nn.RMSNorm, RmsNorm),
@@ -139,8 +140,8 @@ def load_adapter(model: nn.Module, folder: Path) -> nn.Module:
     Raises:
         InputError: the folder holds no adapter, or one of another model.
     """
-    if not (folder / "adapter_config.json").is_file():
-        raise InputError(f"{folder} holds no adapter_config.json; give a folder that a run with --adapter wrote")
+    if not (folder / ADAPTER_CONFIG).is_file():
+        raise InputError(f"{folder} holds no {ADAPTER_CONFIG}; give a folder that a run with --adapter wrote")
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Unsupported layer type")

@@ -13,8 +13,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hf_deepfake.config import LABELS
 from hf_deepfake.errors import InputError
 from hf_deepfake.models import zoo  # noqa: F401 - registers the models
+from hf_deepfake.models.fetch import HUB_PREFIX
 from hf_deepfake.models.fold import final_layer
-from hf_deepfake.models.pretrained import classifier_names, load_pretrained_weights
+from hf_deepfake.models.pretrained import classifier_names, fetch_start, load_pretrained_weights
 
 
 def build_model(name: str, *, image_size: int, drop_rate: float = 0.0, pretrained: str = "hub") -> nn.Module:
@@ -25,11 +26,12 @@ def build_model(name: str, *, image_size: int, drop_rate: float = 0.0, pretraine
     weights.
 
     Args:
-        name: name of a timm model, with or without a tag, such as resnet50 or resnet50.a1_in1k.
+        name: name of a timm model, with or without a tag, such as resnet50 or resnet50.a1_in1k; or hf-hub:owner/name,
+            a repository in timm's format.
         image_size: side of the square input, px.
         drop_rate: dropout before the classifier, a probability.
-        pretrained: "hub" for timm's own weights, "off" for none, or the path of a local file or folder
-            (see `load_pretrained_weights`). The classifier is always new unless the weights have two classes.
+        pretrained: "hub" for timm's own weights, or the repository's, "off" for none, or the path of a local file or
+            folder (see `load_pretrained_weights`). The classifier is always new unless the weights have two classes.
 
     Returns:
         The model, float32 on the CPU in eval mode; input (N, 3, image_size, image_size), output (N, 2).
@@ -38,6 +40,9 @@ def build_model(name: str, *, image_size: int, drop_rate: float = 0.0, pretraine
         InputError: the name is unknown, the model does not work at that size, its classifier cannot be
             folded (see `fold`), or the weights cannot be had.
     """
+    if name.startswith(HUB_PREFIX):
+        name, folder = fetch_start(name, weights=pretrained == "hub")
+        pretrained = str(folder) if pretrained == "hub" else pretrained
     _check_name(name)
     options: dict[str, Any] = {"num_classes": len(LABELS), "drop_rate": drop_rate}
     start = get_pretrained_cfg(name)
@@ -60,6 +65,23 @@ def build_model(name: str, *, image_size: int, drop_rate: float = 0.0, pretraine
     if pretrained not in {"hub", "off"}:
         load_pretrained_weights(model, pretrained)
     return model
+
+
+def default_image_size(name: str) -> int:
+    """Side of the square input that a timm model was pretrained with, px.
+
+    Args:
+        name: of a timm model, with or without a tag.
+
+    Returns:
+        The side.
+
+    Raises:
+        InputError: timm has no model of that name.
+    """
+    _check_name(name)
+    start = get_pretrained_cfg(name)
+    return start.input_size[-1] if start else 224
 
 
 def data_config(model: nn.Module, image_size: int) -> dict[str, Any]:
@@ -162,6 +184,34 @@ def freeze_statistics(model: nn.Module, everywhere: bool) -> None:
             frozen = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
             if everywhere or frozen:
                 module.eval()
+
+
+def checkpoint_gradients(model: nn.Module, freeze_batchnorm: bool) -> None:
+    """Let a model keep the inputs of its blocks alone, and compute the rest again for the gradient.
+
+    Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", arXiv:1604.06174, section 4. The gradient is the
+    same, but each BatchNorm would see every batch twice.
+
+    Args:
+        model: a timm model; changed in place.
+        freeze_batchnorm: its BatchNorm keeps its stored statistics.
+
+    Raises:
+        InputError: timm cannot do that with this model, or its BatchNorm statistics move.
+    """
+    if not freeze_batchnorm and any(isinstance(module, _BatchNorm) for module in model.modules()):
+        raise InputError(
+            "gradient_checkpointing would count each batch twice in the statistics of BatchNorm; "
+            "add --freeze_batchnorm, or leave it out"
+        )
+    timm_model: Any = model
+    try:
+        timm_model.set_grad_checkpointing()
+    except (AssertionError, AttributeError) as error:
+        raise InputError(
+            f"timm has no gradient checkpointing for {type(model).__name__}; leave out gradient_checkpointing, and "
+            "raise --gradient_accumulation_steps to save memory"
+        ) from error
 
 
 def _check_name(name: str) -> None:

@@ -6,9 +6,6 @@ stands under one key, `hf_deepfake`. A change of this format is a change of cont
 
 import json
 import logging
-import os
-import re
-import shutil
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -19,7 +16,6 @@ from typing import Any
 import numpy as np
 import timm
 import torch
-from huggingface_hub import snapshot_download
 from PIL.Image import Image
 from safetensors import SafetensorError
 from safetensors.torch import save
@@ -31,16 +27,18 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_path
 from hf_deepfake.images.crop import Margin
 from hf_deepfake.models import ensemble  # noqa: F401 - registers the model
+from hf_deepfake.models.adapter_folder import ADAPTER_CONFIG, ADAPTER_WEIGHTS, is_adapter, load_adapted
 from hf_deepfake.models.build import data_config, model_args
 from hf_deepfake.models.digest import weights_digest
+from hf_deepfake.models.fetch import fetch_repo, is_repo
 from hf_deepfake.models.fold import fold
+from hf_deepfake.models.replace import CONFIG_FILE, check_place, replacing_folder
 from hf_deepfake.models.seen import SEEN_FILE, Seen
 
-CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
-_FETCHED = (CONFIG_FILE, WEIGHTS_FILE, SEEN_FILE, "report.json")
-"""What is fetched from the Hub: the checkpoint, the images that it has seen, and its history where it has one."""
+_FETCHED = (CONFIG_FILE, WEIGHTS_FILE, ADAPTER_CONFIG, ADAPTER_WEIGHTS, SEEN_FILE, "report.json")
+"""What is fetched from the Hub: checkpoint or adapter, the images that it has seen, and its history if it has one."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,7 @@ def export_checkpoint(
             else or the working directory, or cannot be written (a full disk, for example).
     """
     folder = local_path(folder)
-    place = _free_place(folder)
+    check_place(folder)
     folded = deepcopy(model).cpu()
     fold(folded, temperature, operating_point)
     config = _timm_config(folded, image_size)
@@ -151,67 +149,70 @@ def export_checkpoint(
         "data_fingerprint": data_fingerprint,
         "weights_digest": weights_digest(data),
     }
-    written = place.with_name(f".{place.name}.{os.getpid()}.new")
-    old = place.with_name(f".{place.name}.{os.getpid()}.old")
-    try:
-        written.mkdir(parents=True)
+    with replacing_folder(folder) as written:
         (written / WEIGHTS_FILE).write_bytes(data)
         (written / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         if seen is not None:
             seen.save(written)
-        if place.exists() and not any(place.iterdir()):  # somebody's working directory, perhaps: it stays itself
-            for file in list(written.iterdir()):
-                file.rename(place / file.name)
-            written.rmdir()
-        else:
-            if place.exists():
-                place.rename(old)
-            written.rename(place)
-    except (OSError, SafetensorError) as error:
-        if old.exists() and not place.exists():
-            old.rename(place)
-        shutil.rmtree(written, ignore_errors=True)
-        raise InputError(
-            f"the checkpoint cannot be written to {folder} ({error}); what was there before is untouched, "
-            "so free space or allow writing there and export again"
-        ) from error
-    shutil.rmtree(old, ignore_errors=True)
     return folder
 
 
-def load_checkpoint(folder_or_repo: str | Path, revision: str | None = None) -> LoadedCheckpoint:
-    """Load a checkpoint from a local folder or the Hugging Face Hub. No code in it is run.
+def load_checkpoint(
+    folder_or_repo: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    base: str | Path | None = None,
+) -> LoadedCheckpoint:
+    """Load a checkpoint, or an adapter over its base, from a folder or the Hugging Face Hub. No code in it is run.
 
     Args:
-        folder_or_repo: a folder that `export_checkpoint` wrote, or the Hub's "owner/name". A folder wins.
+        folder_or_repo: a folder that `export_checkpoint` wrote, or an adapter's, or the Hub's "owner/name". A folder
+            wins.
         revision: branch, tag or commit on the Hub.
+        token: of the Hub; by default the one that `hf auth login` or HF_TOKEN gave, False for none.
+        cache_dir: where what comes from the Hub is kept; by default huggingface_hub's cache.
+        base: for an adapter, file or folder of its base's weights; by default timm fetches them by the base's name.
 
     Returns:
         Model, transform and configuration.
 
     Raises:
-        InputError: there is no such checkpoint, it is damaged, or its labels are not real and fake in this order.
+        InputError: there is no such checkpoint, it is damaged, its labels are not real and fake in this order, or an
+            adapter's base cannot be had.
     """
-    folder = _local_folder(str(local_path(folder_or_repo)), revision)
-    config = _read_config(folder)
-    labels = config.get("label_names")
-    if labels != list(LABELS):
-        raise InputError(
-            f"{folder_or_repo} has the labels {labels}, not {list(LABELS)} in this order; "
-            "it is no checkpoint of hf_deepfake, so give another one"
-        )
+    folder = local_path(folder_or_repo)
+    if not folder.is_dir():
+        if folder.exists() or not is_repo(str(folder)):
+            raise InputError(
+                f"no checkpoint folder {folder_or_repo}; give an existing folder, or owner/name on the Hub"
+            )
+        folder = fetch_repo(str(folder), _FETCHED, revision=revision, token=token, cache_dir=cache_dir)
+    adapter = is_adapter(folder)
+    if base is not None and not adapter:
+        raise InputError(f"{folder_or_repo} is a whole checkpoint and has no use for a base; leave it out")
     try:
-        model = timm.create_model(f"local-dir:{folder}", pretrained=True)
+        if adapter:
+            model, image_size, config, trusted = load_adapted(folder, base)
+            config = config or _timm_config(model, image_size)
+        else:
+            config = _read_config(folder)
+            _check_labels(folder_or_repo, config)
+            model = timm.create_model(f"local-dir:{folder}", pretrained=True)
+            digest = weights_digest(np.memmap(folder / WEIGHTS_FILE, mode="r").data)
+            trusted = config.get("hf_deepfake", {}).get("weights_digest") == digest
         transform = create_transform(**resolve_data_config(pretrained_cfg=config["pretrained_cfg"]))
         ours = config.get("hf_deepfake", {})
         face_margin = Margin(**ours["face_margin"]) if ours.get("face_margin") else None
-        trusted = ours.get("weights_digest") == weights_digest(np.memmap(folder / WEIGHTS_FILE, mode="r").data)
         if not trusted:
             ours = {}
         temperature, operating_point = float(ours.get("temperature", 1.0)), float(ours.get("operating_point", 0.5))
         low_and_high, error = ours.get("abstention_band"), ours.get("confident_error")
         abstention_band = (float(low_and_high[0]), float(low_and_high[1])) if low_and_high else None
         confident_error = None if error is None else float(error)
+    except InputError:
+        raise
     except (
         AssertionError,
         AttributeError,
@@ -262,18 +263,6 @@ def checkpoint_name(folder_or_repo: str | Path) -> str:
     return path.parent.name if path.name == "checkpoint" else path.name
 
 
-def _free_place(folder: Path) -> Path:
-    """Where a checkpoint's folder really lies; refused where writing it would take something else away."""
-    place = folder.resolve()
-    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
-        return place
-    if not (place / CONFIG_FILE).is_file():
-        raise InputError(f"{folder} is there and no checkpoint, so that it is not replaced; give a new folder")
-    if Path.cwd().is_relative_to(place):
-        raise InputError(f"{folder} holds the working directory, so that it is not replaced; export from elsewhere")
-    return place
-
-
 def _timm_config(model: Any, image_size: int) -> dict[str, Any]:
     """`config.json` in timm's format.
 
@@ -302,16 +291,14 @@ def _timm_config(model: Any, image_size: int) -> dict[str, Any]:
     }
 
 
-def _local_folder(folder_or_repo: str, revision: str | None) -> Path:
-    """The checkpoint's folder on this machine, fetched from the Hub where it is not a folder."""
-    if Path(folder_or_repo).is_dir():
-        return Path(folder_or_repo)
-    if Path(folder_or_repo).exists() or not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", folder_or_repo):
-        raise InputError(f"no checkpoint folder {folder_or_repo}; give an existing folder, or owner/name on the Hub")
-    from hf_deepfake.data.hub_errors import hub_errors  # imports datasets, of which a local folder needs nothing
-
-    with hub_errors(f"{folder_or_repo} is no folder here and cannot be fetched from the Hugging Face Hub"):
-        return Path(snapshot_download(folder_or_repo, revision=revision, allow_patterns=list(_FETCHED)))
+def _check_labels(name: str | Path, config: dict[str, Any]) -> None:
+    """Refuse a checkpoint of other classes."""
+    labels = config.get("label_names")
+    if labels != list(LABELS):
+        raise InputError(
+            f"{name} has the labels {labels}, not {list(LABELS)} in this order; "
+            "it is no checkpoint of hf_deepfake, so give another one"
+        )
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_path
+from hf_deepfake.models.fetch import HUB_PREFIX, fetch_repo, is_repo
+from hf_deepfake.models.replace import CONFIG_FILE
 
 Weights = dict[str, Tensor]
 
@@ -86,16 +88,50 @@ def classifier_names(model: nn.Module) -> list[str]:
     return [name for name, parameter in model.named_parameters() if id(parameter) in inside]
 
 
-def _folder_preprocessing(folder: Path, architecture: str) -> dict[str, Any]:
-    """Mean, std and interpolation that a checkpoint folder states; it must be of the same architecture."""
-    file = folder / "config.json"
-    if not file.is_file():
-        return {}
+def fetch_start(name: str, *, weights: bool) -> tuple[str, Path]:
+    """Fetch a model that is named as timm names those on the Hub.
+
+    Args:
+        name: `hf-hub:owner/name`, perhaps with `@` and a branch, tag or commit.
+        weights: fetch its weights too.
+
+    Returns:
+        Name of the architecture, and a folder for `load_pretrained_weights`.
+
+    Raises:
+        InputError: there is no such repository, it is not in timm's format, or the Hub cannot be reached.
+    """
+    repo, _, revision = name.removeprefix(HUB_PREFIX).partition("@")
+    if not is_repo(repo):
+        raise InputError(f"{name} names no repository; write {HUB_PREFIX}OWNER/NAME")
+    folder = fetch_repo(repo, (CONFIG_FILE,), revision=revision or None)
+    for file in FOLDER_FILES if weights else ():  # of two files with the same weights the first will do
+        if not any((folder / known).is_file() for known in FOLDER_FILES):
+            folder = fetch_repo(repo, (CONFIG_FILE, file), revision=revision or None)
+    try:
+        architecture, _ = _read_config(folder / CONFIG_FILE)
+    except (OSError, InputError) as error:
+        raise InputError(
+            f"{name} is not in timm's format, as its config.json names no architecture; give a repository that is, "
+            f"such as {HUB_PREFIX}timm/resnet50.a1_in1k"
+        ) from error
+    return architecture, folder
+
+
+def _read_config(file: Path) -> tuple[str, dict[str, Any]]:
+    """The architecture and the preprocessing that a folder's `config.json` states."""
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-        stated, preprocessing = config["architecture"], config.get("pretrained_cfg", config)
+        return str(config["architecture"]), config.get("pretrained_cfg", config)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is not a timm configuration; give the weights file beside it instead") from error
+
+
+def _folder_preprocessing(folder: Path, architecture: str) -> dict[str, Any]:
+    """Mean, std and interpolation that a checkpoint folder states; it must be of the same architecture."""
+    if not (folder / CONFIG_FILE).is_file():
+        return {}
+    stated, preprocessing = _read_config(folder / CONFIG_FILE)
     if stated != architecture:
         raise InputError(f"{folder} holds a {stated}, not a {architecture}; add --model {stated}")
     return {key: preprocessing[key] for key in ("mean", "std", "interpolation") if key in preprocessing}

@@ -22,6 +22,7 @@ from hf_deepfake.evaluation.inference import predict_logits
 from hf_deepfake.explain.error_sheets import SHOWN, draw_sheet
 from hf_deepfake.explain.faithfulness import measure_faithfulness
 from hf_deepfake.files import replacing
+from hf_deepfake.hub.adapters import complete_adapter
 from hf_deepfake.hub.render_checkpoint import render
 from hf_deepfake.images.crop import measure_margin
 from hf_deepfake.images.open import open_image
@@ -130,6 +131,8 @@ def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
         save_scores(run.checkpoint / SCORES_FILE, table)
         report.save(run.checkpoint / REPORT_FILE)
         render(run.checkpoint)
+        if config.adapter != "none":
+            complete_adapter(run.adapter, run.checkpoint, run.record["base_digest"], config.save_fp16)
     accelerator.wait_for_everyone()
     return report
 

@@ -31,7 +31,7 @@ LOCAL_OPTIONS = frozenset(
 )
 """Options that say where and how to run and publish, not what to train: the report leaves them out."""
 
-FREE_TO_CHANGE = LOCAL_OPTIONS | {"compile", "data_license"}
+FREE_TO_CHANGE = LOCAL_OPTIONS | {"compile", "data_license", "gradient_checkpointing"}
 """Options that may differ when a run is resumed: they do not change what is learnt. Data may have moved: whether they
 are the same images is told by their fingerprint."""
 

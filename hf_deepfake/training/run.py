@@ -18,8 +18,9 @@ from hf_deepfake.config import LABELS, TrainConfig
 from hf_deepfake.data.load import DataReport, prepare
 from hf_deepfake.errors import InputError, Interrupted
 from hf_deepfake.machine import cpu_name, usable_cores
+from hf_deepfake.models.adapter_folder import base_digest
 from hf_deepfake.models.adapters import adapt
-from hf_deepfake.models.build import build_model, data_config
+from hf_deepfake.models.build import build_model, checkpoint_gradients, data_config
 from hf_deepfake.report.report import Report
 from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.finish import finish, for_others
@@ -94,7 +95,10 @@ def _train(config: TrainConfig, run: RunFolder, accelerator: Accelerator, signal
     model = build_model(
         config.model, image_size=config.image_size, drop_rate=config.drop_rate, pretrained=config.pretrained
     )
+    if config.gradient_checkpointing:
+        checkpoint_gradients(model, config.freeze_batchnorm)
     if config.adapter != "none":
+        run.record["base_digest"] = base_digest(model)
         model = adapt(model, config.adapter, config.adapter_rank, base=config.model)
     with accelerator.main_process_first():  # the others then find unpacked zips and hashes in the cache
         prepared = signals.at_once(partial(prepare, config))

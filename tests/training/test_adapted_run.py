@@ -5,12 +5,14 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
+from test_run import ROOT, launch, state, stop_at
 
 from hf_deepfake.config import TrainConfig, build
 from hf_deepfake.errors import InputError
 from hf_deepfake.models.adapters import load_adapter
 from hf_deepfake.models.build import build_model
 from hf_deepfake.training.run import train
+from hf_deepfake.training.signals import Stopped
 
 TINY = {"model": "test_vit", "pretrained": "off", "image_size": 160, "batch_size": 8, "workers": 0, "lr": 1e-3}
 TINY |= {"mixed_precision": "no", "explained": 0, "audit": "off", "epochs": 1, "steps_per_epoch": 3, "seed": 3}
@@ -58,3 +60,55 @@ def test_losses_on_embeddings_train_beside_cross_entropy(faces, tmp_path):
 def test_a_compiled_model_has_no_losses_on_embeddings(faces, tmp_path):
     with pytest.raises(InputError, match=r"^a compiled model hides its embeddings; leave out compile"):
         config(faces, tmp_path, compile=True, uniformity_weight=0.5)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "step", "changes"),
+    [("layernorm", 2, {"ema": 0.9}), ("lora", 4, {"head_epochs": 1}), ("osf", 1, {})],
+)
+def test_a_resumed_adapter_is_that_of_a_run_that_nothing_stopped(faces, tmp_path, monkeypatch, adapter, step, changes):
+    changes |= {"adapter": adapter, "drop_rate": 0.5}
+    train(config(faces, tmp_path / "whole", **changes))
+    with monkeypatch.context() as patch:
+        stop_at(patch, step)
+        with pytest.raises(Stopped):
+            train(config(faces, tmp_path / "parts", **changes))
+    train(config(faces, tmp_path / "parts", resume=True, **changes))
+    whole, parts = state(tmp_path / "whole"), state(tmp_path / "parts")
+    assert (whole["ema"] is None) == ("ema" not in changes)
+    for key in ("model", "ema"):
+        for name in whole[key] or ():
+            assert torch.equal(whole[key][name], parts[key][name]), name
+    kept = [load_file(tmp_path / name / "adapter" / "adapter_model.safetensors") for name in ("whole", "parts")]
+    assert kept[0].keys() == kept[1].keys()
+    assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
+
+
+def test_the_kept_adapter_is_the_averaged_one(faces, tmp_path):
+    train(config(faces, tmp_path / "run", adapter="lora", ema=0.9))
+    saved, trained = state(tmp_path / "run"), load_file(tmp_path / "run" / "adapter" / "adapter_model.safetensors")
+    names = {name: name.replace(".weight", ".default.weight") for name in trained if ".lora_" in name}
+    assert names
+    for name, full in names.items():
+        assert torch.equal(trained[name], saved["ema"][full])
+    assert any(not torch.equal(saved["model"][full], saved["ema"][full]) for full in names.values())
+    frozen = [name for name in saved["model"] if ".base_layer." in name]
+    assert frozen
+    assert all(torch.equal(saved["model"][name], saved["ema"][name]) for name in frozen)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("adapter", ["layernorm", "lora"])
+def test_two_processes_train_an_adapter_as_one(faces, tmp_path, adapter):
+    changes = TINY | {"adapter": adapter, "ema": 0.9, "gradient_checkpointing": True, "head_epochs": 1, "workers": 1}
+    train(config(faces, tmp_path / "one", **changes))
+    done = launch(2, ROOT / "scripts" / "train.py", faces, tmp_path / "two", **changes)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("one", "two")]
+    assert [record["machine"]["processes"] for record in records] == [1, 2]
+    for mine, theirs in zip(*(record["epochs"] for record in records), strict=True):
+        assert mine["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-4)
+    kept = [load_file(tmp_path / name / "adapter" / "adapter_model.safetensors") for name in ("one", "two")]
+    assert kept[0].keys() == kept[1].keys()
+    for name, tensor in kept[0].items():
+        torch.testing.assert_close(kept[1][name], tensor, rtol=1e-3, atol=1e-4)
