@@ -4,7 +4,7 @@ from typing import Any
 
 from hf_deepfake.cli.parser import Parser, add_command, add_options, text_of
 from hf_deepfake.config import DataConfig, build
-from hf_deepfake.files import local_name
+from hf_deepfake.files import local_name, local_path
 
 EXPORT_EXAMPLES = """\
   hf-deepfake export runs/faces/checkpoint --data faces.zip --format openvino --int8
