@@ -49,6 +49,7 @@ def test_an_adapter_excludes_what_freezes_blocks(faces, tmp_path):
         config(faces, tmp_path, adapter="layernorm", adapter_rank=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("adapter", "step", "changes"),
     [("layernorm", 2, {"ema": 0.9}), ("lora", 4, {"head_epochs": 1}), ("osf", 1, {})],
