@@ -153,7 +153,7 @@ class TrainConfig(DecisionConfig):
     )
     gradient_accumulation_steps: int = option(1, "parts that a step's images are cut into, to fit memory", 1)
     gradient_checkpointing: bool = option(
-        False, "compute each block again in the backward pass in place of keeping it: less memory, a third more time"
+        False, "compute each block again in the backward pass in place of keeping it: less memory, one more pass"
     )
     sampling: Literal["shuffle", "balanced", "paired"] = option(
         "shuffle", "order: every image once; classes equally often; or each real beside a fake of its group"

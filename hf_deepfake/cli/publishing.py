@@ -98,7 +98,7 @@ def _export(given: dict[str, Any]) -> int:
 
 def _merge(given: dict[str, Any]) -> int:
     """`hf-deepfake merge`."""
-    from hf_deepfake.hub.adapters import merge_adapter
+    from hf_deepfake.hub.push_adapter import merge_adapter
 
     print(f"checkpoint  {merge_adapter(given.pop('adapter'), **given)}")
     return 0

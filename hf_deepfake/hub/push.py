@@ -5,8 +5,8 @@ from pathlib import Path
 
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_path
-from hf_deepfake.hub.adapters import adapter_card
 from hf_deepfake.hub.card import CAPTIONS, CARD_FILE, build_card
+from hf_deepfake.hub.push_adapter import adapter_card
 from hf_deepfake.hub.upload import PushResult, check_target, sizes, upload
 from hf_deepfake.models.adapter_folder import ADAPTER_CONFIG, ADAPTER_WEIGHTS, is_adapter
 from hf_deepfake.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, load_checkpoint

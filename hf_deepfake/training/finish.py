@@ -22,7 +22,7 @@ from hf_deepfake.evaluation.inference import predict_logits
 from hf_deepfake.explain.error_sheets import SHOWN, draw_sheet
 from hf_deepfake.explain.faithfulness import measure_faithfulness
 from hf_deepfake.files import replacing
-from hf_deepfake.hub.adapters import complete_adapter
+from hf_deepfake.hub.push_adapter import complete_adapter
 from hf_deepfake.hub.render_checkpoint import render
 from hf_deepfake.images.crop import measure_margin
 from hf_deepfake.images.open import open_image

@@ -15,8 +15,8 @@ from hf_deepfake.cli.main import main
 from hf_deepfake.config import TrainConfig, build
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.errors import InputError
-from hf_deepfake.hub.adapters import merge_adapter
 from hf_deepfake.hub.push import push_to_hub
+from hf_deepfake.hub.push_adapter import merge_adapter
 from hf_deepfake.models.checkpoint import load_checkpoint
 from hf_deepfake.training.run import train
 
@@ -181,7 +181,7 @@ def test_an_adapter_is_pushed_alone_and_loaded_by_name(hub, client, trained, ima
     assert "pipeline(" not in card.text
     code = """
 from hf_deepfake import Detector
-from hf_deepfake.hub.adapters import merge_adapter
+from hf_deepfake.hub.push_adapter import merge_adapter
 result = Detector.from_pretrained("me/adapter", base=base, device="cpu")(image).fake_probability
 merge_adapter("me/adapter", base=base, out=out)
 """

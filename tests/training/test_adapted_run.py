@@ -62,6 +62,7 @@ def test_a_compiled_model_has_no_losses_on_embeddings(faces, tmp_path):
         config(faces, tmp_path, compile=True, uniformity_weight=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("adapter", "step", "changes"),
     [("layernorm", 2, {"ema": 0.9}), ("lora", 4, {"head_epochs": 1}), ("osf", 1, {})],

@@ -14,6 +14,7 @@ TINY = {"model": "test_vit", "pretrained": "off", "image_size": 160, "batch_size
 TINY |= {"mixed_precision": "no", "explained": 0, "audit": "off", "epochs": 1, "steps_per_epoch": 2, "drop_rate": 0.5}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"adapter": "lora"}, {"model": "test_resnet", "freeze_batchnorm": True}])
 def test_weights_are_those_of_a_run_without(faces, tmp_path, monkeypatch, changes):
     usual, calls, models = checkpoint.checkpoint, [], []
