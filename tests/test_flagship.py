@@ -32,7 +32,7 @@ def report() -> Report:
 
 
 @pytest.fixture(scope="module")
-def images(faces) -> list[Path]:
+def files(faces) -> list[Path]:
     return sorted(faces.rglob("*.jpg"))[::12]
 
 
