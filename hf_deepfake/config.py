@@ -95,6 +95,10 @@ class DecisionConfig(DataConfig):
     confident_error: float = option(
         0.05, "share of each class that may be confidently misclassified; what lies between is unsure", 0.0001, 0.5
     )
+    band: Literal["pooled", "worst_source"] = option(
+        "pooled",
+        "abstention band of all images that decide, or the widest that any of their sources needs",
+    )
 
     def __post_init__(self) -> None:
         """Check the criterion too."""

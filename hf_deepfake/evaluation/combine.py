@@ -18,7 +18,7 @@ from hf_deepfake.evaluation.evaluate import describe, load_split, score, score_m
 from hf_deepfake.evaluation.unseen import count_seen
 from hf_deepfake.files import try_folder
 from hf_deepfake.metrics.calibration import fake_probability
-from hf_deepfake.metrics.decision import decide_by
+from hf_deepfake.metrics.decision import band_note, decide_by
 from hf_deepfake.metrics.score_table import SCORES_FILE, save_scores, score_table
 from hf_deepfake.models.build import data_config
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, checkpoint_name, export_checkpoint, load_checkpoint
@@ -79,7 +79,7 @@ def combine(
         count_seen(name, one.seen, data["validation"], config, trained_only=True)
         count_seen(name, one.seen, data["test"], config)
     logits = score_model(model, data_config(model, side), data["validation"])
-    decision = decide_by(config, logits, data["validation"]["label"])
+    decision = decide_by(config, logits, data["validation"]["label"], data["validation"]["source"])
     if PartialState().is_main_process:
         export_checkpoint(
             model,
@@ -97,9 +97,10 @@ def combine(
         for split in ("validation", "test")
     }
     table = score_table(data, scores)
+    decided_on = f"validation split of {', '.join(data_report.sources)}{band_note(config)}"
     report = measure(
         table,
-        replace(describe(exported), decided_on=f"validation split of {', '.join(data_report.sources)}"),
+        replace(describe(exported), decided_on=decided_on),
         data=data_report.to_dict(),
         combination=Combination(
             method,

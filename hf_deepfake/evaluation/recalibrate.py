@@ -15,7 +15,7 @@ from hf_deepfake.evaluation.evaluate import ALL, describe, load_split, score
 from hf_deepfake.evaluation.unseen import count_seen
 from hf_deepfake.files import try_folder
 from hf_deepfake.metrics.calibration import fake_probability
-from hf_deepfake.metrics.decision import decide_by
+from hf_deepfake.metrics.decision import band_note, decide_by
 from hf_deepfake.metrics.score_table import SCORES_FILE, save_scores, score_table
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import unfold
@@ -60,15 +60,17 @@ def recalibrate(
         raise InputError(f"{checkpoint} was trained on these images; give --split validation to leave those out")
     unfold(loaded.model, loaded.temperature, loaded.operating_point)
     logits = score(loaded, data[split])
-    decision = decide_by(config, logits, data[split]["label"])
+    decision = decide_by(config, logits, data[split]["label"], data[split]["source"])
     scored = DatasetDict({**data, DECIDED_ON: data[split]})
     table = score_table(scored, {DECIDED_ON: fake_probability(logits, decision.temperature)})
+    which = "all images" if split == ALL else "validation split"
+    decided_on = f"{which} of {', '.join(data_report.sources)}{band_note(config)}"
     report = measure(
         table,
         replace(
             describe(loaded),
             **asdict(decision),
-            decided_on=f"{'all images' if split == ALL else 'validation split'} of {', '.join(data_report.sources)}",
+            decided_on=decided_on,
         ),
         **(_history(loaded.folder) if loaded.trusted else {}),
     )

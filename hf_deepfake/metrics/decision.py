@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
 from hf_deepfake.config import DecisionConfig, parse_criterion
@@ -55,6 +55,7 @@ def decide(
     miss_cost: float = 1.0,
     prior: float = 0.5,
     confident_error: float = 0.05,
+    sources: ArrayLike | None = None,
 ) -> Decision:
     """Choose temperature, operating point and abstention band, in this order, on the same validation images.
 
@@ -65,6 +66,7 @@ def decide(
         miss_cost: see there.
         prior: see there.
         confident_error: see `abstention_band`.
+        sources: see `abstention_band`.
 
     Returns:
         The decision. What the two functions refuse is an `InputError`.
@@ -73,18 +75,20 @@ def decide(
     temperature = fit_temperature(logits, labels)
     scores = fake_probability(logits, temperature)
     point = choose_operating_point(scores, labels, criterion, miss_cost=miss_cost, prior=prior)
-    return Decision(
-        temperature, point, abstention_band(scores, labels, point, confident_error), criterion, confident_error
-    )
+    band = abstention_band(scores, labels, point, confident_error, sources)
+    return Decision(temperature, point, band, criterion, confident_error)
 
 
-def decide_by(config: DecisionConfig, logits: ArrayLike, labels: ArrayLike) -> Decision:
-    """Decide as a configuration says, and warn of a decision that gives one verdict to all.
+def decide_by(
+    config: DecisionConfig, logits: ArrayLike, labels: ArrayLike, sources: ArrayLike | None = None
+) -> Decision:
+    """Decide as a configuration says, and warn of a decision that gives one verdict to all or abstains on a side.
 
     Args:
-        config: criterion, costs and shares.
+        config: criterion, costs, shares, and whose band.
         logits: see `decide`.
         labels: see there.
+        sources: (N,) names; without them all images are of one source.
 
     Returns:
         The decision.
@@ -96,7 +100,16 @@ def decide_by(config: DecisionConfig, logits: ArrayLike, labels: ArrayLike) -> D
         miss_cost=config.miss_cost,
         prior=config.prior,
         confident_error=config.confident_error,
+        sources=None if config.band == "pooled" else sources,
     )
+    for side, end in (("real", decision.abstention_band[0] == 0.0), ("fake", decision.abstention_band[1] == 1.0)):
+        if end and config.band != "pooled":
+            logger.warning(
+                "WARNING: no image will confidently be called %s: a source that decides has too few images of the "
+                "other class for a confident error of %g; add images, or raise --confident_error",
+                side,
+                config.confident_error,
+            )
     real, fake = np.bincount(np.asarray(labels), minlength=2)
     if config.criterion == "auto" and decision.criterion != "accuracy":
         logger.warning(
@@ -110,6 +123,18 @@ def decide_by(config: DecisionConfig, logits: ArrayLike, labels: ArrayLike) -> D
     if found := one_sided((int(real), int(fake)), (int(right[0]), int(right[1])), "validation", decision.criterion):
         logger.warning("WARNING: %s", found)
     return decision
+
+
+def band_note(config: DecisionConfig) -> str:
+    """What a report adds, after the images that decided, of whose abstention band it is.
+
+    Args:
+        config: what `decide_by` took.
+
+    Returns:
+        Words in parentheses after a space; nothing for a band of all images.
+    """
+    return "" if config.band == "pooled" else " (abstention band: the widest that any source needs)"
 
 
 def settle_criterion(criterion: str, labels: ArrayLike) -> str:
@@ -180,7 +205,9 @@ def choose_operating_point(
     return float(thresholds[best[np.argmin(np.abs(thresholds[best] - 0.5))]])
 
 
-def abstention_band(scores: ArrayLike, labels: ArrayLike, operating_point: float, error: float) -> tuple[float, float]:
+def abstention_band(
+    scores: ArrayLike, labels: ArrayLike, operating_point: float, error: float, sources: ArrayLike | None = None
+) -> tuple[float, float]:
     """Find the scores on which no verdict should be given, by class-conditional conformal prediction.
 
     An image is unsure where the conformal sets of both classes hold its score, and where the sets and the operating
@@ -189,11 +216,15 @@ def abstention_band(scores: ArrayLike, labels: ArrayLike, operating_point: float
     real, and at most a share of `error` of all reals confidently called fake, on average over validation sets. Images
     of one group are not drawn independently, and other data not alike: there nothing is promised.
 
+    With sources, the band is the widest that any of them needs: the promise then holds for new images of each source
+    alone, and for a source that is not among them as far as it is no harder than the hardest.
+
     Args:
         scores: (N,) P(fake) on validation images, in [0, 1].
         labels: (N,) integers, 0 real and 1 fake.
         operating_point: score from which an image counts as fake.
         error: largest share of each class that may be confidently misclassified, in (0, 1).
+        sources: (N,) names; None for one source. A source of one class decides on one end of the band.
 
     Returns:
         Lowest and highest score that is unsure. With fewer than 1 / error - 1 images of a class nothing can be
@@ -205,10 +236,16 @@ def abstention_band(scores: ArrayLike, labels: ArrayLike, operating_point: float
     if not 0 < error < 1:
         raise InputError(f"an unsure error of {error} is no share; give one between 0 and 1, such as 0.05")
     score, label = np.asarray(scores, np.float64), np.asarray(labels)
+    source = np.zeros(len(score)) if sources is None else np.asarray(sources)
     # Fakes below `lowest` and reals above `highest` are the share that may be wrong.
-    lowest = _allowed(score[label == 1], error)
-    highest = 1 - _allowed(1 - score[label == 0], error)
+    lowest = _worst(score[label == 1], source[label == 1], error)
+    highest = 1 - _worst(1 - score[label == 0], source[label == 0], error)
     return min(lowest, operating_point), max(highest, operating_point)
+
+
+def _worst(right: Floats, source: NDArray, error: float) -> float:
+    """The least that any source allows; 0 without images."""
+    return min((_allowed(right[source == one], error) for one in np.unique(source)), default=0.0)
 
 
 def _allowed(right: Floats, error: float) -> float:

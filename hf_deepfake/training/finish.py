@@ -27,7 +27,7 @@ from hf_deepfake.hub.render_checkpoint import render
 from hf_deepfake.images.crop import measure_margin
 from hf_deepfake.images.open import open_image
 from hf_deepfake.metrics.calibration import fake_probability
-from hf_deepfake.metrics.decision import decide_by
+from hf_deepfake.metrics.decision import band_note, decide_by
 from hf_deepfake.metrics.score_table import SCORES_FILE, save_scores, score_table
 from hf_deepfake.models.adapters import merged
 from hf_deepfake.models.build import data_config
@@ -77,7 +77,7 @@ def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
     )
     progress.after(0, len(data["validation"]))
     logits = score(model, data["validation"], title="validation")
-    decision = decide_by(config, logits, data["validation"]["label"])
+    decision = decide_by(config, logits, data["validation"]["label"], data["validation"]["source"])
     progress.after(1, sum(len(data[name]) for name in EVALUATED))
     if accelerator.is_main_process:
         shutil.rmtree(run.checkpoint, ignore_errors=True)
@@ -102,6 +102,7 @@ def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
         exact = fake_probability(logits / decision.temperature)
         run.record["rounding"] = _rounding(exact, scores["validation"], decision.operating_point)
     table = score_table(data, scores)
+    decided_on = f"validation split of {', '.join(data_report.sources)}{band_note(config)}"
     explanations: list[ExplanationResult] = []
     if config.explained:
         progress.after(2, min(config.explained, len(data["test"])))
@@ -114,7 +115,7 @@ def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
     report = signals.at_once(
         lambda: measure(
             table,
-            replace(describe(loaded), decided_on=f"validation split of {', '.join(data_report.sources)}"),
+            replace(describe(loaded), decided_on=decided_on),
             test_looks=run.record["test_looks"] + 1,
             explanations=explanations,
             data=data_report.to_dict(),

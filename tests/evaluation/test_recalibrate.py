@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 
 import numpy as np
 import pytest
@@ -65,6 +66,24 @@ def test_the_verdicts_move_with_it(renewed, checkpoint, faces):
     called_fake = np.array([verdict.fake_probability >= 0.5 for verdict in new])
     np.testing.assert_array_equal(called_fake, table["score"] >= report.checkpoint.operating_point)
     assert called_fake.sum() < sum(verdict.fake_probability >= 0.5 for verdict in old)
+
+
+def test_the_band_of_the_worst_source(checkpoint, faces, cache, tmp_path):
+    for label in ("real", "fake"):
+        for number, file in enumerate(sorted((faces / label).iterdir())):
+            place = tmp_path / ("even", "odd")[number % 2] / label
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, place)
+    sources = (str(tmp_path / "even"), str(tmp_path / "odd"))
+    config = DecisionConfig(data=sources, confident_error=0.2, band="worst_source", groups="given")
+    info = recalibrate(str(checkpoint), config, tmp_path / "new", split="all").checkpoint
+    table = load_scores(tmp_path / "new" / "scores.parquet")
+    assert set(table["source"]) == {"even", "odd"}
+    bands = [
+        abstention_band(part["score"], part["label"], info.operating_point, 0.2) for _, part in table.groupby("source")
+    ]
+    assert info.abstention_band == (min(low for low, _ in bands), max(high for _, high in bands))
+    assert info.decided_on == "all images of even, odd (abstention band: the widest that any source needs)"
 
 
 def test_a_model_decided_as_before_is_the_same_model(checkpoint, faces, cache, tmp_path):
