@@ -271,16 +271,16 @@ def test_a_tracker_gets_the_metrics(faces, tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_best_epoch(faces, tmp_path, monkeypatch):
-    from hf_deepfake.training import loop
+    from hf_deepfake.training import loss
 
-    usual = loop.soft_cross_entropy
+    usual = loss.soft_cross_entropy
     calls = []
 
     def failing(*arguments):
         calls.append(1)
         return usual(*arguments) * (float("nan") if len(calls) > 4 else 1)
 
-    monkeypatch.setattr(loop, "soft_cross_entropy", failing)
+    monkeypatch.setattr(loss, "soft_cross_entropy", failing)
     with pytest.raises(InputError, match=r"not a number any more at step 2 of epoch 2; the best epoch so far \(1\)"):
         train(config(faces, tmp_path / "run"))
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
