@@ -342,7 +342,7 @@ def test_what_somebody_holds(tmp_path):
         (["a.jpg"], "list is no source"),
         ({"image": []}, "dict is no source"),
         ((one for one in ()), "generator is no source"),
-        ([{"image": "a.jpg", "label": "real"}], "the rows have no image; they have image, label"),
+        ([{"photo": "a.jpg", "label": "real"}], "the rows have no image; they have photo, label"),
         ([{"image": 3, "label": "real"}], "the rows are no table"),
         ([{"image": "a.jpg"}], "no label column"),
     ],
