@@ -2,7 +2,7 @@ import pytest
 
 from hf_deepfake import progress
 from hf_deepfake.progress import Progress, left
-from hf_deepfake.training.progress import AFTER, RunProgress
+from hf_deepfake.training.run_progress import AFTER, RunProgress
 
 
 class Clock:

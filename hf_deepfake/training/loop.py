@@ -33,8 +33,8 @@ from hf_deepfake.models.adapters import merged, save_adapter, train_classifier_a
 from hf_deepfake.models.build import freeze_statistics, unfreeze
 from hf_deepfake.training.loss import Loss
 from hf_deepfake.training.order import Orders, Share, StepBatches, check_share
-from hf_deepfake.training.progress import RunProgress
 from hf_deepfake.training.resume import RunFolder
+from hf_deepfake.training.run_progress import RunProgress
 from hf_deepfake.training.signals import Stopped, StopSignals
 from hf_deepfake.training.stages import (
     Stage,

@@ -21,8 +21,8 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.explain.error_sheets import TILE
 from hf_deepfake.metrics.decision import abstention_band
 from hf_deepfake.models.build import build_model
-from hf_deepfake.training.progress import RunProgress
 from hf_deepfake.training.run import train
+from hf_deepfake.training.run_progress import RunProgress
 from hf_deepfake.training.signals import Stopped
 
 ROOT = Path(__file__).parents[2]
@@ -330,7 +330,7 @@ def test_a_compiled_run_learns_the_same(faces, tmp_path):
 STOPPING = """\
 import os, signal, sys
 from hf_deepfake.cli.main import main
-from hf_deepfake.training.progress import RunProgress
+from hf_deepfake.training.run_progress import RunProgress
 usual, step = RunProgress.step, int(os.environ.get("STOP_AT", "0"))
 def stopping(self, epoch, done, batch_size):
     usual(self, epoch, done, batch_size)

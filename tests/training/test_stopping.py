@@ -142,7 +142,7 @@ import os, signal, sys
 from hf_deepfake.cli.main import main
 from hf_deepfake.report.report import Report
 from hf_deepfake.training import finish, loop, run
-from hf_deepfake.training.progress import RunProgress
+from hf_deepfake.training.run_progress import RunProgress
 module, name, call = os.environ["INTERRUPTED"].split() if os.environ.get("INTERRUPTED") else ("", "", 0)
 module = {"run": run, "loop": loop, "finish": finish, "steps": RunProgress}.get(module)
 calls = []
