@@ -40,7 +40,7 @@ def demo() -> int:
     for number in (0, 4):
         print(f"{images[number]}: {verdicts[number]['label']} {verdicts[number]['score']:.3f}")
     save_figure(_sheet(images, [LABELS[labels[position]] for position in chosen], verdicts), RUN / "demo.png")
-    print(f"\nrun         {RUN}\npicture     {RUN / 'demo.png'}\ncard        {RUN / 'checkpoint' / 'README.md'}")
+    print(f"\nrun         {RUN}\nimage       {RUN / 'demo.png'}\ncard        {RUN / 'checkpoint' / 'README.md'}")
     return 0
 
 
