@@ -5,12 +5,12 @@ command line (`--model resnet18`). Unknown names and values of the wrong type or
 """
 
 import difflib
-import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
+from hf_deepfake.criterion import parse_criterion
 from hf_deepfake.errors import InputError
 from hf_deepfake.options import checked, option
 
@@ -21,7 +21,7 @@ SPLITS = ("train", "validation", "test")
 
 GROUPS = {
     "data": "images",
-    "criterion": "the verdict, decided on validation scores",
+    "criterion": "the verdict, decided on validation scores or on calibration data",
     "output_dir": "the run",
     "audit": "what to look at before training",
     "model": "model",
@@ -60,6 +60,12 @@ class DataConfig:
         "what stays together where no table says it: auto, by folders and file names that look like videos or persons; "
         "each folder; each file name without its last number; or only what is given",
     )
+    origins: tuple[str, ...] = option(
+        (),
+        "SOURCE=ORIGIN of sources that share photographs or a generator, which count as one; default: the column "
+        "origin of a source's table, else each source is its own origin",
+        several=True,
+    )
     validation_share: float = option(
         0.15, "share of train that becomes validation where the source has no such split", 0.01, 0.5
     )
@@ -73,6 +79,11 @@ class DataConfig:
         "where zips are unpacked and image hashes kept; default $HF_DEEPFAKE_CACHE or ~/.cache/hf_deepfake",
         path=True,
     )
+
+    @property
+    def several_roles(self) -> bool:
+        """Whether sources are loaded in several roles, of which the option `origins` may name all."""
+        return False
 
     def __post_init__(self) -> None:
         """Check every value's type and range."""
@@ -95,9 +106,10 @@ class DecisionConfig(DataConfig):
     confident_error: float = option(
         0.05, "share of each class that may be confidently misclassified; what lies between is unsure", 0.0001, 0.5
     )
-    band: Literal["pooled", "worst_source"] = option(
-        "pooled",
-        "abstention band of all images that decide, or the widest that any of their sources needs",
+    band: Literal["worst_origin", "pooled"] = option(
+        "worst_origin",
+        "abstention band: the widest that any origin among the images that decide needs, as images to come may be of "
+        "the hardest; or that of all these images together",
     )
 
     def __post_init__(self) -> None:
@@ -109,6 +121,14 @@ class DecisionConfig(DataConfig):
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(DecisionConfig):
     """A whole training run. Defaults suit a pretrained backbone on some thousands of face crops."""
+
+    calibration_data: tuple[str, ...] = option(
+        (),
+        "sources foreign to data, which decide on temperature, operating point and abstention band in place of the "
+        "validation split, whose certainty holds for sources like those of data alone",
+        path=True,
+        several=True,
+    )
 
     output_dir: str = option("", "folder of the run; it must be new, or see --resume and --overwrite", path=True)
     resume: bool = option(False, "go on with the run in output_dir from where it stopped")
@@ -219,8 +239,12 @@ class TrainConfig(DecisionConfig):
         1,
     )
 
-    monitor: Literal["auc", "average_precision", "accuracy", "balanced_accuracy", "f1_fake", "log_loss"] = option(
-        "auc", "validation metric that chooses the epoch: AUC needs no threshold"
+    monitor: Literal[
+        "auc", "average_precision", "accuracy", "balanced_accuracy", "f1_fake", "log_loss", "foreign_auc"
+    ] = option(
+        "auc",
+        "validation metric that chooses the epoch: AUC needs no threshold; foreign_auc is the mean AUC over the "
+        "origins of calibration_data",
     )
     patience: int | None = option(None, "stop after this many epochs without a better metric; default never", 1)
 
@@ -247,6 +271,11 @@ class TrainConfig(DecisionConfig):
     seed: int = option(0, "seed of weights, order and augmentation", 0, 2**32 - 1)
     tracker: Literal["none", "tensorboard", "trackio"] = option("none", "experiment tracker, through Accelerate")
 
+    @property
+    def several_roles(self) -> bool:
+        """Whether there is calibration data apart from the training data."""
+        return bool(self.calibration_data)
+
     def __post_init__(self) -> None:
         """Check what no single option shows."""
         super().__post_init__()
@@ -257,6 +286,8 @@ class TrainConfig(DecisionConfig):
             raise InputError("no output folder given; add --output_dir runs/NAME")
         if self.resume and self.overwrite:
             raise InputError("--resume and --overwrite contradict each other; give one of them")
+        if self.monitor == "foreign_auc" and not self.calibration_data:
+            raise InputError("monitor foreign_auc needs foreign images; add --calibration_data, or monitor auc")
         if self.head_epochs + self.epochs == 0:
             raise InputError("head_epochs and epochs are both 0; nothing would be trained, so raise one of them")
         if self.class_weights is not None and len(self.class_weights) != len(LABELS):
@@ -307,26 +338,3 @@ def build(kind: type[Config], *layers: Mapping[str, Any]) -> Config:
                 raise InputError(f"unknown option {name!r}; {hint}")
             merged[name] = value
     return kind(**merged)
-
-
-def parse_criterion(text: str) -> tuple[str, float]:
-    """Take a criterion for an operating point apart.
-
-    Args:
-        text: "auto", "accuracy", "balanced", "f1", "eer", "cost", "fpr<=X" or "recall>=X", X a share in [0, 1].
-
-    Returns:
-        Name, with its comparison sign, and share; 0 where there is none.
-
-    Raises:
-        InputError: it is none of these.
-    """
-    found = re.fullmatch(
-        r"(auto|accuracy|balanced|f1|eer|cost)|(fpr<=|recall>=)(0?\.\d+|0|1|1\.0+)", text.replace(" ", "")
-    )
-    if not found:
-        raise InputError(
-            f"unknown criterion {text!r}; it must be auto, accuracy, balanced, f1, eer, cost, fpr<=X or recall>=X, X "
-            "being a share"
-        )
-    return (found[1], 0.0) if found[1] else (found[2], float(found[3]))

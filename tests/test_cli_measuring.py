@@ -37,12 +37,20 @@ def test_from_recalibration_to_card_and_back(checkpoint, faces, tmp_path, capsys
     written = figures | {"report.json", "report.html", "scores.parquet"}
     assert written | {"config.json", "model.safetensors", "README.md"} <= names(new)
 
-    assert run("evaluate", new, "sample", "--split", "all", "--out", out, "--into_card") == 0
-    assert "AUC" in capsys.readouterr().out
+    assert run("evaluate", new, "sample", "--foreign", "--out", out, "--into_card") == 0
+    assert "mean of 1" in capsys.readouterr().out
     assert written <= names(out)
     assert "README.md" not in names(out)
     report = Report.load(new / "report.json")
-    assert report.cross_data == {"sample": Report.load(out / "report.json").splits["all"]}
+    found = Report.load(out / "report.json")
+    assert list(report.foreign.origins) == ["sample"]
+    assert report.foreign.origins["sample"].metrics == found.splits["all"].metrics
+    assert (report.foreign.mean, report.roles) == (found.foreign.mean, {"calibration": ["images"]})
+    assert "Sources it never saw" in (out / "report.html").read_text()
+    for folder in (new, out):
+        assert "risk_coverage.png" in names(folder)
+    assert run("evaluate", new, faces, "--foreign") == 2
+    assert "images has the role calibration for" in capsys.readouterr().err
 
     for folder in (new, out):
         before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}

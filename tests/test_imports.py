@@ -16,6 +16,7 @@ ROOMS = [
     "progress",
     "options",
     "machine",
+    "criterion",
     "config",
     "recipe",
     "images",

@@ -11,7 +11,7 @@ from hf_deepfake.files import local_name, local_path, try_folder
 EVALUATE_EXAMPLES = """\
   hf-deepfake evaluate runs/faces/checkpoint faces.zip --out evaluations/faces
   hf-deepfake evaluate owner/name other_faces/ more.zip --split all --out evaluations/others
-  hf-deepfake evaluate runs/faces/checkpoint other_faces/ --split all --into_card
+  hf-deepfake evaluate runs/faces/checkpoint other_faces/ more.zip --foreign --into_card
   hf-deepfake evaluate runs/faces/checkpoint faces.zip --robustness mild --into_card
   hf-deepfake evaluate runs/faces/checkpoint faces.zip --errors --out evaluations/errors
   accelerate launch scripts/evaluate.py runs/faces/checkpoint faces.zip     (several processes)
@@ -54,6 +54,11 @@ def register(commands: Any) -> None:
         choices=("test", "all"),
         default="test",
         help="the test split, made where there is none, or all images of data never seen (default test)",
+    )
+    evaluate.add_argument(
+        "--foreign",
+        action="store_true",
+        help="all images, foreign to training and calibration: results by origin, their mean and the worst",
     )
     evaluate.add_argument("--out", type=local_path, metavar="DIR", help="folder for the report")
     evaluate.add_argument(
@@ -140,7 +145,7 @@ def _add_places(command: Parser) -> None:
 def _evaluate(given: dict[str, Any]) -> int:
     """`hf-deepfake evaluate`."""
     checkpoint, split, out, into_card = (given.pop(name) for name in ("checkpoint", "split", "out", "into_card"))
-    robustness, errors = given.pop("robustness"), given.pop("errors")
+    robustness, errors, foreign = (given.pop(name) for name in ("robustness", "errors", "foreign"))
     if into_card and not Path(checkpoint).is_dir():
         raise InputError(f"{checkpoint} is no folder here, so that its card cannot change; leave out --into_card")
     if errors and not out:
@@ -155,7 +160,7 @@ def _evaluate(given: dict[str, Any]) -> int:
     from hf_deepfake.hub.render_checkpoint import render, write
     from hf_deepfake.report.merge import adopt
 
-    report, table = evaluate(checkpoint, config, split=split, robustness=robustness)
+    report, table = evaluate(checkpoint, config, split=split, foreign=foreign, robustness=robustness)
     report, sheets = add_errors(report, table, checkpoint, config, out) if errors else (report, [])
     if PartialState().is_main_process:
         print(report.summary())

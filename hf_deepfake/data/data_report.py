@@ -29,6 +29,7 @@ class DataReport:
         label_conflicts: name of a real and of a fake image with the same pixels, one pair for each such image.
         unmatched_rows: rows of tables that name no image.
         made: splits that were made here, by source.
+        origins: origins of the images, sorted; see `DataConfig.origins`.
         fingerprint: SHA-256 over hash, label and split of all images: equal for equal data, wherever it lies.
         unlabelled: images left out because no table says their label.
         notes: by source, lines that say where labels and groups are from, and which folders were not looked into.
@@ -46,6 +47,7 @@ class DataReport:
     label_conflicts: tuple[tuple[str, str], ...]
     unmatched_rows: int
     made: dict[str, tuple[str, ...]]
+    origins: tuple[str, ...]
     fingerprint: str
     unlabelled: int = 0
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -73,6 +75,7 @@ class DataReport:
             "leaked_groups": list(self.leaked_groups),
             "label_conflicts": [list(pair) for pair in self.label_conflicts],
             "made": {source: list(splits) for source, splits in self.made.items()},
+            "origins": list(self.origins),
             "notes": {source: list(notes) for source, notes in self.notes.items()},
         }
 

@@ -18,6 +18,7 @@ from hf_deepfake.config import LABELS, SPLITS, DataConfig, build
 from hf_deepfake.data.data_report import DataReport
 from hf_deepfake.data.image_names import below_shared, name_images, without_path
 from hf_deepfake.data.names import class_names
+from hf_deepfake.data.origins import ORIGIN, name_origins
 from hf_deepfake.data.scan import scan
 from hf_deepfake.data.sources import Source, hold_source, open_source
 from hf_deepfake.data.split import connect, find_leaks, join_given, make_splits, missing_splits
@@ -48,8 +49,9 @@ def load_images(source: Held, *more_sources: Held, **options: Any) -> DatasetDic
 
     Returns:
         Splits train, validation and test, each with the columns image (`datasets.Image`), label (`ClassLabel` real,
-        fake), source, and group, manipulation and whatever else the source says (text or None). Rows are in the order
-        of the images' hashes, so that neither names nor file systems decide on it.
+        fake), source, origin (see `DataConfig.origins`), and group, manipulation and whatever else the source says
+        (text or None). Rows are in the order of the images' hashes, so that neither names nor file systems decide on
+        it.
 
     Raises:
         InputError: a source or option cannot be used, or a class has too few images.
@@ -62,12 +64,14 @@ def load_images(source: Held, *more_sources: Held, **options: Any) -> DatasetDic
     return data
 
 
-def prepare(config: DataConfig, held: Sequence[Any] = ()) -> tuple[DatasetDict, DataReport]:
+def prepare(config: DataConfig, held: Sequence[Any] = (), *, whole: bool = False) -> tuple[DatasetDict, DataReport]:
     """What `load_images` does, with its report.
 
     Args:
         config: sources and options; at least one source, or something held.
         held: further sources: data sets and lists of rows.
+        whole: the splits will be taken together, so that one class may be missing, in all or in a split, and nothing
+            is dropped because splits share it.
 
     Returns:
         The splits and what was found.
@@ -80,9 +84,9 @@ def prepare(config: DataConfig, held: Sequence[Any] = ()) -> tuple[DatasetDict, 
     cache = _cache_folder(config)
     classes = class_names(config)
     opened = [open_source(text, classes, cache, config.groups) for text in config.data]
-    sources = _distinct(opened + [hold_source(data, classes) for data in held])
+    sources = name_origins(_distinct(opened + [hold_source(data, classes) for data in held]), config)
     labels = np.concatenate([source.labels for source in sources])
-    _check_classes(labels, sources)
+    _check_classes(labels, sources, whole)
     table = _merge(sources)
     numbers = np.repeat(np.arange(len(sources)), [len(source.labels) for source in sources])
     groups = np.array(table["group"] if "group" in table.column_names else [None] * len(table), object)
@@ -93,18 +97,18 @@ def prepare(config: DataConfig, held: Sequence[Any] = ()) -> tuple[DatasetDict, 
     if bad_files and config.on_bad_file == "error":
         raise InputError(f"{len(bad_files)} images do not open; the first is {': '.join(bad_files[0])}")
     rows = np.flatnonzero(hashes != b"")
-    _check_classes(labels[rows], sources)  # again: broken files may have been all of a class
+    _check_classes(labels[rows], sources, whole)  # again: broken files may have been all of a class
 
     given = np.concatenate([source.splits for source in sources])
     missing = missing_splits(given, numbers)
     given[rows] = join_given(given[rows], connect(hashes[rows], groups[rows]))
     leaks = find_leaks(given[rows], hashes[rows], groups[rows])
-    if leaks.rows.any() and config.on_leak == "error":
+    if leaks.rows.any() and config.on_leak == "error" and not whole:
         raise InputError(
             f"{len(leaks.groups)} groups and {leaks.images} images are in more than one split, such as that of "
             f"{names[rows[leaks.rows][0]]}; mend the splits, or give --on_leak drop to leave out the earlier"
         )
-    dropped = int(leaks.rows.sum()) if config.on_leak == "drop" else 0
+    dropped = int(leaks.rows.sum()) if config.on_leak == "drop" and not whole else 0
     if dropped:
         rows = rows[~leaks.rows]
 
@@ -118,7 +122,8 @@ def prepare(config: DataConfig, held: Sequence[Any] = ()) -> tuple[DatasetDict, 
         for number, source in enumerate(sources)
     }
     made = {sources[number].name: tuple(SPLITS[split] for split in splits) for number, splits in missing.items()}
-    _check_made(made, by_source, {source.name for source in sources if source.inferred})
+    if not whole:
+        _check_made(made, by_source, {source.name for source in sources if source.inferred})
     report = DataReport(
         counts=_count(splits, labels),
         sources=by_source,
@@ -134,6 +139,7 @@ def prepare(config: DataConfig, held: Sequence[Any] = ()) -> tuple[DatasetDict, 
         notes={source.name: source.notes for source in sources if source.notes},
         left_out=dict(sum((source.left_out for source in sources), Counter())),
         made=made,
+        origins=tuple(sorted(set(table.select(rows)[ORIGIN]))),
         fingerprint=_fingerprint(hashes, labels, splits),
     )
     return DatasetDict({name: table.select(rows[splits == split]) for split, name in enumerate(SPLITS)}), report
@@ -152,15 +158,16 @@ def hash_images(images: Dataset, config: DataConfig) -> NDArray[np.bytes_]:
     return scan(images.select_columns(["image"]), _cache_folder(config))[0]
 
 
-def _check_classes(labels: NDArray[np.int8], sources: list[Source]) -> None:
-    """Refuse images of which a class is missing."""
+def _check_classes(labels: NDArray[np.int8], sources: list[Source], one_class: bool) -> None:
+    """Refuse images of which a class is missing, or, where one class is welcome, both are."""
     names, left_out = ", ".join(source.name for source in sources), sum((one.left_out for one in sources), Counter())
-    for label, name in enumerate(LABELS):
-        if label not in labels:
-            raise InputError(
-                f"there are no {name} images in {names} that open; give images of both classes"
-                f"{'; ' * bool(left_out)}{describe_left_out(left_out)}"
-            )
+    found = [name for label, name in enumerate(LABELS) if label in labels]
+    missing = [name for name in LABELS if name not in found]
+    if missing and not (one_class and found):
+        raise InputError(
+            f"there are no {missing[0]} images in {names} that open; give images of both classes"
+            f"{'; ' * bool(left_out)}{describe_left_out(left_out)}"
+        )
 
 
 def _cache_folder(config: DataConfig) -> Path:
@@ -193,7 +200,8 @@ def _merge(sources: list[Source]) -> Dataset:
         table = source.images.add_column(
             "label", source.labels.astype(np.int64), feature=ClassLabel(names=list(LABELS))
         )
-        columns = {"source": [source.name] * size} | {name: source.columns.get(name, [None] * size) for name in further}
+        columns = {"source": [source.name] * size, ORIGIN: source.columns[ORIGIN]}
+        columns |= {name: source.columns.get(name, [None] * size) for name in further if name != ORIGIN}
         for name, values in columns.items():
             table = table.add_column(name, pa.array(values, pa.string()), feature=Value("string"))
         tables.append(table)

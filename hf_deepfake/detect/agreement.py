@@ -22,7 +22,8 @@ from hf_deepfake.metrics.classification import Floats
 from hf_deepfake.metrics.result import Metric
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from hf_deepfake.report.compare import auc_difference
-from hf_deepfake.report.report import REPORT_FILE, BackendResult, Report, align
+from hf_deepfake.report.report import REPORT_FILE, BackendResult, Report
+from hf_deepfake.report.text_table import align
 from hf_deepfake.runtimes.export import Format, export_backend
 
 CALIBRATED_ON = 300

@@ -14,7 +14,7 @@ from torch import nn
 from hf_deepfake.config import DecisionConfig
 from hf_deepfake.data.load import hash_images
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.evaluate import describe, load_split, score, score_model
+from hf_deepfake.evaluation.evaluate import describe, load_split, roles_of, score, score_model
 from hf_deepfake.evaluation.unseen import count_seen
 from hf_deepfake.files import try_folder
 from hf_deepfake.metrics.calibration import fake_probability
@@ -26,7 +26,7 @@ from hf_deepfake.models.ensemble import average_weights, make_ensemble
 from hf_deepfake.models.fold import fold, unfold
 from hf_deepfake.models.seen import Seen
 from hf_deepfake.report.measure import measure
-from hf_deepfake.report.report import REPORT_FILE, Combination, Part, Report
+from hf_deepfake.report.report import REPORT_FILE, ROLES, Combination, Part, Report
 
 Method = Literal["log_odds", "weights"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -79,7 +79,7 @@ def combine(
         count_seen(name, one.seen, data["validation"], config, trained_only=True)
         count_seen(name, one.seen, data["test"], config)
     logits = score_model(model, data_config(model, side), data["validation"])
-    decision = decide_by(config, logits, data["validation"]["label"], data["validation"]["source"])
+    decision = decide_by(config, logits, data["validation"]["label"], data["validation"]["origin"])
     if PartialState().is_main_process:
         export_checkpoint(
             model,
@@ -97,10 +97,11 @@ def combine(
         for split in ("validation", "test")
     }
     table = score_table(data, scores)
-    decided_on = f"validation split of {', '.join(data_report.sources)}{band_note(config)}"
+    decided_on = f"validation split of {', '.join(data_report.sources)}{band_note(config, data_report.origins)}"
     report = measure(
         table,
         replace(describe(exported), decided_on=decided_on),
+        roles=_roles(loaded, data_report.origins),
         data=data_report.to_dict(),
         combination=Combination(
             method,
@@ -116,6 +117,13 @@ def combine(
         report.save(out / REPORT_FILE)
     PartialState().wait_for_everyone()
     return report
+
+
+def _roles(loaded: Sequence[LoadedCheckpoint], origins: Sequence[str]) -> dict[str, list[str]]:
+    """What trained any part trained the combination; its validation images calibrated it, whatever calibrated parts."""
+    parts = [roles_of(one) for one in loaded]
+    known = {role: sorted({origin for part in parts for origin in part.get(role, [])}) for role in ROLES}
+    return {"training": known["training"], "calibration": sorted({*known["calibration"], *origins})}
 
 
 def _seen(loaded: Sequence[LoadedCheckpoint], decided: NDArray[np.bytes_]) -> Seen | None:

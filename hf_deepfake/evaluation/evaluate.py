@@ -16,13 +16,14 @@ from hf_deepfake.data.load import prepare
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.inference import predict_logits
 from hf_deepfake.evaluation.robustness import measure_robustness
-from hf_deepfake.evaluation.unseen import count_seen
+from hf_deepfake.evaluation.unseen import check_foreign, count_seen, without_seen
 from hf_deepfake.machine import WAIT, best_device, default_workers, share_cores
 from hf_deepfake.metrics.calibration import fake_probability
+from hf_deepfake.metrics.foreign import measure_foreign
 from hf_deepfake.metrics.score_table import groups_of, score_table
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from hf_deepfake.report.measure import measure
-from hf_deepfake.report.report import CheckpointInfo, Report
+from hf_deepfake.report.report import REPORT_FILE, CheckpointInfo, Report
 
 ALL = "all"
 """Name of what all splits of the data make together."""
@@ -33,6 +34,7 @@ def evaluate(
     config: DataConfig,
     *,
     split: Literal["test", "all"] = "test",
+    foreign: bool = False,
     robustness: Literal["off", "mild", "full"] = "off",
 ) -> tuple[Report, pd.DataFrame]:
     """Evaluate a checkpoint; under `accelerate launch` every process calls this.
@@ -46,6 +48,8 @@ def evaluate(
         split: "test" for the test split, which is made where a source has no splits, and then holds the same images
             as that of a training run on this source; "all" for all images, which is right for data of which the
             checkpoint has seen nothing.
+        foreign: the data are foreign to training and calibration: all images count, those left out that had a part in
+            the checkpoint, and the report has results by origin, with their mean and the worst.
         robustness: also score the images degraded: in the 15 conditions of the mild set, or in all 165.
 
     Returns:
@@ -55,7 +59,11 @@ def evaluate(
         InputError: checkpoint or data cannot be used, or the checkpoint was trained on what it shall be evaluated by.
     """
     loaded = load_checkpoint(checkpoint)
+    split = ALL if foreign else split
     data, data_report = load_split(config, split)
+    if foreign:
+        check_foreign(checkpoint, roles_of(loaded), data_report.origins)
+        data[split] = without_seen(data[split], loaded.seen, config)
     seen = count_seen(checkpoint, loaded.seen, data[split], config)
     if seen is None and split == ALL and data_report.fingerprint == loaded.data_fingerprint:
         raise InputError(
@@ -65,7 +73,8 @@ def evaluate(
     table = score_table(data, {split: scores})
     found = [] if robustness == "off" else measure_robustness(loaded, data[split], groups_of(table), robustness)
     known = data_report.to_dict() | ({} if seen is None else {"seen": seen})
-    return measure(table, describe(loaded), data=known, robustness=found), table
+    elsewhere = measure_foreign(table, loaded.operating_point, loaded.abstention_band) if foreign else None
+    return measure(table, describe(loaded), data=known, robustness=found, foreign=elsewhere), table
 
 
 def load_split(config: DataConfig, split: str) -> tuple[DatasetDict, DataReport]:
@@ -83,7 +92,7 @@ def load_split(config: DataConfig, split: str) -> tuple[DatasetDict, DataReport]
     """
     state = PartialState(cpu=best_device().type == "cpu", timeout=WAIT)
     with state.main_process_first():  # the others then find unpacked zips and hashes in the cache
-        data, report = prepare(config)
+        data, report = prepare(config, whole=split == ALL)
     if state.is_main_process:
         report.warn_of_losses()
     if split == ALL:
@@ -91,6 +100,19 @@ def load_split(config: DataConfig, split: str) -> tuple[DatasetDict, DataReport]
     if not len(data[split]):
         raise InputError(f"{', '.join(config.data)} has no {split} images; give --split all to take all of them")
     return data, report
+
+
+def roles_of(loaded: LoadedCheckpoint) -> dict[str, list[str]]:
+    """The roles that origins had for a checkpoint, as its report has them.
+
+    Args:
+        loaded: the checkpoint.
+
+    Returns:
+        `Report.roles`; empty where it has no report, or its weights have changed since.
+    """
+    file = loaded.folder / REPORT_FILE
+    return Report.load(file).roles if loaded.trusted and file.is_file() else {}
 
 
 def score(loaded: LoadedCheckpoint, images: Dataset) -> NDArray:

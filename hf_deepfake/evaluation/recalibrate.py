@@ -1,5 +1,6 @@
-"""recalibrate how a checkpoint's logits become verdicts, without training."""
+"""Recalibrate how a checkpoint's logits become verdicts, without training."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,13 +18,13 @@ from hf_deepfake.files import try_folder
 from hf_deepfake.metrics.calibration import fake_probability
 from hf_deepfake.metrics.decision import band_note, decide_by
 from hf_deepfake.metrics.score_table import SCORES_FILE, save_scores, score_table
-from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
+from hf_deepfake.models.checkpoint import LoadedCheckpoint, export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import unfold
 from hf_deepfake.models.seen import Seen
 from hf_deepfake.report.measure import measure
 from hf_deepfake.report.report import REPORT_FILE, Report
 
-DECIDED_ON = "validation"
+DECIDED_ON = "calibration"
 """Name, in the report, of the images that decided: what is measured on them is too good."""
 
 
@@ -60,11 +61,11 @@ def recalibrate(
         raise InputError(f"{checkpoint} was trained on these images; give --split validation to leave those out")
     unfold(loaded.model, loaded.temperature, loaded.operating_point)
     logits = score(loaded, data[split])
-    decision = decide_by(config, logits, data[split]["label"], data[split]["source"])
+    decision = decide_by(config, logits, data[split]["label"], data[split]["origin"])
     scored = DatasetDict({**data, DECIDED_ON: data[split]})
     table = score_table(scored, {DECIDED_ON: fake_probability(logits, decision.temperature)})
     which = "all images" if split == ALL else "validation split"
-    decided_on = f"{which} of {', '.join(data_report.sources)}{band_note(config)}"
+    decided_on = f"{which} of {', '.join(data_report.sources)}{band_note(config, data_report.origins)}"
     report = measure(
         table,
         replace(
@@ -72,7 +73,7 @@ def recalibrate(
             **asdict(decision),
             decided_on=decided_on,
         ),
-        **(_history(loaded.folder) if loaded.trusted else {}),
+        **_history(loaded, data_report.origins),
     )
     if PartialState().is_main_process:
         export_checkpoint(
@@ -90,9 +91,11 @@ def recalibrate(
     return report
 
 
-def _history(folder: Path) -> dict[str, Any]:
-    """What a checkpoint's report says of how it came about; nothing where it has none."""
-    if not (folder / REPORT_FILE).is_file():
-        return {}
-    before = Report.load(folder / REPORT_FILE)
-    return {name: getattr(before, name) for name in ("data", "audit", "training", "combination", "notes")}
+def _history(loaded: LoadedCheckpoint, origins: Sequence[str]) -> dict[str, Any]:
+    """What a checkpoint's report says of how it came about, and that these origins calibrated it since."""
+    file = loaded.folder / REPORT_FILE
+    if not loaded.trusted or not file.is_file():
+        return {"roles": {"calibration": list(origins)}}
+    before = Report.load(file)
+    kept = {name: getattr(before, name) for name in ("data", "audit", "training", "combination", "notes")}
+    return kept | {"roles": before.roles | {"calibration": list(origins)}}

@@ -14,6 +14,7 @@ from PIL import ImageDraw, ImageOps
 from hf_deepfake.config import LABELS, DataConfig
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.evaluate import load_split
+from hf_deepfake.evaluation.unseen import without_seen
 from hf_deepfake.explain.attributes import measure_attributes
 from hf_deepfake.explain.overlay import GROUND, INK, caption_font, shade
 from hf_deepfake.explain.probe import Heat, Probe
@@ -57,9 +58,12 @@ def add_errors(
         InputError: checkpoint, data or folder cannot be used.
     """
     data, _ = load_split(config, report.evaluated_split)  # waits for all processes
+    loaded, images = load_checkpoint(checkpoint), data[report.evaluated_split]
+    if report.foreign:
+        images = without_seen(images, loaded.seen, config)
     if not PartialState().is_main_process:
         return report, []
-    groups, sheets = analyse_errors(load_checkpoint(checkpoint), data[report.evaluated_split], table)
+    groups, sheets = analyse_errors(loaded, images, table)
     return replace(report, errors=groups), save_sheets(local_path(folder), sheets)
 
 

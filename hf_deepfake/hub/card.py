@@ -11,7 +11,8 @@ import yaml
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
-from hf_deepfake.config import DecisionConfig, TrainConfig, parse_criterion
+from hf_deepfake.config import DecisionConfig, TrainConfig
+from hf_deepfake.criterion import parse_criterion
 from hf_deepfake.metrics.classification import better
 from hf_deepfake.metrics.conditions import ConditionResult, worst_mild
 from hf_deepfake.metrics.error_groups import ATTRIBUTES, worst_groups
@@ -19,6 +20,7 @@ from hf_deepfake.metrics.result import UNSURE_METRICS, SplitResult
 from hf_deepfake.metrics.subgroups import FACETS
 from hf_deepfake.models import ensemble, zoo
 from hf_deepfake.models.fetch import HUB_PREFIX
+from hf_deepfake.report.foreign_table import IN_SOURCE_ONLY, foreign_looks, foreign_rows
 from hf_deepfake.report.report import MAIN_METRICS, Mean, Report
 
 CARD_FILE = "README.md"
@@ -28,6 +30,7 @@ CAPTIONS = {
     "roc.png": "ROC curve on the {} split, with its 95 % band.",
     "reliability.png": "How often a score is right: share of fakes by score, on the {} split.",
     "scores.png": "Scores of real and of fake images, on the {} split.",
+    "risk_coverage.png": "Selective risk by coverage: the share of wrong verdicts among the most confident images.",
     "robustness.png": "AUC on degraded images of the {} split; framed: the mild set.",
     "learning_curves.png": "Loss and validation metric by epoch.",
 }
@@ -128,6 +131,9 @@ def build_card(
         unsure_names=UNSURE_METRICS,
         subset_metrics=SUBSET_METRICS,
         facets=FACETS,
+        foreign=foreign_rows(report.foreign) if report.foreign else [],
+        looks=foreign_looks(report.foreign),
+        in_source_only=IN_SOURCE_ONLY,
         weakest=_weakest(report.robustness),
         worst_mild=worst_mild(report.robustness),
         attributes=ATTRIBUTES,

@@ -5,14 +5,15 @@ Both are chosen on validation scores; the test split has no say.
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
-from hf_deepfake.config import DecisionConfig, parse_criterion
+from hf_deepfake.config import DecisionConfig
+from hf_deepfake.criterion import parse_criterion
 from hf_deepfake.errors import InputError
 from hf_deepfake.metrics.calibration import fake_probability, fit_temperature
 from hf_deepfake.metrics.classification import Floats, Ranking
@@ -55,7 +56,7 @@ def decide(
     miss_cost: float = 1.0,
     prior: float = 0.5,
     confident_error: float = 0.05,
-    sources: ArrayLike | None = None,
+    origins: ArrayLike | None = None,
 ) -> Decision:
     """Choose temperature, operating point and abstention band, in this order, on the same validation images.
 
@@ -66,7 +67,7 @@ def decide(
         miss_cost: see there.
         prior: see there.
         confident_error: see `abstention_band`.
-        sources: see `abstention_band`.
+        origins: see `abstention_band`.
 
     Returns:
         The decision. What the two functions refuse is an `InputError`.
@@ -75,12 +76,12 @@ def decide(
     temperature = fit_temperature(logits, labels)
     scores = fake_probability(logits, temperature)
     point = choose_operating_point(scores, labels, criterion, miss_cost=miss_cost, prior=prior)
-    band = abstention_band(scores, labels, point, confident_error, sources)
+    band = abstention_band(scores, labels, point, confident_error, origins)
     return Decision(temperature, point, band, criterion, confident_error)
 
 
 def decide_by(
-    config: DecisionConfig, logits: ArrayLike, labels: ArrayLike, sources: ArrayLike | None = None
+    config: DecisionConfig, logits: ArrayLike, labels: ArrayLike, origins: ArrayLike | None = None
 ) -> Decision:
     """Decide as a configuration says, and warn of a decision that gives one verdict to all or abstains on a side.
 
@@ -88,7 +89,7 @@ def decide_by(
         config: criterion, costs, shares, and whose band.
         logits: see `decide`.
         labels: see there.
-        sources: (N,) names; without them all images are of one source.
+        origins: (N,) names; without them all images are of one origin.
 
     Returns:
         The decision.
@@ -100,13 +101,14 @@ def decide_by(
         miss_cost=config.miss_cost,
         prior=config.prior,
         confident_error=config.confident_error,
-        sources=None if config.band == "pooled" else sources,
+        origins=None if config.band == "pooled" else origins,
     )
+    several = origins is not None and len(np.unique(np.asarray(origins))) > 1
     for side, end in (("real", decision.abstention_band[0] == 0.0), ("fake", decision.abstention_band[1] == 1.0)):
-        if end and config.band != "pooled":
+        if end and several and config.band == "worst_origin":
             logger.warning(
-                "WARNING: no image will confidently be called %s: a source that decides has too few images of the "
-                "other class for a confident error of %g; add images, or raise --confident_error",
+                "WARNING: no image will confidently be called %s: an origin that decides has too few images of the "
+                "other class for a confident error of %g; add images, raise --confident_error, or give --band pooled",
                 side,
                 config.confident_error,
             )
@@ -125,16 +127,19 @@ def decide_by(
     return decision
 
 
-def band_note(config: DecisionConfig) -> str:
+def band_note(config: DecisionConfig, origins: Sequence[str]) -> str:
     """What a report adds, after the images that decided, of whose abstention band it is.
 
     Args:
         config: what `decide_by` took.
+        origins: of the images that decided.
 
     Returns:
-        Words in parentheses after a space; nothing for a band of all images.
+        Words in parentheses after a space; nothing for a band of all images, as that of a single origin is.
     """
-    return "" if config.band == "pooled" else " (abstention band: the widest that any source needs)"
+    if config.band == "pooled" or len(set(origins)) == 1:
+        return ""
+    return f" (abstention band: the widest that any of {len(set(origins))} origins needs)"
 
 
 def settle_criterion(criterion: str, labels: ArrayLike) -> str:
@@ -206,7 +211,7 @@ def choose_operating_point(
 
 
 def abstention_band(
-    scores: ArrayLike, labels: ArrayLike, operating_point: float, error: float, sources: ArrayLike | None = None
+    scores: ArrayLike, labels: ArrayLike, operating_point: float, error: float, origins: ArrayLike | None = None
 ) -> tuple[float, float]:
     """Find the scores on which no verdict should be given, by class-conditional conformal prediction.
 
@@ -216,15 +221,15 @@ def abstention_band(
     real, and at most a share of `error` of all reals confidently called fake, on average over validation sets. Images
     of one group are not drawn independently, and other data not alike: there nothing is promised.
 
-    With sources, the band is the widest that any of them needs: the promise then holds for new images of each source
-    alone, and for a source that is not among them as far as it is no harder than the hardest.
+    With origins, the band is the widest that any of them needs: the promise then holds for new images of each origin
+    alone, and for an origin that is not among them as far as it is no harder than the hardest.
 
     Args:
         scores: (N,) P(fake) on validation images, in [0, 1].
         labels: (N,) integers, 0 real and 1 fake.
         operating_point: score from which an image counts as fake.
         error: largest share of each class that may be confidently misclassified, in (0, 1).
-        sources: (N,) names; None for one source. A source of one class decides on one end of the band.
+        origins: (N,) names; None for one origin. An origin of one class decides on one end of the band.
 
     Returns:
         Lowest and highest score that is unsure. With fewer than 1 / error - 1 images of a class nothing can be
@@ -236,16 +241,16 @@ def abstention_band(
     if not 0 < error < 1:
         raise InputError(f"an unsure error of {error} is no share; give one between 0 and 1, such as 0.05")
     score, label = np.asarray(scores, np.float64), np.asarray(labels)
-    source = np.zeros(len(score)) if sources is None else np.asarray(sources)
+    origin = np.zeros(len(score)) if origins is None else np.asarray(origins)
     # Fakes below `lowest` and reals above `highest` are the share that may be wrong.
-    lowest = _worst(score[label == 1], source[label == 1], error)
-    highest = 1 - _worst(1 - score[label == 0], source[label == 0], error)
+    lowest = _worst(score[label == 1], origin[label == 1], error)
+    highest = 1 - _worst(1 - score[label == 0], origin[label == 0], error)
     return min(lowest, operating_point), max(highest, operating_point)
 
 
-def _worst(right: Floats, source: NDArray, error: float) -> float:
-    """The least that any source allows; 0 without images."""
-    return min((_allowed(right[source == one], error) for one in np.unique(source)), default=0.0)
+def _worst(right: Floats, origin: NDArray, error: float) -> float:
+    """The least that any origin allows; 0 without images."""
+    return min((_allowed(right[origin == one], error) for one in np.unique(origin)), default=0.0)
 
 
 def _allowed(right: Floats, error: float) -> float:

@@ -142,13 +142,38 @@ def evaluate_band(
     Returns:
         `UNSURE_METRICS` by name.
     """
+    why = ("no images", "no image has a confident verdict", "no fake images", "no real images")
+    shares = band_shares(scores, labels, threshold, band)
+    return dict(zip(UNSURE_METRICS, bootstrapped(shares, groups, len(np.asarray(scores)), why), strict=True))
+
+
+def band_shares(
+    scores: ArrayLike, labels: ArrayLike, threshold: float, band: tuple[float, float]
+) -> Callable[[Counts], Floats]:
+    """What an abstention band does, as a function of how often each image counts.
+
+    Args:
+        scores: (N,) P(fake), in [0, 1].
+        labels: (N,) integers, 0 real and 1 fake.
+        threshold: an image counts as fake from this score on.
+        band: lowest and highest score that is unsure.
+
+    Returns:
+        From weights, int64 (N,), to the shares of `UNSURE_METRICS`, (4,); NaN where one is undefined.
+    """
     score, label = np.asarray(scores, np.float64), np.asarray(labels)
     sure = (score < band[0]) | (score > band[1])
     wrong = sure & ((score >= threshold) != (label == 1))
     parts = np.stack([sure, wrong, wrong & (label == 1), wrong & (label == 0)])
     wholes = np.stack([np.ones_like(sure), sure, label == 1, label == 0])
-    why = ("no images", "no image has a confident verdict", "no fake images", "no real images")
-    return dict(zip(UNSURE_METRICS, _ratios(parts, wholes, groups, why), strict=True))
+    both = np.concatenate([parts, wholes]).astype(np.float64)
+
+    def shares(weights: Counts) -> Floats:
+        """Each share, under a resample."""
+        part, whole = np.split(np.einsum("kn,n->k", both, weights), 2)
+        return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+
+    return shares
 
 
 def bootstrapped(
@@ -200,15 +225,3 @@ def _precision_at(score: Floats, label: NDArray, groups: Sequence[Any] | None, t
 
     found = bootstrapped(precision, groups, len(score), ["no verdict of fake"] * len(PRIORS))
     return {f"{prior:g}": one for prior, one in zip(PRIORS, found, strict=True)}
-
-
-def _ratios(parts: NDArray, wholes: NDArray, groups: Sequence[Any] | None, why: Sequence[str]) -> list[Metric]:
-    """Shares of weighted images, (K, N) booleans over (K, N) booleans, with their intervals."""
-    both = np.concatenate([parts, wholes]).astype(np.float64)
-
-    def ratios(weights: Counts) -> Floats:
-        """Each share, under a resample."""
-        part, whole = np.split(np.einsum("kn,n->k", both, weights), 2)
-        return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
-
-    return bootstrapped(ratios, groups, both.shape[1], why)

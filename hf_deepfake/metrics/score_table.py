@@ -20,6 +20,7 @@ COLUMNS = {
     "file": "string",
     "split": "string",
     "source": "string",
+    "origin": "string",
     "group": "string",
     "manipulation": "string",
     "format": "string",

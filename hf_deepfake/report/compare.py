@@ -18,7 +18,8 @@ from hf_deepfake.metrics.classification import Counts, Floats, Ranking
 from hf_deepfake.metrics.result import Metric, SplitResult, bootstrapped
 from hf_deepfake.metrics.score_table import SCORES_FILE, groups_of, load_scores
 from hf_deepfake.models.checkpoint import checkpoint_name
-from hf_deepfake.report.report import MAIN_METRICS, REPORT_FILE, Report, align
+from hf_deepfake.report.report import MAIN_METRICS, REPORT_FILE, Report
+from hf_deepfake.report.text_table import align
 
 LEVEL = 0.05
 """Probability, over all differences together, of calling one a difference that is none."""
@@ -196,9 +197,8 @@ def matrix(candidates: Sequence[Candidate]) -> dict[str, dict[str, Metric]]:
     found = {}
     for candidate in candidates:
         sources = candidate.report.subsets.get("source") or {candidate.table["source"].iloc[0]: candidate.result}
-        found[candidate.name] = {
-            source: one.metrics["auc"] for source, one in (candidate.report.cross_data | sources).items()
-        }
+        foreign = candidate.report.foreign.origins if candidate.report.foreign else {}
+        found[candidate.name] = {source: one.metrics["auc"] for source, one in (foreign | sources).items()}
     return found
 
 

@@ -52,7 +52,7 @@ def confusion_figure(result: SplitResult) -> Figure:
     Returns:
         The figure.
     """
-    figure, axes = _panel((4.6, 4.2), f"Verdicts at P(fake) ≥ {result.threshold:.2f}")
+    figure, axes = panel((4.6, 4.2), f"Verdicts at P(fake) ≥ {result.threshold:.2f}")
     count = result.confusion
     matrix = np.array([[count["tn"], count["fp"]], [count["fn"], count["tp"]]])
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -87,7 +87,7 @@ def roc_figure(
     """
     false, true = Ranking(scores, labels).curve(np.ones(result.n, np.int64))
     rates, low, high = roc_band(scores, labels, groups)
-    figure, axes = _panel((4.8, 5.4), "ROC curve", "False alarms: real images called fake", "Fakes found")
+    figure, axes = panel((4.8, 5.4), "ROC curve", "False alarms: real images called fake", "Fakes found")
     axes.plot([0, 1], [0, 1], color=PALE, linewidth=1, linestyle="--", label="chance")
     axes.fill_between(rates, low, high, color=REAL, alpha=0.2, linewidth=0, label="95 % band")
     axes.plot(
@@ -109,8 +109,8 @@ def roc_figure(
         zorder=3,
     )
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    _in_percent(axes)
-    _legend_below(figure, axes, columns=2)
+    in_percent(axes)
+    legend_below(figure, axes, columns=2)
     return figure
 
 
@@ -135,7 +135,7 @@ def reliability_figure(scores: ArrayLike, labels: ArrayLike, result: SplitResult
     # Rounding may put an end of the interval a hair on the wrong side of the share.
     below = np.maximum(share - [end.low for end in ends], 0)
     above = np.maximum([end.high for end in ends] - share, 0)
-    figure, axes = _panel((4.8, 5.4), "Do the scores mean what they say?", "Mean score P(fake)", "Share that is fake")
+    figure, axes = panel((4.8, 5.4), "Do the scores mean what they say?", "Mean score P(fake)", "Share that is fake")
     axes.plot([0, 1], [0, 1], color=PALE, linewidth=1, linestyle="--", label="perfectly calibrated")
     axes.errorbar(
         bins.score,
@@ -149,8 +149,8 @@ def reliability_figure(scores: ArrayLike, labels: ArrayLike, result: SplitResult
         clip_on=False,
     )
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    _in_percent(axes)
-    _legend_below(figure, axes, columns=1)
+    in_percent(axes)
+    legend_below(figure, axes, columns=1)
     return figure
 
 
@@ -169,7 +169,7 @@ def score_histogram_figure(
         The figure.
     """
     score, label = np.asarray(scores), np.asarray(labels)
-    figure, axes = _panel((6.4, 3.6), "Scores of each class", "Score P(fake)", "Images")
+    figure, axes = panel((6.4, 3.6), "Scores of each class", "Score P(fake)", "Images")
     for index, (name, colour) in enumerate(zip(LABELS, (REAL, FAKE), strict=True)):
         counts, edges = np.histogram(score[label == index], bins=40, range=(0, 1))
         axes.stairs(counts, edges, fill=True, color=colour, alpha=0.25)
@@ -179,7 +179,7 @@ def score_histogram_figure(
     axes.axvline(threshold, color=INK, linewidth=1, linestyle="--", label=f"threshold {threshold:.2f}")
     axes.set_xlim(0, 1)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend_below(figure, axes, columns=4)
+    legend_below(figure, axes, columns=4)
     return figure
 
 
@@ -219,7 +219,7 @@ def learning_curves_figure(history: Sequence[Mapping[str, Any]], monitor: str, b
             axes.axvline(best_epoch, color=FAKE, linewidth=1.2, linestyle="--", label=f"best epoch ({best_epoch})")
         axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    _legend_below(figure, losses, columns=3)
+    legend_below(figure, losses, columns=3)
     return figure
 
 
@@ -242,7 +242,7 @@ def robustness_figure(results: Sequence[ConditionResult]) -> Figure:
     for place, row in enumerate(rows):
         values[place, [one.severity - 1 for one in row]] = [one.auc.value for one in row]
     title = f"AUC under degradations (clean {clean.auc.value:.3f})"
-    figure, axes = _panel((6.4, 1.5 + 0.27 * len(rows)), title, "Severity")
+    figure, axes = panel((6.4, 1.5 + 0.27 * len(rows)), title, "Severity")
     low, high = min(0.5, np.nanmin(values)), max(clean.auc.value or 1.0, np.nanmax(values))
     axes.imshow(values, cmap="viridis", vmin=low, vmax=high, aspect="auto")
     for place, row in enumerate(rows):
@@ -294,8 +294,18 @@ def _sheet(size: tuple[float, float]) -> Figure:
     return Figure(figsize=size, facecolor=GROUND, layout=margins)
 
 
-def _panel(size: tuple[float, float], title: str, x_label: str = "", y_label: str = "") -> tuple[Figure, Axes]:
-    """A figure of one panel."""
+def panel(size: tuple[float, float], title: str, x_label: str = "", y_label: str = "") -> tuple[Figure, Axes]:
+    """Make a figure of one panel in the common look.
+
+    Args:
+        size: width and height, inches.
+        title: above the panel.
+        x_label: of the horizontal axis.
+        y_label: of the vertical axis.
+
+    Returns:
+        The figure and its panel.
+    """
     figure = _sheet(size)
     axes = figure.subplots()
     dress(axes, title, x_label, y_label)
@@ -315,14 +325,24 @@ def dress(axes: Axes, title: str, x_label: str, y_label: str) -> None:
     axes.spines[["left", "bottom"]].set_color(PALE)
 
 
-def _legend_below(figure: Figure, axes: Axes, columns: int) -> None:
-    """Explain a panel's lines under the figure, where no data can lie."""
+def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
+    """Explain a panel's lines under the figure, where no data can lie.
+
+    Args:
+        figure: that receives the legend.
+        axes: the panel.
+        columns: of the legend.
+    """
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9, frameon=False)
 
 
-def _in_percent(axes: Axes) -> None:
-    """Label both axes from 0 to 100 %."""
+def in_percent(axes: Axes) -> None:
+    """Label both axes from 0 to 100 %.
+
+    Args:
+        axes: the panel.
+    """
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1))
         axis.set_ticks(np.linspace(0, 1, 6))

@@ -12,6 +12,7 @@ from hf_deepfake.metrics.conditions import worst_mild
 from hf_deepfake.metrics.error_groups import ATTRIBUTES, worst_groups
 from hf_deepfake.metrics.result import UNSURE_METRICS
 from hf_deepfake.metrics.subgroups import FACETS
+from hf_deepfake.report.foreign_table import IN_SOURCE_ONLY, foreign_rows
 from hf_deepfake.report.report import MAIN_METRICS, Report
 
 PAGE_FILE = "report.html"
@@ -36,6 +37,8 @@ def build_page(report: Report, figures: Mapping[str, bytes]) -> str:
         metric_names=MAIN_METRICS,
         unsure_names=UNSURE_METRICS,
         facets=FACETS,
+        foreign=foreign_rows(report.foreign) if report.foreign else [],
+        in_source_only=IN_SOURCE_ONLY,
         worst_mild=worst_mild(report.robustness),
         attributes=ATTRIBUTES,
         worst_groups=worst_groups(report.errors),

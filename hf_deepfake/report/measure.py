@@ -6,18 +6,23 @@ from typing import Any
 
 import pandas as pd
 
+from hf_deepfake.metrics.foreign import measure_foreign
 from hf_deepfake.metrics.result import evaluate_scores
 from hf_deepfake.metrics.score_table import groups_of
 from hf_deepfake.metrics.subgroups import measure_subsets, own_thresholds
 from hf_deepfake.report import figures
 from hf_deepfake.report.report import CheckpointInfo, Report
+from hf_deepfake.report.risk_coverage import risk_coverage_figure
+
+FOREIGN = "foreign"
+"""Split of the images foreign to training and calibration, in a checkpoint's table of scores."""
 
 
 def measure(table: pd.DataFrame, checkpoint: CheckpointInfo, *, test_looks: int | None = None, **known: Any) -> Report:
     """Measure scored images at a checkpoint's operating point.
 
     Args:
-        table: of `scores.score_table`, with one split or more.
+        table: of `scores.score_table`, with one split or more besides foreign images.
         checkpoint: what scored them.
         test_looks: how often the run has looked at the split test, this time included; None where that is not known.
         **known: further fields of the report.
@@ -25,6 +30,7 @@ def measure(table: pd.DataFrame, checkpoint: CheckpointInfo, *, test_looks: int 
     Returns:
         The report.
     """
+    known_splits, elsewhere = table[table["split"] != FOREIGN], table[table["split"] == FOREIGN]
     splits = {
         str(name): evaluate_scores(
             part["score"],
@@ -34,8 +40,10 @@ def measure(table: pd.DataFrame, checkpoint: CheckpointInfo, *, test_looks: int 
             abstention_band=checkpoint.abstention_band,
             test_looks=test_looks if name == "test" else None,
         )
-        for name, part in table.groupby("split", sort=False)
+        for name, part in known_splits.groupby("split", sort=False)
     }
+    if len(elsewhere):
+        known["foreign"] = measure_foreign(elsewhere, checkpoint.operating_point, checkpoint.abstention_band)
     report = Report(checkpoint=checkpoint, splits=splits, **known)
     judged = table[table["split"] == report.evaluated_split]
     return replace(
@@ -61,12 +69,22 @@ def draw_figures(report: Report, table: pd.DataFrame, folder: Path) -> list[str]
     scores, labels, groups = judged["score"].to_numpy(), judged["label"].to_numpy(), groups_of(judged)
     drawn = {
         "confusion.png": figures.confusion_figure(result),
-        "roc.png": figures.roc_figure(scores, labels, result, groups),
+        **({"roc.png": figures.roc_figure(scores, labels, result, groups)} if result.n_real and result.n_fake else {}),
         "reliability.png": figures.reliability_figure(scores, labels, result),
         "scores.png": figures.score_histogram_figure(
             scores, labels, result.threshold, report.checkpoint.abstention_band
         ),
     }
+    foreign = table[table["split"] == FOREIGN] if FOREIGN in set(table["split"]) else judged if report.foreign else None
+    if foreign is not None:
+        sets = {str(name): part for name, part in foreign.groupby("origin")}
+        own = None if foreign is judged else f"{report.evaluated_split} (its own sources)"
+        drawn["risk_coverage.png"] = risk_coverage_figure(
+            sets | ({} if own is None else {own: judged}),
+            report.checkpoint.operating_point,
+            report.checkpoint.abstention_band,
+            own,
+        )
     if report.robustness and all(one.auc.value is not None for one in report.robustness):
         drawn["robustness.png"] = figures.robustness_figure(report.robustness)
     if epochs := report.training.get("epochs"):

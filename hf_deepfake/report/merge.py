@@ -7,16 +7,16 @@ import pandas as pd
 
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_path
-from hf_deepfake.metrics.score_table import SCORES_FILE, load_scores, save_scores
-from hf_deepfake.report.measure import measure
+from hf_deepfake.metrics.score_table import COLUMNS, SCORES_FILE, load_scores, save_scores
+from hf_deepfake.report.measure import FOREIGN, measure
 from hf_deepfake.report.report import REPORT_FILE, Report
 
 
 def adopt(checkpoint: str | Path, evaluation: Report, table: pd.DataFrame) -> None:
     """Add an evaluation's results to a checkpoint's report, in place of earlier ones on the same images.
 
-    On the data that the checkpoint was trained on, what was measured becomes the result on the split test. Of other
-    data, each source becomes a row of `cross_data`.
+    On the data that the checkpoint was trained on, what was measured becomes the result on the split test. What was
+    evaluated as foreign joins the foreign results, in place of earlier ones of the same origins.
 
     Args:
         checkpoint: folder of the checkpoint, with its report and scores.
@@ -24,15 +24,23 @@ def adopt(checkpoint: str | Path, evaluation: Report, table: pd.DataFrame) -> No
         table: the evaluation's scores.
 
     Raises:
-        InputError: the folder has no report, or the evaluation is of another checkpoint or operating point, or mixes
-            images or data that the checkpoint was trained on with others.
+        InputError: the folder has no report, or the evaluation is of another checkpoint or operating point, or of data
+            that are neither those of the training nor foreign.
     """
     folder = local_path(checkpoint)
     report = Report.load(folder / REPORT_FILE)
     if replace(evaluation.checkpoint, decided_on=report.checkpoint.decided_on) != report.checkpoint:
         raise InputError(f"{folder} is not the checkpoint that was evaluated; evaluate it again")
-    if evaluation.data["fingerprint"] == report.data.get("fingerprint"):
-        kept = load_scores(folder / SCORES_FILE)
+    kept = load_scores(folder / SCORES_FILE)
+    if evaluation.foreign is not None:
+        origins = set(evaluation.foreign.origins)
+        others = kept[(kept["split"] != FOREIGN) | ~kept["origin"].isin(origins)]
+        table = pd.concat([others, table.assign(split=FOREIGN)], ignore_index=True).astype(COLUMNS)
+        foreign = measure(table, report.checkpoint).foreign
+        assert foreign is not None
+        save_scores(folder / SCORES_FILE, table)
+        report = replace(report, foreign=foreign.counting(report.foreign, origins))
+    elif evaluation.data["fingerprint"] == report.data.get("fingerprint"):
         table = pd.concat([kept[kept["split"] != "test"], table], ignore_index=True)
         looks = (report.splits["test"].test_looks or 0) + 1 if "test" in report.splits else 1
         measured = measure(table, report.checkpoint, test_looks=looks)
@@ -45,18 +53,9 @@ def adopt(checkpoint: str | Path, evaluation: Report, table: pd.DataFrame) -> No
             robustness=evaluation.robustness or report.robustness,
             errors=evaluation.errors or report.errors,
         )
-    elif known := set(evaluation.data["sources"]) & set(report.data.get("sources", {})):
-        raise InputError(
-            f"the checkpoint was trained on {', '.join(sorted(known))}; evaluate other data apart from it, or exactly "
-            "the data of the training for its test split"
-        )
-    elif seen := evaluation.data.get("seen"):
-        raise InputError(
-            f"{seen} of the evaluated images had a part in making the checkpoint, so that they are no row of unseen "
-            "data; leave them out and evaluate again"
-        )
     else:
-        result = evaluation.splits[evaluation.evaluated_split]
-        sources = evaluation.subsets.get("source") or {next(iter(evaluation.data["sources"])): result}
-        report = replace(report, cross_data=report.cross_data | sources)
+        raise InputError(
+            f"{folder} was trained on other data; give exactly those for the results on its test split, or add "
+            "--foreign for data foreign to it"
+        )
     report.save(folder / REPORT_FILE)

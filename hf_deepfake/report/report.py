@@ -17,13 +17,19 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_path, write_json
 from hf_deepfake.metrics.conditions import ConditionResult
 from hf_deepfake.metrics.error_groups import ATTRIBUTES, ErrorGroup, worst_groups
+from hf_deepfake.metrics.foreign import ForeignResult
 from hf_deepfake.metrics.one_sided import one_sided_splits
 from hf_deepfake.metrics.result import UNSURE_METRICS, Metric, SplitResult
 from hf_deepfake.metrics.subgroups import FACETS, OwnThreshold
+from hf_deepfake.report.foreign_table import IN_SOURCE_ONLY, foreign_rows
+from hf_deepfake.report.text_table import align
 
 FORMAT_VERSION = 1
 
 REPORT_FILE = "report.json"
+
+ROLES = ("training", "calibration")
+"""What origins may have been used for; what is foreign to both evaluates."""
 
 MAIN_METRICS = {
     "auc": "AUC",
@@ -173,9 +179,11 @@ class Report:
         splits: results by split name.
         subsets: results of `evaluated` apart, by facet and value, as `subsets.measure_subsets` gives them.
         own_thresholds: what sources would gain by thresholds of their own.
-        cross_data: results on sets of which nothing was trained on, by name.
+        foreign: results on sources foreign to training and calibration; None where none was evaluated.
         robustness: results on degraded images of `evaluated`, clean ones first; empty where not measured.
         errors: where errors gather on `evaluated`, worst groups first; empty where not analysed.
+        roles: origins of the images that trained it and, apart from them, calibrated it, by the names of `ROLES`; empty
+            where that is not known.
         data: `DataReport.to_dict()`; empty where it is not known.
         audit: what was found wrong with the data, as `audits.findings.Audit.for_report` gives it; empty for no audit.
         training: the run record (`run.json`); empty where it is not known.
@@ -192,9 +200,10 @@ class Report:
     splits: dict[str, SplitResult]
     subsets: dict[str, dict[str, SplitResult]] = field(default_factory=dict)
     own_thresholds: dict[str, OwnThreshold] = field(default_factory=dict)
-    cross_data: dict[str, SplitResult] = field(default_factory=dict)
+    foreign: ForeignResult | None = None
     robustness: list[ConditionResult] = field(default_factory=list)
     errors: list[ErrorGroup] = field(default_factory=list)
+    roles: dict[str, list[str]] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     audit: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -271,18 +280,15 @@ class Report:
         if self.combination:
             lines.insert(1, f"{self.combination}")
         apart = {facet: self.subsets[facet] for facet in FACETS if facet in self.subsets}
-        for title, named in {
-            **{FACETS[facet]: found for facet, found in apart.items()},
-            "Data": self.cross_data,
-        }.items():
-            if named:
-                metrics = ("auc", "accuracy")
-                head = [title, "Images", *(MAIN_METRICS[metric] for metric in metrics)]
-                cells = [
-                    [name, f"{one.n_real} real, {one.n_fake} fake", *(str(one.metrics[metric]) for metric in metrics)]
-                    for name, one in named.items()
-                ]
-                lines += ["", *align([head, *cells])]
+        for facet, found in apart.items():
+            metrics = ("auc", "accuracy")
+            head = [FACETS[facet], "Images", *(MAIN_METRICS[metric] for metric in metrics)]
+            cells = [
+                [name, f"{one.n_real} real, {one.n_fake} fake", *(str(one.metrics[metric]) for metric in metrics)]
+                for name, one in found.items()
+            ]
+            lines += ["", *align([head, *cells])]
+        lines += ["", *(align(foreign_rows(self.foreign)) if self.foreign else [IN_SOURCE_ONLY])]
         if seen := self.data.get("seen"):
             lines += ["", f"{seen:,} of these images had a part in making the checkpoint; their share hardly counts"]
         if worst := worst_groups(self.errors):
@@ -293,19 +299,6 @@ class Report:
             lines += ["", *align(rows)]
         lines += [line for warning in self.warnings for line in ("", f"WARNING: {warning}")]
         return "\n".join(lines)
-
-
-def align(rows: list[list[str]]) -> list[str]:
-    """Lay out a table.
-
-    Args:
-        rows: cells of each line, as many in each.
-
-    Returns:
-        The lines; a column is as wide as its widest cell.
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _plain(value: Any) -> Any:

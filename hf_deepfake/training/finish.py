@@ -35,6 +35,7 @@ from hf_deepfake.models.checkpoint import LoadedCheckpoint, checkpoint_name, exp
 from hf_deepfake.models.seen import Seen
 from hf_deepfake.report.measure import measure
 from hf_deepfake.report.report import REPORT_FILE, ExplanationResult, Report
+from hf_deepfake.training.calibration import CALIBRATION
 from hf_deepfake.training.loop import Loop
 from hf_deepfake.training.resume import LOCAL_OPTIONS, RunFolder
 from hf_deepfake.training.signals import StopSignals
@@ -75,10 +76,12 @@ def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
     score = partial(
         predict_logits, data_config=preprocessing, workers=loop.workers, asked_to_stop=lambda: signals.received
     )
-    progress.after(0, len(data["validation"]))
-    logits = score(model, data["validation"], title="validation")
-    decision = decide_by(config, logits, data["validation"]["label"], data["validation"]["source"])
-    progress.after(1, sum(len(data[name]) for name in EVALUATED))
+    deciding = CALIBRATION if CALIBRATION in data else "validation"
+    progress.after(0, len(data[deciding]))
+    logits = score(model, data[deciding], title=deciding)
+    decision = decide_by(config, logits, data[deciding]["label"], data[deciding]["origin"])
+    evaluated = dict.fromkeys((*EVALUATED, deciding))
+    progress.after(1, sum(len(data[name]) for name in evaluated))
     if accelerator.is_main_process:
         shutil.rmtree(run.checkpoint, ignore_errors=True)
         export_checkpoint(
@@ -88,7 +91,10 @@ def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
             **asdict(decision),
             face_margin=measure_margin(_sample(data["train"])),
             data_fingerprint=data_report.fingerprint,
-            seen=Seen.of(*(hash_images(data[name], config) for name in ("train", "validation"))),
+            seen=Seen.of(
+                hash_images(data["train"], config),
+                np.concatenate([hash_images(data[name], config) for name in dict.fromkeys(("validation", deciding))]),
+            ),
             save_fp16=config.save_fp16,
         )
     accelerator.wait_for_everyone()
@@ -96,13 +102,17 @@ def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
     folded = loaded.model.to(accelerator.device)
     scores = {
         name: fake_probability(score(folded, data[name], title=name), folded_point=decision.operating_point)
-        for name in EVALUATED
+        for name in evaluated
     }
     if config.save_fp16:
         exact = fake_probability(logits / decision.temperature)
-        run.record["rounding"] = _rounding(exact, scores["validation"], decision.operating_point)
+        run.record["rounding"] = _rounding(exact, scores[deciding], decision.operating_point)
     table = score_table(data, scores)
-    decided_on = f"validation split of {', '.join(data_report.sources)}{band_note(config)}"
+    calibration = run.record["calibration"]
+    which = f"calibration data ({', '.join(calibration['sources'])})" if calibration else ""
+    which = which or f"validation split of {', '.join(data_report.sources)}"
+    decided_on = f"{which}{band_note(config, calibration['origins'] if calibration else data_report.origins)}"
+    roles = {"training": list(data_report.origins)} | ({"calibration": calibration["origins"]} if calibration else {})
     explanations: list[ExplanationResult] = []
     if config.explained:
         progress.after(2, min(config.explained, len(data["test"])))
@@ -118,6 +128,7 @@ def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
             replace(describe(loaded), decided_on=decided_on),
             test_looks=run.record["test_looks"] + 1,
             explanations=explanations,
+            roles=roles,
             data=data_report.to_dict(),
             audit=run.record.get("audit", {}),
             training=for_others(run.record | {"test_looks": run.record["test_looks"] + 1}),
@@ -195,4 +206,5 @@ def for_others(record: dict[str, Any]) -> dict[str, Any]:
     options["pretrained"] = Path(given["pretrained"]).name
     if given["teacher"]:
         options["teacher"] = checkpoint_name(given["teacher"])
-    return {name: value for name, value in record.items() if name not in {"data", "audit"}} | {"options": options}
+    kept = {name: value for name, value in record.items() if name not in {"data", "audit", "calibration"}}
+    return kept | {"options": options}

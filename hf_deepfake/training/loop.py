@@ -27,8 +27,7 @@ from hf_deepfake.errors import InputError, Interrupted
 from hf_deepfake.evaluation.inference import predict_logits
 from hf_deepfake.images.degrade import Degrade
 from hf_deepfake.machine import default_workers, widest_float
-from hf_deepfake.metrics.calibration import fake_probability
-from hf_deepfake.metrics.classification import better, compute_metrics
+from hf_deepfake.metrics.classification import better
 from hf_deepfake.models.adapters import merged, save_adapter, train_classifier_alone
 from hf_deepfake.models.build import freeze_statistics, unfreeze
 from hf_deepfake.training.loss import Loss
@@ -47,6 +46,7 @@ from hf_deepfake.training.stages import (
     set_rate,
 )
 from hf_deepfake.training.targets import Targets
+from hf_deepfake.training.validation import validate
 
 CHECK_EVERY = 20
 """Micro-batches between looks at the loss and at other processes' signals where looking stalls a GPU: some seconds at
@@ -278,17 +278,14 @@ class Loop:
         """Validate, keep the weights if they are the best, and save all that a resumed run needs."""
         position, config = self.position, self.config
         judged = self.ema.module if self.ema else self.model
-        precision = self.accelerator.mixed_precision
-        logits = predict_logits(
-            judged,
-            self.data["validation"],
-            self.data_config,
-            self.workers,
-            precision,
-            title=f"validation after epoch {position.epoch + 1}",
+        predict = partial(
+            predict_logits,
+            data_config=self.data_config,
+            workers=self.workers,
+            precision=self.accelerator.mixed_precision,
             asked_to_stop=lambda: signals.received,
         )
-        metrics = compute_metrics(fake_probability(logits), self.data["validation"]["label"])
+        metrics = validate(judged, self.data, predict, position.epoch + 1)
         loss = float(reduce(torch.tensor(position.loss_sum, device=self.device), "mean"))
         entry = {
             "epoch": position.epoch + 1,

@@ -25,7 +25,7 @@ from hf_deepfake.files import replacing, try_folder, write_json
 
 LOCAL_OPTIONS = frozenset(
     {
-        *("data", "output_dir", "cache_dir", "resume", "overwrite", "workers", "tracker"),
+        *("data", "calibration_data", "output_dir", "cache_dir", "resume", "overwrite", "workers", "tracker"),
         *("push_to_hub", "hub_license", "hub_private", "push_every"),
     }
 )

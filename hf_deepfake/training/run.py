@@ -22,6 +22,7 @@ from hf_deepfake.models.adapter_folder import base_digest
 from hf_deepfake.models.adapters import adapt
 from hf_deepfake.models.build import build_model, checkpoint_gradients, data_config
 from hf_deepfake.report.report import Report
+from hf_deepfake.training.calibration import CALIBRATION, load_calibration
 from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.finish import finish, for_others
 from hf_deepfake.training.loop import Loop
@@ -106,7 +107,14 @@ def _train(config: TrainConfig, run: RunFolder, accelerator: Accelerator, signal
     assert prepared is not None
     data, data_report = prepared
     _check_data(data_report)
-    _check_fingerprint(run, data_report)
+    calibration: dict[str, Any] = {}
+    if config.calibration_data:
+        with accelerator.main_process_first():
+            loaded = signals.at_once(partial(load_calibration, config, data, data_report))
+        signals.check(accelerator)
+        assert loaded is not None
+        data[CALIBRATION], calibration = loaded
+    _check_fingerprint(run, data_report, calibration)
     loop = Loop(
         config,
         accelerator,
@@ -119,6 +127,7 @@ def _train(config: TrainConfig, run: RunFolder, accelerator: Accelerator, signal
     if accelerator.is_main_process and not config.resume:
         run.clear()
     run.record["data"] = data_report.to_dict()
+    run.record["calibration"] = calibration
     run.record["machine"] = _machine(accelerator)
     run.record["status"] = "running"
     if accelerator.is_main_process:
@@ -166,10 +175,11 @@ def _check_data(report: DataReport) -> None:
                 )
 
 
-def _check_fingerprint(run: RunFolder, report: DataReport) -> None:
+def _check_fingerprint(run: RunFolder, report: DataReport, calibration: dict[str, Any]) -> None:
     """Refuse to resume on other images than the run began with."""
     before = run.record.get("data", {}).get("fingerprint")
-    if before not in {None, report.fingerprint}:
+    decided = run.record.get("calibration", {}).get("fingerprint", calibration.get("fingerprint"))
+    if before not in {None, report.fingerprint} or decided != calibration.get("fingerprint"):
         raise InputError(
             f"the images are not those that the run in {run.folder} began with; "
             "give the same data, or start anew in another --output_dir"

@@ -13,6 +13,7 @@ COUNTS = {
     "test": {"real": 0, "fake": 1},
 }
 CLEAN = DataReport(
+    origins=("faces",),
     counts=COUNTS,
     sources={"faces": COUNTS},
     listed=1208,

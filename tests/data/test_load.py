@@ -49,7 +49,8 @@ def sizes(data):
 
 def test_three_splits_with_the_same_columns(tmp_path):
     data, report = prepared(tmp_path, folder(tmp_path / "faces"))
-    features = Features({"image": Image(), "label": ClassLabel(names=["real", "fake"]), "source": Value("string")})
+    label, text = ClassLabel(names=["real", "fake"]), Value("string")
+    features = Features({"image": Image(), "label": label, "source": text, "origin": text})
     assert [split.features for split in data.values()] == [features] * 3
     assert sizes(data) == {"train": 16, "validation": 2, "test": 2}
     assert report.counts["test"] == {"real": 1, "fake": 1}

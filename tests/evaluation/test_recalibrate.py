@@ -44,7 +44,7 @@ def test_the_old_checkpoint_stays_as_it_was(renewed, checkpoint):
 def test_what_is_decided_is_what_the_bare_model_s_logits_say(renewed, model, faces):
     out, report, _ = renewed
     table = load_scores(out / "scores.parquet")
-    assert set(table["split"]) == {"validation"}
+    assert set(table["split"]) == {"calibration"}
     detector = Detector.from_pretrained(out, faces="off")
     images = [faces / file for file in table["file"]]
     pixels = torch.stack([detector.checkpoint.transform(open_image(file)) for file in images])
@@ -55,7 +55,7 @@ def test_what_is_decided_is_what_the_bare_model_s_logits_say(renewed, model, fac
     assert info.operating_point == choose_operating_point(table["score"], table["label"], "fpr<=0.05")
     assert info.abstention_band == abstention_band(table["score"], table["label"], info.operating_point, 0.2)
     assert (info.criterion, info.confident_error, info.decided_on) == ("fpr<=0.05", 0.2, "all images of images")
-    assert report.splits["validation"].metrics["recall_real"].value >= 0.95
+    assert report.splits["calibration"].metrics["recall_real"].value >= 0.95
 
 
 def test_the_verdicts_move_with_it(renewed, checkpoint, faces):
@@ -68,14 +68,14 @@ def test_the_verdicts_move_with_it(renewed, checkpoint, faces):
     assert called_fake.sum() < sum(verdict.fake_probability >= 0.5 for verdict in old)
 
 
-def test_the_band_of_the_worst_source(checkpoint, faces, cache, tmp_path):
+def test_the_band_of_the_worst_origin(checkpoint, faces, cache, tmp_path):
     for label in ("real", "fake"):
         for number, file in enumerate(sorted((faces / label).iterdir())):
             place = tmp_path / ("even", "odd")[number % 2] / label
             place.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, place)
     sources = (str(tmp_path / "even"), str(tmp_path / "odd"))
-    config = DecisionConfig(data=sources, confident_error=0.2, band="worst_source", groups="given")
+    config = DecisionConfig(data=sources, confident_error=0.2, groups="given")
     info = recalibrate(str(checkpoint), config, tmp_path / "new", split="all").checkpoint
     table = load_scores(tmp_path / "new" / "scores.parquet")
     assert set(table["source"]) == {"even", "odd"}
@@ -83,7 +83,7 @@ def test_the_band_of_the_worst_source(checkpoint, faces, cache, tmp_path):
         abstention_band(part["score"], part["label"], info.operating_point, 0.2) for _, part in table.groupby("source")
     ]
     assert info.abstention_band == (min(low for low, _ in bands), max(high for _, high in bands))
-    assert info.decided_on == "all images of even, odd (abstention band: the widest that any source needs)"
+    assert info.decided_on == "all images of even, odd (abstention band: the widest that any of 2 origins needs)"
 
 
 def test_a_model_decided_as_before_is_the_same_model(checkpoint, faces, cache, tmp_path):
@@ -104,7 +104,7 @@ def test_what_is_known_of_the_model_is_kept_and_old_results_are_not(model, faces
     Report(checkpoint=info, splits={}, **known).save(folder / "report.json")
     new = recalibrate(str(folder), decided(faces), tmp_path / "new")
     assert {name: getattr(new, name) for name in known} == known
-    assert list(new.splits) == ["validation"]
+    assert list(new.splits) == ["calibration"]
     assert new.checkpoint.decided_on == "validation split of images"
     assert Report.load(tmp_path / "new" / "report.json") == new
     assert load_checkpoint(tmp_path / "new").config["hf_deepfake"]["data_fingerprint"] == "f00d"

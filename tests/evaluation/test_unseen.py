@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from datasets import concatenate_datasets
 
 from hf_deepfake.config import DataConfig, DecisionConfig
 from hf_deepfake.data.load import hash_images, prepare
@@ -12,10 +13,9 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.combine import combine
 from hf_deepfake.evaluation.evaluate import evaluate
 from hf_deepfake.evaluation.recalibrate import recalibrate
-from hf_deepfake.evaluation.unseen import count_seen
+from hf_deepfake.evaluation.unseen import check_foreign, count_seen, without_seen
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.seen import Seen
-from hf_deepfake.report.merge import adopt
 
 
 @pytest.fixture(scope="module")
@@ -67,21 +67,52 @@ def test_a_subset_in_another_folder_is_refused(split, trained, config, tmp_path)
         evaluate(trained, data, split="all")
 
 
-def test_a_few_are_counted_and_make_no_row_of_unseen_data(trained, config, tmp_path):
-    """Two known images among 42."""
+@pytest.fixture
+def mixed(config, tmp_path):
+    """Forty new images, and two of the training."""
     root = subset(config, tmp_path / "other", "train", 2)
     draw_sample(tmp_path / "new", count=20, size=64, seed=9)
     for name in ("real", "fake"):
         shutil.copytree(tmp_path / "new/images" / name, root / name, dirs_exist_ok=True)
-    report, table = evaluate(trained, DataConfig(data=(str(root),)), split="all")
+    return DataConfig(data=(str(root),))
+
+
+def test_a_few_are_counted(trained, mixed):
+    report, _ = evaluate(trained, mixed, split="all")
     assert report.data["seen"] == 2
     assert "2 of these images had a part in making the checkpoint" in report.summary()
-    folder = tmp_path / "checkpoint"
-    shutil.copytree(trained, folder)
-    own, _ = evaluate(trained, config)
-    own.save(folder / "report.json")
-    with pytest.raises(InputError, match="2 of the evaluated images had a part"):
-        adopt(folder, report, table)
+
+
+def test_foreign_images_are_those_that_had_no_part(trained, mixed, caplog):
+    report, table = evaluate(trained, mixed, foreign=True)
+    assert len(table) == report.splits["all"].n == 40
+    assert report.data["seen"] == 0
+    assert "2 images left out: 2 had a part in making the checkpoint" in caplog.text
+    assert list(report.foreign.origins) == ["other"]
+
+
+def test_the_group_of_an_image_that_had_a_part_is_left_out_with_it(trained, config, caplog):
+    data, _ = prepare(config)
+    images = concatenate_datasets([data["test"], data["train"].select([0])])
+    group = images["group"][-1]
+    images = images.remove_columns("group").add_column("group", [group, *[None] * (len(images) - 2), group])
+    left = without_seen(images, load_checkpoint(trained).seen, config)
+    assert len(left) == len(images) - 2
+    assert "2 images left out: 1 had a part" in caplog.text
+    with pytest.raises(InputError, match="every one of these images"):
+        without_seen(data["train"], load_checkpoint(trained).seen, config)
+
+
+def test_an_origin_with_a_role_is_not_foreign(caplog):
+    roles = {"training": ["faces", "celeba"], "calibration": ["street"]}
+    check_foreign("mine", roles, ["studio"])
+    with pytest.raises(InputError, match="street has the role calibration for mine"):
+        check_foreign("mine", roles, ["studio", "street"])
+    with pytest.raises(InputError, match="celeba has the role training for mine"):
+        check_foreign("mine", roles, ["celeba"])
+    assert caplog.text == ""
+    check_foreign("mine", {}, ["celeba"])
+    assert "mine does not say which origins it was trained on" in caplog.text
 
 
 def test_a_checkpoint_that_does_not_say(config, cache):

@@ -7,6 +7,7 @@ from huggingface_hub import ModelCard
 from hf_deepfake.hub.card import build_card
 from hf_deepfake.metrics.conditions import ConditionResult
 from hf_deepfake.metrics.error_groups import group_errors
+from hf_deepfake.metrics.foreign import FOREIGN_METRICS, ForeignResult, OriginMean, WorstOrigin
 from hf_deepfake.metrics.result import Metric, evaluate_scores
 from hf_deepfake.metrics.score_table import COLUMNS
 from hf_deepfake.metrics.subgroups import OwnThreshold
@@ -127,7 +128,8 @@ def test_all_sections_of_a_whole_report(report):
     text = ModelCard(build_card(report, repo_id="me/detector", figures=["roc.png", "other.png"])).text
     headings = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
     assert headings == [
-        "Use", "How it decides", "Results", "Data", "Training", "Reproduce", "Limits", "Citation",
+        "Sources it never saw", "Use", "How it decides", "Results", "Data", "Training", "Reproduce", "Limits",
+        "Citation",
     ]  # fmt: skip
     for part in (
         'pipeline("image-classification", model="me/detector")',
@@ -290,12 +292,15 @@ def test_criteria_in_words(report, criterion, words):
 def test_results_apart_and_on_other_data(report):
     part = evaluate_scores(SCORES, LABELS, threshold=0.4)
     own = OwnThreshold(0.35, Metric(0.7, 0.6, 0.8), Metric(0.8, 0.7, 0.9), Metric(0.1, 0.0, 0.2))
+    mean, worst = OriginMean(0.6, 0.5, 0.7, None, 3, 0.55, 0.65), WorstOrigin(0.4, 0.3, 0.5, None, "elsewhere")
     text = build_card(
         dataclasses.replace(
             report,
             subsets={"source": {"street": part, "studio": part}, "manipulation": {"swap": part, "gan": part}},
             own_thresholds={"street": own, "studio": own},
-            cross_data={"elsewhere": part},
+            foreign=ForeignResult(
+                {"elsewhere": part}, dict.fromkeys(FOREIGN_METRICS, mean), dict.fromkeys(FOREIGN_METRICS, worst)
+            ),
         )
     )
     row = " | ".join(str(part.metrics[name]) for name in ("auc", "accuracy", "recall_fake", "recall_real"))
@@ -306,8 +311,9 @@ def test_results_apart_and_on_other_data(report):
         f"| swap | 4 real, 4 fake | {row} |",
         "### A threshold for each source",
         "| studio | 0.350 | 0.700 [0.600, 0.800] | 0.800 [0.700, 0.900] | 0.100 [0.000, 0.200] |",
-        "## Other data",
-        f"| elsewhere | 4 real, 4 fake | {row} |",
+        "## Sources it never saw",
+        "| mean of 1 |  |" + " 0.600 [0.500, 0.700] |" * 7,
+        "| worst |  |" + " 0.400 [0.300, 0.500] (elsewhere) |" * 7,
     ):
         assert line in text.splitlines()
     assert "By file format" not in text

@@ -196,40 +196,40 @@ def test_a_decision_that_tells_them_apart_says_nothing(caplog):
     assert caplog.records == []
 
 
-# Each source of 19 images of each class: at an error of .05 one of 20 may be wrong, which is the lowest fake and the
-# highest real. Source b is the harder one.
-BY_SOURCE = {
+# Each origin of 19 images of each class: at an error of .05 one of 20 may be wrong, which is the lowest fake and the
+# highest real. Origin b is the harder one.
+BY_ORIGIN = {
     "a": (np.linspace(0.30, 0.48, 19), np.linspace(0.02, 0.20, 19)),
     "b": (np.linspace(0.20, 0.38, 19), np.linspace(0.52, 0.70, 19)),
 }
 
 
-def test_the_band_of_the_worst_source_by_hand():
-    scores = np.concatenate([part for fakes_and_reals in BY_SOURCE.values() for part in fakes_and_reals])
+def test_the_band_of_the_worst_origin_by_hand():
+    scores = np.concatenate([part for fakes_and_reals in BY_ORIGIN.values() for part in fakes_and_reals])
     labels = np.tile(np.repeat([1, 0], 19), 2)
-    sources = np.repeat(["a", "b"], 38)
-    assert abstention_band(scores, labels, 0.5, 0.05, sources) == pytest.approx((0.20, 0.70))
-    alone = sources == "a"
-    assert abstention_band(scores[alone], labels[alone], 0.5, 0.05, sources[alone]) == pytest.approx((0.30, 0.50))
-    # Pooled, .05 of 39 is one image, the same ones; .10 of 39 is three of each, where each source has two.
+    origins = np.repeat(["a", "b"], 38)
+    assert abstention_band(scores, labels, 0.5, 0.05, origins) == pytest.approx((0.20, 0.70))
+    alone = origins == "a"
+    assert abstention_band(scores[alone], labels[alone], 0.5, 0.05, origins[alone]) == pytest.approx((0.30, 0.50))
+    # Pooled, .05 of 39 is one image, the same ones; .10 of 39 is three of each, where each origin has two.
     assert abstention_band(scores, labels, 0.5, 0.05) == pytest.approx((0.20, 0.70))
-    assert abstention_band(scores, labels, 0.5, 0.10, sources) == pytest.approx((0.21, 0.69))
+    assert abstention_band(scores, labels, 0.5, 0.10, origins) == pytest.approx((0.21, 0.69))
     assert abstention_band(scores, labels, 0.5, 0.10)[0] == pytest.approx(0.22)
 
 
-def test_a_source_of_one_class_decides_on_one_end():
-    scores = np.concatenate([BY_SOURCE["a"][0], BY_SOURCE["a"][1], BY_SOURCE["b"][1]])
-    labels, sources = np.repeat([1, 0, 0], 19), np.repeat(["a", "a", "reals"], 19)
-    assert abstention_band(scores, labels, 0.5, 0.05, sources) == pytest.approx((0.30, 0.70))
+def test_an_origin_of_one_class_decides_on_one_end():
+    scores = np.concatenate([BY_ORIGIN["a"][0], BY_ORIGIN["a"][1], BY_ORIGIN["b"][1]])
+    labels, origins = np.repeat([1, 0, 0], 19), np.repeat(["a", "a", "reals"], 19)
+    assert abstention_band(scores, labels, 0.5, 0.05, origins) == pytest.approx((0.30, 0.70))
 
 
-def test_a_source_too_small_to_promise_is_said(caplog):
+def test_an_origin_too_small_to_promise_is_said(caplog):
     logits = np.zeros((60, 2))
     logits[:, 1] = np.tile([2.0, -2.0], 30)
-    labels, sources = np.tile([1, 0], 30), ["large"] * 50 + ["small"] * 10
-    assert decide_by(DecisionConfig(), logits, labels, sources).abstention_band[0] > 0
+    labels, origins = np.tile([1, 0], 30), ["large"] * 50 + ["small"] * 10
+    assert decide_by(DecisionConfig(band="pooled"), logits, labels, origins).abstention_band[0] > 0
     assert "no image will confidently" not in caplog.text
-    band = decide_by(DecisionConfig(band="worst_source"), logits, labels, sources).abstention_band
+    band = decide_by(DecisionConfig(), logits, labels, origins).abstention_band
     assert band == (0, 1)
     assert "no image will confidently be called real" in caplog.text
     assert "no image will confidently be called fake" in caplog.text

@@ -21,6 +21,7 @@ def data(tmp_path):
     rows = {
         "image": images,
         "label": [0, 1, 0, 1, 0],
+        "origin": ["faces", "faces", "faces", "painter", "more"],
         "source": ["faces", "faces", "faces", "more", "more"],
         "group": ["anna", "berta", None, None, None],
         "regions": ["0110", None, None, None, None],

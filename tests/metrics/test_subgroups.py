@@ -10,7 +10,8 @@ from hf_deepfake.metrics.subgroups import measure_subsets, own_thresholds
 def table(**columns):
     """A table of scores; what is not given is the same in all rows."""
     usual = {
-        "file": "x.jpg", "split": "test", "source": "faces", "group": None, "manipulation": None,
+        "file": "x.jpg", "split": "test", "source": "faces", "origin": "faces", "group": None,
+        "manipulation": None,
         "format": "JPEG", "side": 128,
     }  # fmt: skip
     return pd.DataFrame({**usual, **columns}, index=range(len(columns["label"])))[list(COLUMNS)].astype(COLUMNS)

@@ -8,6 +8,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from hf_deepfake.errors import InputError
+from hf_deepfake.metrics.foreign import ForeignResult
 from hf_deepfake.metrics.result import evaluate_scores
 from hf_deepfake.metrics.score_table import COLUMNS, save_scores
 from hf_deepfake.report.compare import Candidate, auc_parts, compare, holm, load_candidates, matrix, matrix_text
@@ -21,8 +22,8 @@ def scored(score, label, source="faces", group=None):
     """A table of scores."""
     count = len(label)
     rows = {
-        "file": [f"{number}.jpg" for number in range(count)], "split": "test", "source": source, "group": group,
-        "manipulation": None, "format": "JPEG", "side": 64, "label": label, "score": score,
+        "file": [f"{number}.jpg" for number in range(count)], "split": "test", "source": source, "origin": source,
+        "group": group, "manipulation": None, "format": "JPEG", "side": 64, "label": label, "score": score,
     }  # fmt: skip
     return pd.DataFrame(rows)[list(COLUMNS)].astype(COLUMNS)
 
@@ -181,7 +182,10 @@ def test_each_pair_and_a_matrix():
 def test_a_matrix_of_other_images():
     one, other = candidate("one", *drawn(20, 8)), candidate("other", *drawn(30, 9), source="street")
     other = dataclasses.replace(
-        other, report=dataclasses.replace(other.report, cross_data={"studio": evaluate_scores(*drawn(30, 1))})
+        other,
+        report=dataclasses.replace(
+            other.report, foreign=ForeignResult({"studio": evaluate_scores(*drawn(30, 1))}, {}, {})
+        ),
     )
     cells = matrix([one, other])
     assert set(cells["one"]) == {"faces"}

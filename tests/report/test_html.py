@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from hf_deepfake.metrics.conditions import ConditionResult
+from hf_deepfake.metrics.foreign import FOREIGN_METRICS, ForeignResult, OriginMean, WorstOrigin
 from hf_deepfake.metrics.result import Metric, evaluate_scores
 from hf_deepfake.metrics.subgroups import OwnThreshold
 from hf_deepfake.report.html import build_page
@@ -14,6 +15,11 @@ from hf_deepfake.report.report import BackendResult, CheckpointInfo, Report
 SCORES, LABELS = [0.9, 0.8, 0.3, 0.2, 0.6, 0.1, 0.7, 0.4], [1, 1, 1, 0, 0, 0, 1, 0]
 RESULT = evaluate_scores(SCORES, LABELS, threshold=0.4)
 PLAIN = Report(checkpoint=CheckpointInfo("resnet18", 64, 11_177_538, operating_point=0.4), splits={"test": RESULT})
+FOREIGN = ForeignResult(
+    {"elsewhere": RESULT},
+    dict.fromkeys(FOREIGN_METRICS, OriginMean(0.6, 0.5, 0.7, None, 1)),
+    dict.fromkeys(FOREIGN_METRICS, WorstOrigin(0.4, 0.3, 0.5, None, "elsewhere")),
+)
 WORDS = {"How it decides", "All metrics"}
 
 
@@ -82,7 +88,7 @@ def test_everything_that_is_known_is_shown():
                 splits={"validation": RESULT, "test": band},
                 subsets={"source": {"street": RESULT, "studio": RESULT}, "side": {"64 to 127 px": RESULT}},
                 own_thresholds={"street": own, "studio": own},
-                cross_data={"elsewhere": RESULT},
+                foreign=FOREIGN,
                 robustness=[ConditionResult("jpeg", 4, 40.0, *[Metric(0.456, 0.4, 0.5)] * 4)],
                 audit={"findings": [{"severity": "fatal", "what": "the format tells", "advice": "x"}]},
                 data={"sources": {"faces": {}}, "counts": {"train": {"real": 1234, "fake": 7}}},
@@ -91,7 +97,8 @@ def test_everything_that_is_known_is_shown():
         )
     )
     assert set(page.headings) == WORDS | {
-        "By source", "By size", "A threshold for each source", "Other data", "Degraded images",
+        "By source", "By size", "A threshold for each source", "Sources it never saw",
+        "Degraded images",
         "What the audit of the data found", "Data",
     }  # fmt: skip
     for part in (
@@ -133,7 +140,7 @@ def test_names_are_shown_as_text():
         PLAIN,
         subsets={"source": {hostile: RESULT, "b": RESULT}},
         data={"sources": {hostile: {}}, "counts": {}},
-        cross_data={hostile: RESULT},
+        foreign=replace(FOREIGN, origins={hostile: RESULT}),
     )
     page = build_page(report, {})
     assert "<img" not in page

@@ -19,6 +19,7 @@ def table():
     rows = {
         "file": [f"{number}.jpg" for number in range(80)],
         "split": np.repeat(["validation", "test"], 40),
+        "origin": "a",
         "source": np.tile(["a", "a", "b", "b"], 20),
         "group": [str(number // 2) for number in range(80)],
         "manipulation": None,

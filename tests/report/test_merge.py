@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from hf_deepfake.errors import InputError
+from hf_deepfake.metrics.foreign import measure_foreign
 from hf_deepfake.metrics.score_table import COLUMNS, load_scores, save_scores
 from hf_deepfake.report.measure import measure
 from hf_deepfake.report.merge import adopt
@@ -19,8 +20,8 @@ def scored(split, source="faces", count=40, seed=0):
     label = np.arange(count) % 2
     score = np.random.default_rng(seed).uniform(0, 1, count) * 0.5 + 0.4 * label
     rows = {
-        "file": [f"{number}.jpg" for number in range(count)], "split": split, "source": source, "group": None,
-        "manipulation": None, "format": "JPEG", "side": 64, "label": label, "score": score,
+        "file": [f"{number}.jpg" for number in range(count)], "split": split, "source": source, "origin": source,
+        "group": None, "manipulation": None, "format": "JPEG", "side": 64, "label": label, "score": score,
     }  # fmt: skip
     return pd.DataFrame(rows)[list(COLUMNS)].astype(COLUMNS)
 
@@ -34,27 +35,33 @@ def folder(tmp_path):
     return tmp_path
 
 
-def evaluation(table, fingerprint, **changes):
+def evaluation(table, fingerprint, foreign=False, **changes):
     """What `evaluate` would say of this table."""
     sources = {source: {} for source in table["source"]}
     info = replace(NET, decided_on="", **changes)
-    return measure(table, info, data={"fingerprint": fingerprint, "sources": sources})
+    elsewhere = measure_foreign(table, info.operating_point, None) if foreign else None
+    return measure(table, info, data={"fingerprint": fingerprint, "sources": sources}, foreign=elsewhere)
 
 
-def test_other_data_become_rows(folder):
+def test_foreign_origins_join_those_before(folder):
     before = Report.load(folder / "report.json")
     table = pd.concat([scored("all", "street", seed=2), scored("all", "studio", seed=3)], ignore_index=True)
-    found = evaluation(table, "cafe")
+    found = evaluation(table, "cafe", foreign=True)
     adopt(folder, found, table)
     report = Report.load(folder / "report.json")
-    assert report.cross_data == found.subsets["source"]
-    assert replace(report, cross_data={}) == before
+    assert report.foreign == found.foreign.counting(None, {"street", "studio"})
+    assert replace(report, foreign=None) == before
     alone = scored("all", "street", seed=4)
-    adopt(folder, evaluation(alone, "beef"), alone)
-    again = Report.load(folder / "report.json").cross_data
-    assert list(again) == ["street", "studio"]
-    assert again["street"] == evaluation(alone, "beef").splits["all"]
-    assert again["studio"] == report.cross_data["studio"]
+    adopt(folder, evaluation(alone, "beef", foreign=True), alone)
+    again = Report.load(folder / "report.json").foreign
+    assert list(again.origins) == ["street", "studio"]
+    assert again.origins["street"] == replace(evaluation(alone, "beef").splits["all"], test_looks=2)
+    assert again.origins["studio"] == report.foreign.origins["studio"]
+    assert again.origins["studio"].test_looks == 1
+    both = [again.origins[name].metrics["auc"].value for name in again.origins]
+    assert again.mean["auc"].value == pytest.approx(np.mean(both))
+    kept = load_scores(folder / "scores.parquet")
+    assert kept["split"].value_counts().to_dict() == {"validation": 40, "test": 40, "foreign": 80}
 
 
 def test_the_data_of_the_training_become_the_test_split(folder):
@@ -73,7 +80,7 @@ def test_what_does_not_belong_is_refused(folder):
     with pytest.raises(InputError, match="is not the checkpoint that was evaluated"):
         adopt(folder, evaluation(table, "f00d", temperature=1.5), table)
     mixed = pd.concat([scored("test"), scored("test", "street")], ignore_index=True)
-    with pytest.raises(InputError, match="was trained on faces; evaluate other data apart"):
+    with pytest.raises(InputError, match="was trained on other data; give exactly those"):
         adopt(folder, evaluation(mixed, "cafe"), mixed)
     with pytest.raises(InputError, match=r"cannot read .*report\.json"):
         adopt(folder / "nowhere", evaluation(table, "f00d"), table)

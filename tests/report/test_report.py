@@ -2,11 +2,13 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from hf_deepfake.errors import InputError
 from hf_deepfake.metrics.bootstrap import intervals
 from hf_deepfake.metrics.classification import METRICS, compute_metrics
+from hf_deepfake.metrics.foreign import measure_foreign
 from hf_deepfake.metrics.result import Metric, evaluate_scores
 from hf_deepfake.report.report import CheckpointInfo, ExplanationResult, Mean, Report
 
@@ -110,15 +112,18 @@ def test_summary_shows_splits_side_by_side(report):
 def test_summary_shows_bands_subsets_and_other_data(report):
     band = evaluate_scores([0.9, 0.2], [1, 0], abstention_band=(0.4, 0.6))
     plain = evaluate_scores([0.9, 0.2], [1, 0])
-    shown = replace(
-        report, splits={"test": band}, subsets={"source": {"a": plain, "bcd": plain}}, cross_data={"street": plain}
-    )
+    shown = replace(report, splits={"test": band}, subsets={"source": {"a": plain, "bcd": plain}})
     lines = shown.summary().splitlines()
     assert any(line.split() == ["Coverage", "1.000", "[1.000,", "1.000]"] for line in lines)
     place = lines.index("")
     assert lines[place + 1].split() == ["Source", "Images", "AUC", "Accuracy"]
     assert lines[place + 2].split()[:5] == ["a", "1", "real,", "1", "fake"]
     assert lines[place + 3].split()[0] == "bcd"
-    assert lines[place + 5].split() == ["Data", "Images", "AUC", "Accuracy"]
-    assert lines[place + 6].split()[0] == "street"
-    assert len(lines) == place + 7
+    assert lines[place + 5 :] == ["In-source only: nothing is known of other sources."]
+    table = pd.DataFrame({"origin": "street", "score": [0.9, 0.2], "label": [1, 0], "group": None})
+    lines = replace(shown, foreign=measure_foreign(table, 0.5, (0.4, 0.6))).summary().splitlines()
+    assert lines[place + 5].split()[:4] == ["Foreign", "sources", "Images", "AUC"]
+    assert lines[place + 6].split()[:5] == ["mean", "of", "1", "1.000", "(no"]
+    assert lines[place + 7].split()[:4] == ["worst", "1.000", "(no", "interval:"]
+    assert lines[place + 8].split()[0] == "street"
+    assert len(lines) == place + 9
