@@ -66,6 +66,12 @@ class DataConfig:
         "origin of a source's table, else each source is its own origin",
         several=True,
     )
+    without_origins: tuple[str, ...] = option((), "origins whose images are left out", several=True)
+    fold: str = option(
+        "",
+        "K/N, such as 2/5: the test split is fold K of N, whatever splits are given; over all folds each image is "
+        "tested once",
+    )
     validation_share: float = option(
         0.15, "share of train that becomes validation where the source has no such split", 0.01, 0.5
     )

@@ -43,6 +43,10 @@ FACTS: dict[Field, Facts] = {}
 """Facts by field. They are not in its metadata, all of which transformers' `HfArgumentParser` hands to argparse."""
 
 
+ONE_BY_ONE = frozenset({"real_names", "fake_names"})
+"""Lists of which the option takes one entry each time it is given."""
+
+
 class _Several(argparse.Action):
     """Takes words as they come, in place of the field's type, which is that of all of them together."""
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from hf_deepfake.config import GROUPS, DataConfig
 from hf_deepfake.errors import InputError
-from hf_deepfake.options import FACTS
+from hf_deepfake.options import FACTS, ONE_BY_ONE
 
 Command = Callable[[dict[str, Any]], int]
 """What runs a command: from the options that were given to the exit code."""
@@ -26,10 +26,6 @@ class Parser(argparse.ArgumentParser):
         """What to say of an argument that this command does not know."""
         near = difflib.get_close_matches(word.partition("=")[0], self._option_string_actions, n=1)
         return f"unknown argument {word}; " + (f"did you mean {near[0]}?" if near else "see --help for what there is")
-
-
-ONE_BY_ONE = frozenset({"real_names", "fake_names"})
-"""Lists of which the option takes one entry each time it is given."""
 
 
 def add_command(commands: Any, name: str, usage: str, text: str, examples: str, call: Command) -> Parser:

@@ -28,6 +28,13 @@ RECIPES_EXAMPLES = """\
 
 An option on the command line replaces the recipe's. Weights of ImageNet come from the Hub, or --pretrained FILE."""
 
+CROSSVAL_EXAMPLES = """\
+  hf-deepfake crossval a.zip b.zip c.zip --leave_out origin --output_dir runs/crossval --epochs 3
+  hf-deepfake crossval faces.zip --leave_out group --folds 5 --output_dir runs/folds
+  accelerate launch -m hf_deepfake.cli.main crossval a.zip b.zip --output_dir runs/crossval   (folds side by side)
+
+Each fold is a run in OUTPUT_DIR; the same command goes on where it was stopped. OUTPUT_DIR/crossval.json holds all."""
+
 DATA_EXAMPLES = """\
   hf-deepfake data faces.zip
   hf-deepfake data faces.zip more_faces/ --on_leak error"""
@@ -53,6 +60,26 @@ def register(commands: Any) -> None:
         "--recipe", type=local_name, metavar="NAME", help="options of a recipe: a name in the package or a YAML file"
     )
     add_options(train, TrainConfig)
+    crossval = add_command(
+        commands,
+        "crossval",
+        "SOURCE... --output_dir DIR",
+        "train without each origin, or each fold of groups, and measure on it",
+        CROSSVAL_EXAMPLES,
+        _crossval,
+    )
+    crossval.add_argument("data", nargs="+", metavar="SOURCE", help=text_of("data"))
+    crossval.add_argument(
+        "--leave_out",
+        choices=("origin", "group"),
+        default="origin",
+        help="each origin in turn, or folds whose groups stay whole (default origin)",
+    )
+    crossval.add_argument("--folds", type=int, default=5, metavar="N", help="how many folds of groups (default 5)")
+    crossval.add_argument(
+        "--recipe", type=local_name, metavar="NAME", help="options of a recipe: a name in the package or a YAML file"
+    )
+    add_options(crossval, TrainConfig, leave_out="data")
     add_command(commands, "recipes", "", "list the recipes and what they reported", RECIPES_EXAMPLES, _recipes)
     data = add_command(
         commands, "data", "SOURCE...", "say what a data set holds: splits, classes, leaks", DATA_EXAMPLES, _data
@@ -99,6 +126,17 @@ def _train(given: dict[str, Any]) -> int:
     if result.not_pushed:
         print(f"error: {result.not_pushed}", file=sys.stderr)
         return NOT_PUSHED
+    return 0
+
+
+def _crossval(given: dict[str, Any]) -> int:
+    """`hf-deepfake crossval`."""
+    leave_out, folds, recipe = (given.pop(name) for name in ("leave_out", "folds", "recipe"))
+    from hf_deepfake.training.crossval import cross_validate
+
+    result = cross_validate((read_recipe(recipe).options if recipe else {}) | given, leave_out, folds)
+    if os.environ.get("RANK", "0") == "0":
+        print(result.summary())
     return 0
 
 

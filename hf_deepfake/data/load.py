@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hf_deepfake.config import LABELS, SPLITS, DataConfig, build
 from hf_deepfake.data.data_report import DataReport
+from hf_deepfake.data.folds import fold_splits
 from hf_deepfake.data.image_names import below_shared, name_images, without_path
 from hf_deepfake.data.names import class_names
 from hf_deepfake.data.origins import ORIGIN, name_origins
@@ -96,11 +97,26 @@ def prepare(config: DataConfig, held: Sequence[Any] = (), *, whole: bool = False
     bad_files = tuple((names[row], _reason(table, row, names[row], problems[row])) for row in sorted(problems))
     if bad_files and config.on_bad_file == "error":
         raise InputError(f"{len(bad_files)} images do not open; the first is {': '.join(bad_files[0])}")
-    rows = np.flatnonzero(hashes != b"")
+    origins = np.array(table[ORIGIN], object)
+    if unknown := set(config.without_origins) - set(origins):
+        raise InputError(
+            f"no origin {', '.join(sorted(unknown))} is here to leave out; there are {', '.join(sorted(set(origins)))}"
+        )
+    rows = np.flatnonzero((hashes != b"") & ~np.isin(origins.astype(str), config.without_origins))
     _check_classes(labels[rows], sources, whole)  # again: broken files may have been all of a class
 
     given = np.concatenate([source.splits for source in sources])
-    missing = missing_splits(given, numbers)
+    if config.fold:
+        given[rows] = fold_splits(
+            config.fold,
+            hashes[rows],
+            groups[rows],
+            labels[rows],
+            numbers[rows],
+            config.validation_share,
+            config.split_seed,
+        )
+    missing = missing_splits(given, numbers) if not config.fold else {}
     given[rows] = join_given(given[rows], connect(hashes[rows], groups[rows]))
     leaks = find_leaks(given[rows], hashes[rows], groups[rows])
     if leaks.rows.any() and config.on_leak == "error" and not whole:
@@ -139,7 +155,7 @@ def prepare(config: DataConfig, held: Sequence[Any] = (), *, whole: bool = False
         notes={source.name: source.notes for source in sources if source.notes},
         left_out=dict(sum((source.left_out for source in sources), Counter())),
         made=made,
-        origins=tuple(sorted(set(table.select(rows)[ORIGIN]))),
+        origins=tuple(sorted(set(origins[rows]))),
         fingerprint=_fingerprint(hashes, labels, splits),
     )
     return DatasetDict({name: table.select(rows[splits == split]) for split, name in enumerate(SPLITS)}), report

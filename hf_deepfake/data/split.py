@@ -166,12 +166,20 @@ def make_splits(
         # A fresh generator each: one stratum's draw does not depend on the others.
         mixed = stratum.iloc[np.random.default_rng(seed).permutation(len(stratum))]
         mixed = mixed.sort_values("size", ascending=False, kind="stable")
-        dealt[mixed.index] = _deal(mixed["size"].tolist(), shares)
+        dealt[mixed.index] = deal(mixed["size"].tolist(), shares)
     return np.where(dealt[units] == UNKNOWN, splits, dealt[units])
 
 
-def _deal(sizes: list[int], shares: dict[int, float]) -> list[int]:
-    """Give each unit, the largest first, to the split that lacks most; none stays empty if there are enough units."""
+def deal(sizes: list[int], shares: dict[int, float]) -> list[int]:
+    """Give each unit to the split that lacks most; none stays empty if there are enough units.
+
+    Args:
+        sizes: images of each unit, the largest first.
+        shares: of each split, which together are 1.
+
+    Returns:
+        The split of each unit.
+    """
     lack = {split: share * sum(sizes) for split, share in shares.items()}
     empty = set(shares)
     dealt = []

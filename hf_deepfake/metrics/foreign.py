@@ -1,8 +1,9 @@
 """Foreign sources: results by origin, their mean and the worst, with intervals over groups and over origins."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -89,6 +90,38 @@ class ForeignResult:
 def measure_foreign(
     table: pd.DataFrame, threshold: float, band: tuple[float, float] | None, *, resamples: int = RESAMPLES
 ) -> ForeignResult:
+    """Measure each origin by itself, then the mean and the worst of them; see `measure_parts`.
+
+    Args:
+        table: of `score_table`; its column origin says what counts as one.
+        threshold: P(fake) from which an image counts as fake.
+        band: lowest and highest score that is unsure; without it, what tells of the band is undefined.
+        resamples: of each interval.
+
+    Returns:
+        The result.
+    """
+    origins = table.groupby("origin", sort=True)
+    return measure_parts(
+        {str(name): OriginScores(part, threshold, band) for name, part in origins}, resamples=resamples
+    )
+
+
+class OriginScores(NamedTuple):
+    """Images that count as one, with what decided on them.
+
+    Attributes:
+        table: of `score_table`.
+        threshold: P(fake) from which an image counts as fake.
+        band: lowest and highest score that is unsure; None for no band.
+    """
+
+    table: pd.DataFrame
+    threshold: float
+    band: tuple[float, float] | None
+
+
+def measure_parts(parts: Mapping[str, OriginScores], *, resamples: int = RESAMPLES) -> ForeignResult:
     """Measure each origin by itself, then the mean and the worst of them; each counts once, whatever its size.
 
     The interval for other groups resamples the groups within each origin. That for other origins is a two-stage
@@ -98,32 +131,34 @@ def measure_foreign(
     percentiles"); with three origins that is about from the lowest to the highest.
 
     Args:
-        table: of `score_table`; its column origin says what counts as one.
-        threshold: P(fake) from which an image counts as fake.
-        band: lowest and highest score that is unsure; without it, what tells of the band is undefined.
+        parts: of each origin, by name.
         resamples: of each interval.
 
     Returns:
         The result. An origin of one class has no AUC, and counts where its class does.
     """
-    parts = {str(name): part for name, part in table.groupby("origin", sort=True)}
     results = {
-        name: evaluate_scores(part["score"], part["label"], groups_of(part), threshold, abstention_band=band)
+        name: evaluate_scores(
+            part.table["score"],
+            part.table["label"],
+            groups_of(part.table),
+            part.threshold,
+            abstention_band=part.band,
+        )
         for name, part in parts.items()
     }
     found = np.array([_values(one) for one in results.values()])
-    drawn = np.stack(
-        [_resampled(part, threshold, band, resamples, seed) for seed, part in enumerate(parts.values())], axis=1
-    )
-    single = [name for name, part in parts.items() if index_groups(groups_of(part), len(part)).max() == 0]
+    drawn = np.stack([_resampled(part, resamples, seed) for seed, part in enumerate(parts.values())], axis=1)
+    single = any(index_groups(groups_of(part.table), len(part.table)).max() == 0 for part in parts.values())
+    no_band = all(part.band is None for part in parts.values())
     mean, worst = {}, {}
     for place, (metric, sign) in enumerate(FOREIGN_METRICS.items()):
         known = np.flatnonzero(~np.isnan(found[:, place]))
         if not len(known):
-            why = "no abstention band" if metric in UNSURE_METRICS and band is None else "undefined on every origin"
+            why = "no abstention band" if metric in UNSURE_METRICS and no_band else "undefined on every origin"
             mean[metric], worst[metric] = OriginMean(None, reason=why), WorstOrigin(None, reason=why)
             continue
-        mean[metric] = _mean(found[known, place], drawn[:, known, place], bool(single))
+        mean[metric] = _mean(found[known, place], drawn[:, known, place], single)
         name = list(results)[known[np.argmin(sign * found[known, place])]]
         one = (results[name].metrics | results[name].unsure)[metric]
         worst[metric] = WorstOrigin(one.value, one.low, one.high, one.reason, name)
@@ -157,11 +192,10 @@ def _values(result: SplitResult) -> list[float]:
     return [math.nan if value is None else value for value in values]
 
 
-def _resampled(
-    part: pd.DataFrame, threshold: float, band: tuple[float, float] | None, resamples: int, seed: int
-) -> Floats:
+def _resampled(part: OriginScores, resamples: int, seed: int) -> Floats:
     """`FOREIGN_METRICS` of an origin under resamples of its groups, (R, K); NaN where one is undefined."""
-    score, label = part["score"].to_numpy(), part["label"].to_numpy()
+    table, threshold, band = part
+    score, label = table["score"].to_numpy(), table["label"].to_numpy()
     ranking = Ranking(score, label, threshold)
     shares = None if band is None else band_shares(score, label, threshold, band)
 
@@ -171,7 +205,7 @@ def _resampled(
         known |= {} if shares is None else dict(zip(UNSURE_METRICS, shares(weights), strict=True))
         return [known.get(name, math.nan) for name in FOREIGN_METRICS]
 
-    group_index = index_groups(groups_of(part), len(part))
+    group_index = index_groups(groups_of(table), len(table))
     return np.array([values(weights) for weights in draw(group_index, resamples, seed)], np.float64)
 
 
@@ -181,15 +215,22 @@ def _mean(found: Floats, drawn: Floats, single: bool) -> OriginMean:
     tails = np.array([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     if np.isnan(drawn).mean(axis=0).max() > 1 - DEFINED_SHARE:
         return OriginMean(value, reason="too few images of one kind", n=count)
-    low, high = np.quantile(np.nanmean(drawn, axis=1), tails)
+    low, high = np.quantile(_row_means(drawn), tails)
     groups = (None, None) if single else (min(float(low), value), max(float(high), value))
     if count == 1:
         return OriginMean(value, reason="one origin", n=1, group_low=groups[0], group_high=groups[1])
     generator = np.random.default_rng(0)
     chosen = generator.integers(0, count, drawn.shape)
     rows = generator.integers(0, len(drawn), drawn.shape)
-    low, high = np.quantile(np.nanmean(drawn[rows, chosen], axis=1), _expanded(count))
+    low, high = np.quantile(_row_means(drawn[rows, chosen]), _expanded(count))
     return OriginMean(value, min(float(low), value), max(float(high), value), None, count, *groups)
+
+
+def _row_means(values: Floats) -> Floats:
+    """Mean of what is defined in each row, without rows of which nothing is."""
+    known = ~np.isnan(values)
+    some = known.any(axis=1)
+    return np.where(known, values, 0.0)[some].sum(axis=1) / known[some].sum(axis=1)
 
 
 def _expanded(count: int) -> NDArray[np.float64]:
