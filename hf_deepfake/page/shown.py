@@ -18,6 +18,12 @@ from hf_deepfake.page.uploads import read_upload
 SIDE = 800
 """Longer side of a shown image, px: sharp on a phone and on half a screen, and quick to send."""
 
+ABSTAINS = (
+    "It abstains: with a score like this it was wrong too often, on the images that its limits were set on, to call a "
+    "face real or fake."
+)
+"""What abstention means, for who has not read the card."""
+
 NO_VERDICT = "## No verdict\n\n{}"
 """What stands in the place of a verdict, around a sentence that says why."""
 
@@ -35,7 +41,9 @@ def describe_verdict(verdict: Verdict) -> str:
     headline = "The model cannot tell" if verdict.unsure else found[verdict.label]
     leaning = "leaning to" if verdict.unsure else "for"
     score = f"Score **{verdict.score:.2f}** {leaning} *{verdict.label}*, on a scale from 0.50 (undecided) to 1.00."
-    return "\n\n".join([f"## {headline}", score, *verdict.reasons])
+    by_score = any(face.unsure for face in verdict.faces) or not verdict.reasons
+    abstains = [ABSTAINS] if verdict.unsure and by_score else []
+    return "\n\n".join([f"## {headline}", score, *abstains, *verdict.reasons])
 
 
 def describe_error(error: Exception) -> str:

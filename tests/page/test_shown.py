@@ -26,6 +26,9 @@ def test_words_for_a_real_one():
 
 def test_words_for_an_unsure_one():
     text = shown.describe_verdict(Verdict("fake", 0.53, 0.53, unsure=True))
+    assert "It abstains: with a score like this it was wrong too often" in text
+    no_face = shown.describe_verdict(Verdict("fake", 0.9, 0.9, unsure=True, reasons=("No face was found.",)))
+    assert "It abstains" not in no_face
     assert text.startswith("## The model cannot tell\n\nScore **0.53** leaning to *fake*")
 
 
