@@ -60,12 +60,13 @@ def open_scorer(model: Model, labels: Mapping[str, str] | None = None) -> Scorer
     name = str(model)
     folder, revision = _find(name)
     if folder is not None and is_foreign(folder):
-        if not Path(local_path(name)).is_dir():
+        local = local_path(name).is_dir()
+        if not local:
             repo = name.partition("@")[0]
             fetch_repo(repo, (*SETTINGS, *SAFE_WEIGHTS), revision=revision)
             if not list(folder.glob("*.safetensors")):
                 fetch_repo(repo, PICKLED_WEIGHTS, revision=revision)
-        return TransformersScorer(name if "/" in name and is_repo(name) else checkpoint_name(name), folder, labels)
+        return TransformersScorer(checkpoint_name(name) if local else name, folder, labels)
     return CheckpointScorer(name, load_checkpoint(name.partition("@")[0] if revision else name, revision=revision))
 
 
