@@ -6,10 +6,20 @@ from collections.abc import Iterable, Mapping
 from hf_deepfake.config import LABELS, DataConfig
 from hf_deepfake.errors import InputError
 
-_ALTERED = ("manipulated", "tampered")
 _WORDS = (
     ("real", "original", "authentic", "genuine", "pristine", "bonafide", "realism", "human"),
-    ("fake", "deepfake", "ai", "aigenerated", "artificial", "synthetic", "generated", "forged", *_ALTERED),
+    (
+        "fake",
+        "deepfake",
+        "ai",
+        "aigenerated",
+        "artificial",
+        "synthetic",
+        "generated",
+        "forged",
+        "tampered",
+        "manipulated",
+    ),
 )
 _PREFIXES = ("", "0", "1", "train", "training")
 _SUFFIXES = ("", "s", "face", "faces", "image", "images", "img", "imgs", "photo", "photos", "image", "images")
