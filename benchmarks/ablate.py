@@ -18,7 +18,7 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.combine import METHODS, combine
 from hf_deepfake.files import make_folder, replacing, write_json
 from hf_deepfake.recipe import read_recipe
-from hf_deepfake.report.compare import Comparison, compare, load_candidates
+from hf_deepfake.report.compare import Comparison, compare_candidates, load_candidates
 from hf_deepfake.report.report import REPORT_FILE
 from hf_deepfake.training.apart import train_apart
 
@@ -97,7 +97,9 @@ def main() -> int:
                     [str(checkpoints[part]) for part in parts], decision, checkpoints[name], method=method, flip=flip
                 )
         found = load_candidates(list(checkpoints.values()))
-        comparison = compare([replace(one, name=name) for one, name in zip(found, checkpoints, strict=True)], BASE)
+        comparison = compare_candidates(
+            [replace(one, name=name) for one, name in zip(found, checkpoints, strict=True)], BASE
+        )
         text = table(comparison)
         with replacing(words.output_dir / "table.md") as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")

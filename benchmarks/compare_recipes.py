@@ -24,12 +24,13 @@ from torch.nn import functional
 
 from hf_deepfake.config import LABELS, DataConfig, TrainConfig, build
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.evaluate import load_split, score
+from hf_deepfake.evaluation.evaluate import load_split
+from hf_deepfake.evaluation.scorers import score
 from hf_deepfake.files import make_folder, replacing, write_json
 from hf_deepfake.models.build import build_model, freeze_statistics, unfreeze
 from hf_deepfake.models.checkpoint import checkpoint_name, load_checkpoint
 from hf_deepfake.recipe import read_recipe, recipe_names
-from hf_deepfake.report.compare import Comparison, compare, load_candidates
+from hf_deepfake.report.compare import Comparison, compare_candidates, load_candidates
 from hf_deepfake.report.figures import comparison_figure, save_figure
 from hf_deepfake.report.report import REPORT_FILE, Report
 from hf_deepfake.training.apart import train_apart
@@ -215,7 +216,7 @@ def main() -> int:
             rows.append(describe(checkpoint_name(checkpoint), checkpoint, serving_speed(checkpoint, words.data)))
         candidates = load_candidates(folders)
         best = max(candidates, key=lambda one: one.result.metrics["auc"].value or 0).name
-        comparison = compare(candidates, best)
+        comparison = compare_candidates(candidates, best)
         text = table(rows, comparison, best)
         with replacing(words.output_dir / "table.md") as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")

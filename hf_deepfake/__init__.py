@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from hf_deepfake.detect.detector import Detector
     from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
     from hf_deepfake.errors import ImageError, InputError
+    from hf_deepfake.evaluation.compare import compare
     from hf_deepfake.evaluation.evaluate import evaluate
     from hf_deepfake.hub.card import build_card
     from hf_deepfake.hub.push import push_to_hub
     from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
-    from hf_deepfake.report.compare import compare
     from hf_deepfake.report.report import Report
     from hf_deepfake.training.run import train
     from hf_deepfake.training.signals import Stopped
@@ -43,7 +43,7 @@ _HOMES = {
     "Verdict": "detect.verdict",
     "audit": "audits.search",
     "build_card": "hub.card",
-    "compare": "report.compare",
+    "compare": "evaluation.compare",
     "evaluate": "evaluation.evaluate",
     "export_checkpoint": "models.checkpoint",
     "load_checkpoint": "models.checkpoint",

@@ -9,8 +9,10 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import hf_deepfake
+from hf_deepfake.evaluation.others import open_scorer
 from hf_deepfake.images.degrade import FAMILIES
 from hf_deepfake.models.build import blocks
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
@@ -40,6 +42,8 @@ def test_code_of_the_page_about_extending_runs(extended, tmp_path):
     assert abs(int(pixels[0, 0, 0]) - 127) <= 1
     assert extended.value == pytest.approx([(0.9 + 0.8 + 0.6) / 3 - (0.3 + 0.2 + 0.1) / 3])
     assert extended.low <= extended.value <= extended.high
+    given = open_scorer("extension_of_the_docs:score").function([extended.darker, Image.new("RGB", (64, 64))])
+    assert given == pytest.approx([1 - pixels.std() / 127.5, 1])
     assert (extended.config.model, extended.config.degrade) == ("resnet18", 0.5)
     assert [len(block) for block in blocks(extended.model)] == [2, 2, 2]
     folder = export_checkpoint(extended.model, tmp_path / "checkpoint", image_size=64)

@@ -1,5 +1,6 @@
 """Commands for the person who measures: evaluate, compare, combine, recalibrate, report."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ EVALUATE_EXAMPLES = """\
   hf-deepfake evaluate runs/faces/checkpoint other_faces/ more.zip --foreign --into_card
   hf-deepfake evaluate runs/faces/checkpoint faces.zip --robustness mild --into_card
   hf-deepfake evaluate runs/faces/checkpoint faces.zip --errors --out evaluations/errors
+  hf-deepfake evaluate owner/vit mine/ --split all --labels Realism=real,Deepfake=fake --out evaluations/vit
+  hf-deepfake evaluate my_detector:fake_probabilities mine/ --split all --out evaluations/theirs
   accelerate launch scripts/evaluate.py runs/faces/checkpoint faces.zip     (several processes)
 
 OUT receives report.html, report.json, scores.parquet and figures."""
@@ -21,10 +24,12 @@ OUT receives report.html, report.json, scores.parquet and figures."""
 COMPARE_EXAMPLES = """\
   hf-deepfake compare evaluations/small evaluations/large
   hf-deepfake compare runs/*/checkpoint --against small --out comparison
+  hf-deepfake compare runs/a/checkpoint owner/vit my_detector:score --data mine/ --split all --out comparison
 
-The folders are those that evaluate wrote, or checkpoints of training runs; all must have evaluated the same images.
+Without --data these are folders that evaluate wrote, or checkpoints of training runs; all must have evaluated the same
+images. With --data each is evaluated first: checkpoints, image-classification models of transformers, functions.
 A difference counts only where it stays below 5 % after Holm's correction for all that are made; --against makes
-fewer. OUT receives comparison.json and comparison.png."""
+fewer. OUT receives comparison.json and comparison.png, and with --data a report of each."""
 
 COMBINE_EXAMPLES = """\
   hf-deepfake combine runs/a/checkpoint runs/b/checkpoint --data faces.zip --out detectors/both
@@ -43,12 +48,24 @@ REPORT_EXAMPLES = """\
   hf-deepfake report runs/faces/checkpoint --notes what_it_cost.md"""
 
 
+CHECKPOINT_TEXT = "folder, or owner/name on the Hub"
+LABELS_TEXT = (
+    "for a model of transformers whose labels don't say it: which class each means, as in LABEL_0=real,LABEL_1=fake"
+)
+
+
 def register(commands: Any) -> None:
     """Add these commands to the parser."""
     evaluate = add_command(
-        commands, "evaluate", "CHECKPOINT DATA...", "measure a checkpoint on any data", EVALUATE_EXAMPLES, _evaluate
+        commands,
+        "evaluate",
+        "CHECKPOINT DATA...",
+        "measure a checkpoint or another model on any data",
+        EVALUATE_EXAMPLES,
+        _evaluate,
     )
-    _add_places(evaluate)
+    _add_places(evaluate, f"{CHECKPOINT_TEXT}; or a model of transformers, or module:function")
+    evaluate.add_argument("--labels", default="", metavar="TEXT", help=LABELS_TEXT)
     evaluate.add_argument(
         "--split",
         choices=("test", "all"),
@@ -96,13 +113,20 @@ def register(commands: Any) -> None:
     )
     add_options(recalibrate, DecisionConfig, leave_out="data")
     compare = add_command(
-        commands, "compare", "DIR DIR...", "compare detectors on the same images", COMPARE_EXAMPLES, _compare
+        commands, "compare", "MODEL MODEL...", "compare detectors on the same images", COMPARE_EXAMPLES, _compare
     )
     compare.add_argument(
-        "folders", nargs="+", metavar="DIR", type=local_path, help="folder with report.json, scores.parquet"
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        type=local_name,
+        help="folder with report.json and scores.parquet; with --data, whatever evaluate takes",
     )
     compare.add_argument("--against", metavar="NAME", help="compare all with this one only, not each with each")
     compare.add_argument("--out", metavar="DIR", type=local_path, help="folder for all numbers and a figure")
+    compare.add_argument("--split", choices=("test", "all"), default="test", help="of --data (default test)")
+    compare.add_argument("--labels", default="", metavar="TEXT", help=LABELS_TEXT)
+    add_options(compare, DataConfig)
     combine = add_command(
         commands,
         "combine",
@@ -136,16 +160,16 @@ def register(commands: Any) -> None:
     )
 
 
-def _add_places(command: Parser) -> None:
+def _add_places(command: Parser, text: str = CHECKPOINT_TEXT) -> None:
     """Which checkpoint, and which data."""
-    command.add_argument("checkpoint", type=local_name, metavar="CHECKPOINT", help="folder, or owner/name on the Hub")
+    command.add_argument("checkpoint", type=local_name, metavar="CHECKPOINT", help=text)
     command.add_argument("data", nargs="+", metavar="DATA", help=text_of("data"))
 
 
 def _evaluate(given: dict[str, Any]) -> int:
     """`hf-deepfake evaluate`."""
     checkpoint, split, out, into_card = (given.pop(name) for name in ("checkpoint", "split", "out", "into_card"))
-    robustness, errors, foreign = (given.pop(name) for name in ("robustness", "errors", "foreign"))
+    robustness, errors, foreign, labels = (given.pop(name) for name in ("robustness", "errors", "foreign", "labels"))
     if into_card and not Path(checkpoint).is_dir():
         raise InputError(f"{checkpoint} is no folder here, so that its card cannot change; leave out --into_card")
     if errors and not out:
@@ -156,11 +180,24 @@ def _evaluate(given: dict[str, Any]) -> int:
     from accelerate import PartialState
 
     from hf_deepfake.evaluation.evaluate import evaluate
+    from hf_deepfake.evaluation.others import is_foreign, parse_labels
     from hf_deepfake.explain.error_sheets import add_errors
     from hf_deepfake.hub.render_checkpoint import render, write
     from hf_deepfake.report.merge import adopt
 
-    report, table = evaluate(checkpoint, config, split=split, foreign=foreign, robustness=robustness)
+    for folder in [out] * (out is not None) + [checkpoint] * into_card:
+        if is_foreign(folder):
+            raise InputError(
+                f"{folder} holds a model of others, whose card stays as it is; give another folder by --out"
+            )
+    report, table = evaluate(
+        checkpoint,
+        config,
+        split=split,
+        foreign=foreign,
+        robustness=robustness,
+        labels=parse_labels(labels) if labels else None,
+    )
     report, sheets = add_errors(report, table, checkpoint, config, out) if errors else (report, [])
     if PartialState().is_main_process:
         print(report.summary())
@@ -194,18 +231,36 @@ def _recalibrate(given: dict[str, Any]) -> int:
 
 def _compare(given: dict[str, Any]) -> int:
     """`hf-deepfake compare`."""
+    models, reference, out = (given.pop(name) for name in ("models", "against", "out"))
+    split, labels = given.pop("split"), given.pop("labels")
+    config = build(DataConfig, given) if given else None
+    if config is None and labels:
+        raise InputError("--labels is for models to be evaluated; give the images by --data")
+    if out:
+        try_folder(out)
+    from accelerate import PartialState
+
+    from hf_deepfake.evaluation.compare import compare, evaluate_candidates
+    from hf_deepfake.evaluation.others import parse_labels
     from hf_deepfake.files import make_folder, write_json
-    from hf_deepfake.report.compare import compare
+    from hf_deepfake.hub.render_checkpoint import write
     from hf_deepfake.report.figures import comparison_figure, save_figure
 
-    if given["out"]:
-        try_folder(given["out"])
-    comparison = compare(given["folders"], given["against"])
+    if config is not None:
+        meant = parse_labels(labels) if labels else None
+        models = evaluate_candidates(models, config, split=split, labels=meant)
+    comparison = compare(models, reference)
+    if config is not None and not PartialState().is_main_process:
+        return 0
     print(comparison.summary())
-    if out := given["out"]:
+    if out:
         make_folder(out)
         write_json(out / "comparison.json", comparison.to_dict())
         save_figure(comparison_figure(comparison.results), out / "comparison.png")
+        for one in models if config is not None else ():
+            place = out / re.sub(r"[^\w.@-]+", "-", one.name).strip("-.")
+            write(place, one.report, one.table)
+            print(f"report  {place / 'report.html'}")
         print(f"\ncomparison  {out}")
     return 0
 

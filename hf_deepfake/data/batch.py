@@ -79,23 +79,70 @@ class DecodedImages(TorchDataset):
         for place, (slot, image, index) in enumerate(zip(images, rows["image"], indices, strict=True)):
             opened = open_image(image["bytes"] or image["path"], draft=self.draft)
             if self.blend_seed is not None and index // len(self.rows) % 2:
-                opened, _ = self_blend(self._shrunk(opened), np.random.default_rng((self.blend_seed, index)))
+                opened, _ = self_blend(
+                    _shrunk(opened, self.size, self.resample), np.random.default_rng((self.blend_seed, index))
+                )
                 labels[place] = 1
             if self.change is not None:
-                opened = self.change(self._shrunk(opened), index)
+                opened = self.change(_shrunk(opened, self.size, self.resample), index)
             slot[:] = opened.resize((self.size, self.size), self.resample)
         nchw = torch.from_numpy(images).permute(0, 3, 1, 2)  # in NHWC memory: what torch calls channels_last
         return Batch(nchw, labels, torch.tensor(positions))
 
-    def _shrunk(self, image: PIL.Image.Image) -> PIL.Image.Image:
-        """The image no larger than a change needs it: its cost grows with the pixels."""
-        times = max(self.size, REFERENCE) / min(image.size)
-        if times >= 1:
-            return image
-        return image.resize((round(image.width * times), round(image.height * times)), self.resample)
+
+@dataclass(frozen=True)
+class OpenedBatch:
+    """B images as a model of others takes them, and positions in the split int64 (B,)."""
+
+    images: list[Any]
+    positions: Tensor
 
 
-def make_loader(images: DecodedImages, batches: Iterable[list[int]], workers: int, pin_memory: bool) -> DataLoader:
+class OpenedImages(TorchDataset):
+    """Opens rows of a split as whole RGB images, for models that bring their own preprocessing.
+
+    Args:
+        dataset: a split with columns image and label.
+        prepare: what to make of each image at last.
+        change: as of `DecodedImages`.
+        size: side of the model's input, px; 0 where it is not known.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        prepare: Callable[[PIL.Image.Image], Any],
+        change: Callable[[PIL.Image.Image, int], PIL.Image.Image] | None = None,
+        size: int = 0,
+    ):
+        self.rows = dataset.select_columns(["image"]).cast_column("image", Image(decode=False))
+        self.prepare, self.change, self.size = prepare, change, size
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitems__(self, indices: list[int]) -> OpenedBatch:
+        """Open several rows."""
+        images = []
+        for index, image in zip(indices, self.rows[indices]["image"], strict=True):
+            opened = open_image(image["bytes"] or image["path"])
+            if self.change is not None:
+                opened = self.change(_shrunk(opened, self.size, Resampling.BICUBIC), index)
+            images.append(self.prepare(opened))
+        return OpenedBatch(images, torch.tensor(indices))
+
+
+def _shrunk(image: PIL.Image.Image, size: int, resample: Resampling) -> PIL.Image.Image:
+    """The image no larger than a change needs it: its cost grows with the pixels."""
+    times = max(size, REFERENCE) / min(image.size)
+    if times >= 1:
+        return image
+    return image.resize((round(image.width * times), round(image.height * times)), resample)
+
+
+def make_loader(
+    images: DecodedImages | OpenedImages, batches: Iterable[list[int]], workers: int, pin_memory: bool
+) -> DataLoader:
     """A loader whose `workers` processes decode the given batches of positions, in order."""
     return DataLoader(
         images,

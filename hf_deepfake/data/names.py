@@ -7,8 +7,19 @@ from hf_deepfake.config import LABELS, DataConfig
 from hf_deepfake.errors import InputError
 
 _WORDS = (
-    ("real", "original", "authentic", "genuine", "pristine", "bonafide"),
-    ("fake", "deepfake", "ai", "aigenerated", "manipulated", "synthetic", "generated", "forged", "tampered"),
+    ("real", "original", "authentic", "genuine", "pristine", "bonafide", "realism", "human"),
+    (
+        "fake",
+        "deepfake",
+        "ai",
+        "aigenerated",
+        "artificial",
+        "synthetic",
+        "generated",
+        "forged",
+        "tampered",
+        "manipulated",
+    ),
 )
 _PREFIXES = ("", "0", "1", "train", "training")
 _SUFFIXES = ("", "s", "face", "faces", "image", "images", "img", "imgs", "photo", "photos", "image", "images")

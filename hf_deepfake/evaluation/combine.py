@@ -14,7 +14,8 @@ from torch import nn
 from hf_deepfake.config import DecisionConfig
 from hf_deepfake.data.load import hash_images
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.evaluate import describe, load_split, roles_of, score, score_model
+from hf_deepfake.evaluation.evaluate import load_split, roles_of
+from hf_deepfake.evaluation.scorers import describe, score, score_model
 from hf_deepfake.evaluation.unseen import count_seen
 from hf_deepfake.files import try_folder
 from hf_deepfake.metrics.calibration import fake_probability

@@ -1,4 +1,4 @@
-"""Logits of a split: each image once, whatever the number of processes."""
+"""Values of all images of a split: each image once, whatever the number of processes."""
 
 import contextlib
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from torch import nn
 
-from hf_deepfake.data.batch import DecodedImages, Normalise, make_loader
+from hf_deepfake.data.batch import Batch, DecodedImages, Normalise, OpenedImages, make_loader
 from hf_deepfake.errors import Interrupted
 from hf_deepfake.progress import Progress
 
@@ -57,13 +57,55 @@ def predict_logits(
     if state.num_processes > 1:
         for buffer in model.buffers():
             torch.distributed.broadcast(buffer, src=0)
-    mine = range(state.process_index, len(dataset), state.num_processes)
-    batches = [list(mine[start : start + BATCH_SIZE]) for start in range(0, len(mine), BATCH_SIZE)]
-    loader = make_loader(
-        DecodedImages(dataset, data_config, change=change), batches, workers, pin_memory=device.type == "cuda"
-    )
+    decoded = DecodedImages(dataset, data_config, change=change)
     normalise = Normalise(data_config, device)
     model.eval()
+
+    def compute(batch: Batch) -> NDArray:
+        """Logits of a batch."""
+        # Around the model alone: workers inherit what is in force when they start, and would degrade in bfloat16.
+        with _autocast(device, precision):
+            logits = model(normalise(batch.images.to(device, non_blocking=True)))
+        return logits.float().cpu().numpy()
+
+    return by_all_processes(
+        compute, decoded, workers, BATCH_SIZE, (2,), title, device.type == "cuda", asked_to_stop=asked_to_stop
+    )
+
+
+def by_all_processes(
+    compute: Callable[[Any], NDArray],
+    images: DecodedImages | OpenedImages,
+    workers: int,
+    batch_size: int,
+    shape: tuple[int, ...],
+    title: str = "",
+    pin_memory: bool = False,
+    asked_to_stop: Callable[[], int | bool] = bool,
+) -> NDArray[np.float64]:
+    """Values of every image, each computed once by one of the processes.
+
+    Args:
+        compute: values (B, *shape) of a batch of B images.
+        images: N images, of which `batch_size` at most make a batch.
+        workers: decoding processes for each process.
+        batch_size: B at most.
+        shape: of the values of one image.
+        title: what progress is called; none is shown without.
+        pin_memory: keep batches in page-locked memory, for a GPU.
+        asked_to_stop: looked at after each batch; where it is true in any process, all stop together.
+
+    Returns:
+        float64 (N, *shape), in the order of the images, the same on every process.
+
+    Raises:
+        ImageError: an image cannot be opened.
+        Interrupted: some process was asked to stop.
+    """
+    state = PartialState()
+    mine = range(state.process_index, len(images), state.num_processes)
+    batches = [list(mine[start : start + batch_size]) for start in range(0, len(mine), batch_size)]
+    loader = make_loader(images, batches, workers, pin_memory=pin_memory)
     positions, rows = [], []
     progress = Progress(
         title,
@@ -73,20 +115,17 @@ def predict_logits(
     )
     with torch.inference_mode(), progress:
         for batch in loader:
-            # Around the model alone: workers inherit what is in force when they start, and would degrade in bfloat16.
-            with _autocast(device, precision):
-                logits = model(normalise(batch.images.to(device, non_blocking=True)))
-            rows.append(logits.float().cpu().numpy())
+            rows.append(compute(batch))
             positions.append(batch.positions.numpy())
             progress.update(len(batch.positions))
             if asked_to_stop():
                 break
     if any(gather_object([bool(asked_to_stop())])):
         raise Interrupted
-    logits = np.empty((len(dataset), 2))
+    found = np.empty((len(images), *shape))
     for where, values in gather_object(list(zip(positions, rows, strict=True))):
-        logits[where] = values
-    return logits
+        found[where] = values
+    return found
 
 
 def _autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:

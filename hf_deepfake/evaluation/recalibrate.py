@@ -12,7 +12,8 @@ from datasets import DatasetDict
 from hf_deepfake.config import DecisionConfig
 from hf_deepfake.data.load import hash_images
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.evaluate import ALL, describe, load_split, score
+from hf_deepfake.evaluation.evaluate import ALL, load_split
+from hf_deepfake.evaluation.scorers import describe, score
 from hf_deepfake.evaluation.unseen import count_seen
 from hf_deepfake.files import try_folder
 from hf_deepfake.metrics.calibration import fake_probability

@@ -14,6 +14,7 @@ from PIL import ImageDraw, ImageOps
 from hf_deepfake.config import LABELS, DataConfig
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.evaluate import load_split
+from hf_deepfake.evaluation.others import Model, load_ours
 from hf_deepfake.evaluation.unseen import without_seen
 from hf_deepfake.explain.attributes import measure_attributes
 from hf_deepfake.explain.overlay import GROUND, INK, caption_font, shade
@@ -21,7 +22,7 @@ from hf_deepfake.explain.probe import Heat, Probe
 from hf_deepfake.files import local_path, make_folder, replacing
 from hf_deepfake.images.open import open_image
 from hf_deepfake.metrics.error_groups import ErrorGroup, group_errors
-from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
+from hf_deepfake.models.checkpoint import LoadedCheckpoint
 from hf_deepfake.report.report import Report
 
 SHOWN = 12
@@ -37,7 +38,7 @@ _COLUMNS, _GAP, _TEXT = 3, 12, 40
 
 
 def add_errors(
-    report: Report, table: pd.DataFrame, checkpoint: str, config: DataConfig, folder: str | Path
+    report: Report, table: pd.DataFrame, checkpoint: Model, config: DataConfig, folder: str | Path
 ) -> tuple[Report, list[Path]]:
     """Analyse the errors of an evaluation, and keep sheets of the worst beside its report; every process calls this.
 
@@ -46,7 +47,7 @@ def add_errors(
     Args:
         report: of `evaluation.evaluate.evaluate`.
         table: its scores.
-        checkpoint: what was evaluated.
+        checkpoint: what was evaluated, as `evaluate` took it.
         config: the data on which.
         folder: where the sheets go; made if need be.
 
@@ -58,24 +59,25 @@ def add_errors(
         InputError: checkpoint, data or folder cannot be used.
     """
     data, _ = load_split(config, report.evaluated_split)  # waits for all processes
-    loaded, images = load_checkpoint(checkpoint), data[report.evaluated_split]
-    if report.foreign:
+    loaded, images = load_ours(checkpoint), data[report.evaluated_split]
+    if report.foreign and loaded:
         images = without_seen(images, loaded.seen, config)
     if not PartialState().is_main_process:
         return report, []
-    groups, sheets = analyse_errors(loaded, images, table)
+    groups, sheets = analyse_errors(loaded, images, table, report.checkpoint.operating_point)
     return replace(report, errors=groups), save_sheets(local_path(folder), sheets)
 
 
 def analyse_errors(
-    loaded: LoadedCheckpoint, images: Dataset, table: pd.DataFrame
+    loaded: LoadedCheckpoint | None, images: Dataset, table: pd.DataFrame, point: float
 ) -> tuple[list[ErrorGroup], dict[str, PILImage.Image]]:
-    """Analyse the errors of a checkpoint on one split.
+    """Analyse errors on one split.
 
     Args:
-        loaded: the checkpoint.
+        loaded: the checkpoint; None for a model of others, which has no maps.
         images: the split, N rows with columns image and label.
         table: of `scores.score_table`, the same rows in the same order.
+        point: the operating point.
 
     Returns:
         The groups of `metrics.error_groups.group_errors`; and by name of `SHEETS` the worst errors, those with errors
@@ -84,7 +86,6 @@ def analyse_errors(
     Raises:
         ImageError: an image cannot be opened.
     """
-    point = loaded.operating_point
     groups = group_errors(table, measure_attributes(images), point)
     label, score = table["label"].to_numpy(), table["score"].to_numpy()
     sheets = {}
@@ -96,11 +97,11 @@ def analyse_errors(
     return groups, sheets
 
 
-def draw_sheet(loaded: LoadedCheckpoint, dataset: Dataset, table: pd.DataFrame) -> PILImage.Image:
+def draw_sheet(loaded: LoadedCheckpoint | None, dataset: Dataset, table: pd.DataFrame) -> PILImage.Image:
     """Draw images with their scores, each beside the map of its verdict where the model has maps.
 
     Args:
-        loaded: the checkpoint.
+        loaded: the checkpoint; None for a model of others.
         dataset: N rows with columns image and label.
         table: of `scores.score_table`, the same rows.
 
@@ -110,7 +111,7 @@ def draw_sheet(loaded: LoadedCheckpoint, dataset: Dataset, table: pd.DataFrame) 
     Raises:
         ImageError: an image cannot be opened.
     """
-    heats = _maps(loaded, dataset)
+    heats = None if loaded is None else _maps(loaded, dataset)
     images = dataset.select_columns(["image"]).cast_column("image", Image(decode=False))["image"]
     rows = -(-len(table) // _COLUMNS)
     width, height = 2 * TILE + _GAP, TILE + _TEXT

@@ -32,7 +32,7 @@ class Candidate:
     """A detector with its scores on what it was evaluated by.
 
     Attributes:
-        name: folder of its report.
+        name: folder of its report, or of its model.
         report: the report.
         table: scores of the images of the split that the report is about.
     """
@@ -40,6 +40,12 @@ class Candidate:
     name: str
     report: Report
     table: pd.DataFrame
+
+    @classmethod
+    def load(cls, name: str, folder: Path) -> "Candidate":
+        """Read what `evaluate` or a training run wrote to a folder."""
+        report, table = Report.load(folder / REPORT_FILE), load_scores(folder / SCORES_FILE)
+        return cls(name, report, table[table["split"] == report.evaluated_split])
 
     @property
     def result(self) -> SplitResult:
@@ -129,33 +135,26 @@ def load_candidates(folders: Sequence[str | Path]) -> list[Candidate]:
         names = [str(name) for name in below_shared(map(str, paths))]
     candidates = []
     for name, path in zip(names, paths, strict=True):
-        report, table = Report.load(path / REPORT_FILE), load_scores(path / SCORES_FILE)
-        candidates.append(Candidate(name, report, table[table["split"] == report.evaluated_split]))
+        candidates.append(Candidate.load(name, path))
     return candidates
 
 
-def compare(detectors: Sequence[Candidate | str | Path], reference: str | None = None) -> Comparison:
+def compare_candidates(candidates: Sequence[Candidate], reference: str | None = None) -> Comparison:
     """Compare detectors on the same images, each with each or all with one.
 
-    Each difference more makes it harder to show any: from about eight detectors on, 2,000 resamples cannot show a
-    difference among all pairs, but can against a reference.
-
     Args:
-        detectors: two or more: folders with report.json and scores.parquet, as evaluation and training write them, or
-            what `load_candidates` made of such.
+        candidates: two or more, with distinct names.
         reference: name of the one that all others are compared with; by default each is compared with each.
 
     Returns:
         The comparison.
 
     Raises:
-        InputError: they were not evaluated by the same images, none has the reference's name, or a folder has no report
-            or scores.
+        InputError: there are fewer than two, they were not evaluated by the same images, or none has the reference's
+            name.
     """
-    candidates = [one for one in detectors if isinstance(one, Candidate)]
-    folders = [one for one in detectors if not isinstance(one, Candidate)]
-    if folders or not candidates:
-        candidates += load_candidates(folders)
+    if len(candidates) < 2:
+        raise InputError("a comparison needs two or more detectors; name another one")
     names = [candidate.name for candidate in candidates]
     if reference is not None and reference not in names:
         raise InputError(f"no detector here is called {reference}; name one of {', '.join(names)}")

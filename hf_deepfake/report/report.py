@@ -147,9 +147,9 @@ class CheckpointInfo:
     """The checkpoint that was measured.
 
     Attributes:
-        model: timm name of the model.
-        image_size: side of the square input, px.
-        parameters: number of weights.
+        model: timm name of the model; for a model of others, its repository, folder or function.
+        image_size: side of the square input, px; 0 where it is not known.
+        parameters: number of weights; 0 where it is not known.
         temperature: what logits were divided by (folded into the weights).
         operating_point: P(fake) after temperature from which the verdict is fake (folded into the weights).
         criterion: what the operating point was chosen by; empty where it was not chosen.
@@ -157,6 +157,7 @@ class CheckpointInfo:
         abstention_band: lowest and highest P(fake) after temperature on which the verdict is unsure; None for no such
             band.
         confident_error: largest share of each class that the band lets be confidently misclassified.
+        remarks: sentences on what is evaluated, where it is a model of others.
     """
 
     model: str
@@ -168,6 +169,12 @@ class CheckpointInfo:
     decided_on: str = ""
     abstention_band: tuple[float, float] | None = None
     confident_error: float | None = None
+    remarks: list[str] = field(default_factory=list)
+
+    def size(self) -> list[str]:
+        """Image size and number of weights in words, as far as they are known."""
+        parameters = f"{self.parameters / 1e6:.1f} M parameters"
+        return [f"{self.image_size} px"] * bool(self.image_size) + [parameters] * bool(self.parameters)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,7 +282,7 @@ class Report:
         for name, title in UNSURE_METRICS.items():
             if any(split.unsure for split in splits):
                 rows.append([title, *(str(split.unsure.get(name, "")) for split in splits)])
-        lines = [f"{checkpoint.model}, {checkpoint.image_size} px, {checkpoint.parameters / 1e6:.1f} M parameters"]
+        lines = [", ".join([checkpoint.model, *checkpoint.size()]), *checkpoint.remarks]
         lines += align(rows)
         if self.combination:
             lines.insert(1, f"{self.combination}")

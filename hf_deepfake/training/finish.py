@@ -17,8 +17,8 @@ from hf_deepfake.config import LABELS, TrainConfig
 from hf_deepfake.data.image_names import below_shared
 from hf_deepfake.data.load import DataReport, hash_images
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.evaluate import describe
 from hf_deepfake.evaluation.inference import predict_logits
+from hf_deepfake.evaluation.scorers import describe
 from hf_deepfake.explain.error_sheets import SHOWN, draw_sheet
 from hf_deepfake.explain.faithfulness import measure_faithfulness
 from hf_deepfake.files import replacing

@@ -3,7 +3,7 @@ import pytest
 from datasets import Dataset
 
 from hf_deepfake.data.load import load_images
-from hf_deepfake.evaluation import robustness
+from hf_deepfake.evaluation import scorers
 from hf_deepfake.evaluation.inference import predict_logits
 from hf_deepfake.evaluation.robustness import measure_robustness
 from hf_deepfake.images import degrade
@@ -48,8 +48,8 @@ def test_one_group_has_a_reason():
 
 def test_every_condition_of_all_images(checkpoint, faces, cache, monkeypatch):
     monkeypatch.setattr(degrade, "FAMILIES", {name: FAMILIES[name] for name in ("jpeg", "grey")})
-    monkeypatch.setattr(robustness, "best_precision", lambda on_gpu, flags: "no")
-    loaded = load_checkpoint(checkpoint)
+    monkeypatch.setattr(scorers, "best_precision", lambda on_gpu, flags: "no")
+    loaded = scorers.CheckpointScorer("model", load_checkpoint(checkpoint))
     test: Dataset = load_images(faces)["test"]
     results = measure_robustness(loaded, test, list(test["group"]))
     assert [(one.family, one.severity) for one in results] == [

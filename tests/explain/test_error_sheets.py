@@ -32,7 +32,7 @@ def test_sheets_show_the_worst_first(evaluated, monkeypatch):
     table = table.assign(score=np.where(np.arange(len(table)) % 2, 0.2 + 0.001 * np.arange(len(table)), 0.9))
     loaded = load_checkpoint(folder)
     images = load_split(config, "test")[0]["test"]
-    groups, sheets = analyse_errors(loaded, images, table)
+    groups, sheets = analyse_errors(loaded, images, table, loaded.operating_point)
     assert sheets.keys() == {"false_alarms", "misses"}
     assert groups
     for (labels, part), label in zip(drawn, (0, 1), strict=True):

@@ -8,10 +8,19 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.compare import compare
 from hf_deepfake.metrics.foreign import ForeignResult
 from hf_deepfake.metrics.result import evaluate_scores
 from hf_deepfake.metrics.score_table import COLUMNS, save_scores
-from hf_deepfake.report.compare import Candidate, auc_parts, compare, holm, load_candidates, matrix, matrix_text
+from hf_deepfake.report.compare import (
+    Candidate,
+    auc_parts,
+    compare_candidates,
+    holm,
+    load_candidates,
+    matrix,
+    matrix_text,
+)
 from hf_deepfake.report.measure import measure
 from hf_deepfake.report.report import CheckpointInfo
 
@@ -51,7 +60,7 @@ def test_mcnemar_by_hand():
     # The first alone is right on 9 images, the second alone on 1: p = 2 * (1 + 10) / 2 ** 10.
     first = np.where(np.arange(20) < 1, wrong, right)
     second = np.where((np.arange(20) >= 1) & (np.arange(20) < 10), wrong, right)
-    found = compare([candidate("a", first, label), candidate("b", second, label)])
+    found = compare_candidates([candidate("a", first, label), candidate("b", second, label)])
     accuracy = found.differences[1]
     assert (accuracy.first, accuracy.second, accuracy.metric) == ("a", "b", "accuracy")
     assert accuracy.p == pytest.approx(22 / 1024)
@@ -63,7 +72,7 @@ def test_mcnemar_by_hand():
 
 def test_the_same_detector_twice():
     score, label = drawn(200, 0)
-    found = compare([candidate("a", score, label), candidate("b", score, label)])
+    found = compare_candidates([candidate("a", score, label), candidate("b", score, label)])
     for one in found.differences:
         assert (one.value.value, one.value.low, one.value.high) == (0, 0, 0)
         assert (one.p, one.p_holm, one.verdict) == (1, 1, "no difference shown")
@@ -73,7 +82,7 @@ def test_a_better_detector_is_found():
     (good, label), (bad, _) = drawn(600, 1, 2.0), drawn(600, 2, 1.0)
     for names, word in ((("bad", "good"), "worse"), (("good", "bad"), "better")):
         scores = {"good": good, "bad": bad}
-        found = compare([candidate(name, scores[name], label) for name in names])
+        found = compare_candidates([candidate(name, scores[name], label) for name in names])
         assert [one.verdict for one in found.differences] == [word] * 2
     auc = found.differences[0].value
     assert auc.value == pytest.approx(
@@ -85,7 +94,7 @@ def test_a_better_detector_is_found():
 @pytest.mark.slow
 def test_equal_detectors_are_rarely_told_apart():
     found = [
-        compare([candidate("a", *drawn(200, seed)), candidate("b", *drawn(200, 1000 + seed))]).differences
+        compare_candidates([candidate("a", *drawn(200, seed)), candidate("b", *drawn(200, 1000 + seed))]).differences
         for seed in range(30)
     ]
     assert sum(one.verdict != "no difference shown" for pair in found for one in pair) <= 4  # 1.5 expected
@@ -97,8 +106,10 @@ def test_groups_are_drawn_whole():
     (first, label), (second, _) = drawn(40, 3), drawn(40, 4)
     many = [np.repeat(one, 10) for one in (first, second, label)]
     groups = np.repeat([str(number) for number in range(40)], 10)
-    alone = compare([candidate("a", first, label), candidate("b", second, label)]).differences[0].value
-    whole = compare([candidate(name, one, many[2], group=groups) for name, one in zip("ab", many[:2], strict=True)])
+    alone = compare_candidates([candidate("a", first, label), candidate("b", second, label)]).differences[0].value
+    whole = compare_candidates(
+        [candidate(name, one, many[2], group=groups) for name, one in zip("ab", many[:2], strict=True)]
+    )
     value = whole.differences[0].value
     assert (value.low, value.high) == pytest.approx((alone.low, alone.high), abs=1e-9)
 
@@ -116,7 +127,9 @@ def test_copies_within_groups_make_no_difference_surer():
     many = [np.repeat(one, 25) for one in (first, second, label)]
     groups = np.repeat([str(number) for number in range(40)], 25)
     alone, whole = (
-        compare([candidate("a", one, same, group=group), candidate("b", other, same, group=group)]).differences
+        compare_candidates(
+            [candidate("a", one, same, group=group), candidate("b", other, same, group=group)]
+        ).differences
         for one, other, same, group in ((first, second, label, None), (*many, groups))
     )
     # Signs are drawn in another order.
@@ -125,7 +138,7 @@ def test_copies_within_groups_make_no_difference_surer():
 
 def test_one_group_shows_no_difference():
     (first, label), (second, _) = drawn(40, 14, 3.0), drawn(40, 15, 0.0)
-    found = compare(
+    found = compare_candidates(
         [candidate(name, score, label, group="one person") for name, score in (("a", first), ("b", second))]
     )
     for one in found.differences:
@@ -138,7 +151,7 @@ def test_one_group_shows_no_difference():
 
 def test_one_class_has_no_auc_to_compare():
     label = np.ones(20, int)
-    found = compare([candidate("a", drawn(20, 1)[0], label), candidate("b", drawn(20, 2)[0], label)])
+    found = compare_candidates([candidate("a", drawn(20, 1)[0], label), candidate("b", drawn(20, 2)[0], label)])
     auc, accuracy = found.differences
     assert (auc.value.value, auc.value.reason, auc.p, auc.p_holm) == (None, "one class only", None, None)
     assert accuracy.p_holm == accuracy.p  # one test alone needs no correction
@@ -148,7 +161,7 @@ def test_one_class_has_no_auc_to_compare():
 def test_order_of_rows_does_not_matter():
     first, second = candidate("a", *drawn(100, 5)), candidate("b", *drawn(100, 6))
     mixed = dataclasses.replace(second, table=second.table.sample(frac=1, random_state=0))
-    assert compare([first, second]).differences == compare([first, mixed]).differences
+    assert compare_candidates([first, second]).differences == compare_candidates([first, mixed]).differences
 
 
 def test_other_images_are_refused():
@@ -156,16 +169,16 @@ def test_other_images_are_refused():
     one = candidate("one", score, label)
     fewer = candidate("few", score[:18], label[:18])
     with pytest.raises(InputError, match="2 images were evaluated by one alone and 0 by few alone"):
-        compare([one, fewer])
+        compare_candidates([one, fewer])
     with pytest.raises(InputError, match="20 images were evaluated by one alone and 20 by other alone"):
-        compare([one, candidate("other", score, label, source="street")])
+        compare_candidates([one, candidate("other", score, label, source="street")])
 
 
 def test_each_pair_and_a_matrix():
     label = np.arange(60) % 2
     sources = np.repeat(["street", "studio"], 30)
     three = [candidate(name, drawn(60, seed)[0], label, source=sources) for seed, name in enumerate("abc")]
-    found = compare(three)
+    found = compare_candidates(three)
     assert [(one.first, one.second, one.metric) for one in found.differences] == [
         (first, second, metric) for first, second in ("ab", "ac", "bc") for metric in ("auc", "accuracy")
     ]
@@ -209,7 +222,7 @@ def test_names_are_those_of_folders(tmp_path):
     deeper = [save(tmp_path / name, 0) for name in ("first/a/test", "second/a/test")]
     assert [one.name for one in load_candidates(deeper)] == ["first/a/test", "second/a/test"]
     assert len(load_candidates(folders)[0].table) == 20
-    assert compare(folders) == compare(load_candidates(folders))
+    assert compare(folders) == compare_candidates(load_candidates(folders))
     for few in ([folders[0]], [folders[0], folders[0]]):
         with pytest.raises(InputError, match="two or more different folders"):
             load_candidates(few)
