@@ -74,7 +74,7 @@ def predict_logits(
     with torch.inference_mode(), progress:
         for batch in loader:
             # Around the model alone: workers inherit what is in force when they start, and would degrade in bfloat16.
-            with _autocast(device, precision):
+            with autocast(device, precision):
                 logits = model(normalise(batch.images.to(device, non_blocking=True)))
             rows.append(logits.float().cpu().numpy())
             positions.append(batch.positions.numpy())
@@ -89,8 +89,16 @@ def predict_logits(
     return logits
 
 
-def _autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
-    """Autocast in a reduced precision, or nothing."""
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
+    """Compute in a reduced precision, or in float32.
+
+    Args:
+        device: of the model.
+        precision: "bf16", "fp16", or "no" for float32.
+
+    Returns:
+        A context to run the model in.
+    """
     if precision == "no":
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
