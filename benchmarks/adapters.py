@@ -100,24 +100,29 @@ def in_own_process(words: argparse.Namespace, way: str) -> dict[str, float | int
 
 def benchmark(words: argparse.Namespace) -> None:
     """All ways in turn; prints a table and adds to the JSON file."""
-    found = {}
+    found: dict[str, Any] = {}
     print("| what trains | images/s | peak memory, MB | trained parameters | adapter, kB |\n|---|---|---|---|---|")
     for way in words.ways:
         one = found[way] = in_own_process(words, way)
         kilobytes = f"{one['adapter_bytes'] / 1e3:,.0f}" if one["adapter_bytes"] else ""
         numbers = f"{one['images_per_second']:.1f} | {one['peak_memory_mb']:,.0f} | {one['trainable_parameters']:,}"
         print(f"| {way} | {numbers} | {kilobytes} |", flush=True)
-    if words.output:
-        before = json.loads(words.output.read_text(encoding="utf-8")) if words.output.is_file() else {}
-        about = {name: getattr(words, name) for name in ("image_size", "batch_size", "steps", "repeats")}
-        machine = {
-            "machine": cpu_name(),
-            "cores": usable_cores(),
-            "threads": torch.get_num_threads(),
-            "bf16_flags": sorted(cpu_flags() & BF16_FLAGS),
-            "torch": torch.__version__,
-        }
-        write_json(words.output, before | {words.model: about | machine | {"ways": found}})
+        if words.output:
+            save(words, found)
+
+
+def save(words: argparse.Namespace, found: dict[str, Any]) -> None:
+    """Add what is known of the model so far to the JSON file, with the machine."""
+    before = json.loads(words.output.read_text(encoding="utf-8")) if words.output.is_file() else {}
+    about = {name: getattr(words, name) for name in ("image_size", "batch_size", "steps", "repeats")}
+    machine = {
+        "machine": cpu_name(),
+        "cores": usable_cores(),
+        "threads": torch.get_num_threads(),
+        "bf16_flags": sorted(cpu_flags() & BF16_FLAGS),
+        "torch": torch.__version__,
+    }
+    write_json(words.output, before | {words.model: about | machine | {"ways": found}})
 
 
 def main() -> int:
