@@ -82,7 +82,7 @@ class DataConfig:
     on_bad_file: Literal["skip", "error"] = option("skip", "a file that does not open: skip and count it, or stop")
     cache_dir: str | None = option(
         None,
-        "where zips are unpacked and image hashes kept; default $HF_DEEPFAKE_CACHE or ~/.cache/hf_deepfake",
+        "where zips are unpacked and hashes and features kept; default $HF_DEEPFAKE_CACHE or ~/.cache/hf_deepfake",
         path=True,
     )
 

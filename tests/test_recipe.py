@@ -3,7 +3,10 @@ import pytest
 from hf_deepfake.cli.main import main
 from hf_deepfake.config import TrainConfig, build
 from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.features import FEATURES_FILE
 from hf_deepfake.recipe import read_recipe, recipe_names
+from hf_deepfake.training import finish
+from hf_deepfake.training.run import train
 
 RUN = {"data": "faces", "output_dir": "run"}
 
@@ -30,6 +33,27 @@ def test_recipes_of_the_package_are_valid(name):
 def test_every_known_system_is_there():
     assert set(recipe_names()) >= KNOWN
     assert {name for name in KNOWN if not read_recipe(name).reported} == {"resnet18-gradcam"}
+
+
+@pytest.mark.parametrize(
+    ("name", "stand_in"),
+    [
+        ("probe-clip-b16", {"model": "test_vit"}),
+        ("vit-small-dinov2", {"model": "test_vit"}),
+        ("efficientnet-lite2", {"model": "tf_efficientnet_lite0"}),
+    ],
+)
+def test_variants_with_a_start_of_their_own_train(faces, tmp_path, monkeypatch, name, stand_in):
+    monkeypatch.setattr(finish, "render", lambda folder: None)
+    small = {"image_size": 32, "batch_size": 8, "steps_per_epoch": 2, "pretrained": "off", "workers": 0}
+    small |= {"mixed_precision": "no", "audit": "off", "explained": 0, "cache_dir": str(tmp_path / "cache")}
+    options = read_recipe(name).options
+    short = {"head_epochs": min(1, options["head_epochs"]), "epochs": min(1, options["epochs"])}
+    given = {"data": str(faces), "output_dir": str(tmp_path / "run")}
+    report = train(build(TrainConfig, options, stand_in, small, short, given)).report
+    assert [epoch["stage"] for epoch in report.training["epochs"]] == ["classifier", "main"][: sum(short.values())]
+    # A linear probe has its features kept, for nothing in its recipe changes an image.
+    assert (tmp_path / "cache" / FEATURES_FILE).is_file() == (name == "probe-clip-b16")
 
 
 def test_options_given_win_over_the_recipe():

@@ -24,7 +24,10 @@ from hf_deepfake.machine import leave_signals_to_parent
 
 @dataclass(frozen=True)
 class Batch:
-    """Images uint8 (B, 3, S, S), labels int64 (B,) and positions in the split int64 (B,)."""
+    """Images uint8 (B, 3, S, S), labels int64 (B,) and positions in the split int64 (B,).
+
+    Where the backbone is frozen, features float (B, D) may stand in the place of images.
+    """
 
     images: Tensor
     labels: Tensor

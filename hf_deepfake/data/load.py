@@ -82,7 +82,7 @@ def prepare(config: DataConfig, held: Sequence[Any] = (), *, whole: bool = False
     """
     if not config.data and not held:
         raise InputError("no data given; name a source, such as --data faces.zip or --data sample")
-    cache = _cache_folder(config)
+    cache = cache_folder(config)
     classes = class_names(config)
     opened = [open_source(text, classes, cache, config.groups) for text in config.data]
     sources = name_origins(_distinct(opened + [hold_source(data, classes) for data in held]), config)
@@ -171,7 +171,7 @@ def hash_images(images: Dataset, config: DataConfig) -> NDArray[np.bytes_]:
     Returns:
         S32 (N,), see `scan`.
     """
-    return scan(images.select_columns(["image"]), _cache_folder(config))[0]
+    return scan(images.select_columns(["image"]), cache_folder(config))[0]
 
 
 def _check_classes(labels: NDArray[np.int8], sources: list[Source], one_class: bool) -> None:
@@ -186,8 +186,18 @@ def _check_classes(labels: NDArray[np.int8], sources: list[Source], one_class: b
         )
 
 
-def _cache_folder(config: DataConfig) -> Path:
-    """The folder of the cache, made if need be."""
+def cache_folder(config: DataConfig) -> Path:
+    """Make the folder of the cache, if need be.
+
+    Args:
+        config: its `cache_dir`, or else the environment, says where.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: it cannot be made.
+    """
     text = config.cache_dir or os.environ.get("HF_DEEPFAKE_CACHE") or "~/.cache/hf_deepfake"
     return make_folder(local_path(text).resolve())
 

@@ -64,7 +64,7 @@ def predict_logits(
     def compute(batch: Batch) -> NDArray:
         """Logits of a batch."""
         # Around the model alone: workers inherit what is in force when they start, and would degrade in bfloat16.
-        with _autocast(device, precision):
+        with autocast(device, precision):
             logits = model(normalise(batch.images.to(device, non_blocking=True)))
         return logits.float().cpu().numpy()
 
@@ -128,8 +128,16 @@ def by_all_processes(
     return found
 
 
-def _autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
-    """Autocast in a reduced precision, or nothing."""
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
+    """Compute in a reduced precision, or in float32.
+
+    Args:
+        device: of the model.
+        precision: "bf16", "fp16", or "no" for float32.
+
+    Returns:
+        A context to run the model in.
+    """
     if precision == "no":
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)

@@ -228,9 +228,10 @@ def load_checkpoint(
         raise InputError(f"{folder_or_repo} is damaged ({type(e).__name__}: {reason}); export or fetch it again") from e
     if not trusted:
         logging.getLogger(__name__).warning(
-            "%s states no decision for the weights that it has, so that verdicts are by the plain .5 and never unsure; "
-            "run hf-deepfake recalibrate to recalibrate",
+            "%s states no decision for %s, so that verdicts are by the plain .5 and never unsure; %s",
             folder_or_repo,
+            "this adapter on this base" if adapter else "the weights that it has",
+            f"run hf-deepfake {'merge, and of its result ' if adapter else ''}recalibrate to have one",
         )
     return LoadedCheckpoint(
         model.eval(),

@@ -17,6 +17,7 @@ from hf_deepfake.config import LABELS, TrainConfig
 from hf_deepfake.data.image_names import below_shared
 from hf_deepfake.data.load import DataReport, hash_images
 from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.features import predict_logits_by_features
 from hf_deepfake.evaluation.inference import predict_logits
 from hf_deepfake.evaluation.scorers import describe
 from hf_deepfake.explain.error_sheets import SHOWN, draw_sheet
@@ -74,7 +75,10 @@ def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
     run.restore(model, run.load_best(), run.best_file)
     preprocessing = data_config(model, config.image_size)
     score = partial(
-        predict_logits, data_config=preprocessing, workers=loop.workers, asked_to_stop=lambda: signals.received
+        partial(predict_logits_by_features, cache=config) if loop.frozen else predict_logits,
+        data_config=preprocessing,
+        workers=loop.workers,
+        asked_to_stop=lambda: signals.received,
     )
     deciding = CALIBRATION if CALIBRATION in data else "validation"
     progress.after(0, len(data[deciding]))

@@ -7,7 +7,7 @@ therefore needs no generator states, and several processes draw as one: each tak
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -30,9 +30,10 @@ from hf_deepfake.machine import default_workers, widest_float
 from hf_deepfake.metrics.classification import better
 from hf_deepfake.models.adapters import merged, save_adapter, train_classifier_alone
 from hf_deepfake.models.build import freeze_statistics, unfreeze
+from hf_deepfake.training.frozen import FrozenStage, freeze_stage
 from hf_deepfake.training.loss import Loss
 from hf_deepfake.training.order import Orders, Share, StepBatches, check_share
-from hf_deepfake.training.resume import RunFolder
+from hf_deepfake.training.resume import Position, RunFolder
 from hf_deepfake.training.run_progress import RunProgress
 from hf_deepfake.training.signals import Stopped, StopSignals
 from hf_deepfake.training.stages import (
@@ -54,19 +55,6 @@ most, for launchers kill half a minute after their signal. On CPUs a look costs 
 
 SCALER_PATIENCE = 50
 """Steps in a row that fp16's loss scaler may skip for want of range before the run counts as failed."""
-
-
-@dataclass
-class Position:
-    """Where a run stands: `step` steps of `epoch` are done. Epochs count from 0 here, from 1 in the history."""
-
-    epoch: int = 0
-    step: int = 0
-    loss_sum: float = 0.0
-    seconds: float = 0.0
-    best_epoch: int | None = None
-    best_value: float | None = None
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Loop:
@@ -113,6 +101,7 @@ class Loop:
             blend_seed=config.seed if config.self_blend else None,
         )
         self.loader = make_loader(images, self.batches, self.workers, pin_memory=self.device.type == "cuda")
+        self.frozen: FrozenStage | None = None  # of the stage in hand, where it trains on features
         self.position = Position()
         self.progress = RunProgress(accelerator.is_main_process, sum(stage.steps for stage in self.stages))
         self.bad_steps = torch.zeros((), dtype=torch.int64, device=self.device)
@@ -137,6 +126,7 @@ class Loop:
                 continue
             # Epochs keep their numbers where the stage before ended early, so that this one draws as it would.
             self.position.epoch = max(self.position.epoch, stage.first_epoch)
+            self.frozen = self._freeze(stage, signals)
             model, optimizer = self._prepare(stage)
             if state is not None and state["stage"] == stage.name:  # else the stage before was just done
                 self.run.restore(optimizer, state["optimizer"])
@@ -167,10 +157,20 @@ class Loop:
         return state
 
     def _prepare(self, stage: Stage) -> tuple[nn.Module, Any]:
-        """Freeze what the stage freezes and hand model and optimiser to the Accelerator."""
+        """Freeze what the stage freezes and hand what trains and its optimiser to the Accelerator."""
         self.unfreeze(stage)
         optimizer = make_optimizer(self.model, stage, self.config)
-        return self.accelerator.prepare(self.model, optimizer)
+        return self.accelerator.prepare(self.frozen.head if self.frozen else self.model, optimizer)
+
+    def _freeze(self, stage: Stage, signals: StopSignals) -> FrozenStage | None:
+        """The stage on features of the images that it shows, where that is the same; None elsewhere."""
+        if stage.last_blocks != 0:
+            return None
+        self.unfreeze(stage)
+        epochs = range(stage.first_epoch, stage.first_epoch + stage.epochs)
+        rows = self.orders.shown(epochs, stage.steps_per_epoch * self.config.batch_size)
+        how = self.data_config, self.workers, self.accelerator.mixed_precision, lambda: signals.received
+        return freeze_stage(self.config, self.model, self.data, rows, *how)
 
     def unfreeze(self, stage: Stage) -> None:
         """Let what the stage trains train."""
@@ -189,7 +189,7 @@ class Loop:
             self.config.plateau_factor,
         )
         self.batches.set_epoch(self.orders(position.epoch), position.step, stage.steps_per_epoch)
-        batches = iter(self.loader)
+        batches = self.frozen.batches(self.batches) if self.frozen else iter(self.loader)
         loss_sum = torch.tensor(position.loss_sum, dtype=widest_float(self.device), device=self.device)
         began, before = time.perf_counter(), position.seconds
         while position.step < stage.steps_per_epoch:
@@ -225,9 +225,11 @@ class Loop:
         side = image_size_of_epoch(self.config, self.position.epoch)
         for micro_batch in range(self.share.micro_batches):
             batch: Batch = next(batches)
-            images = self.augment(batch.images.to(self.device, non_blocking=True), drawn[self.share.rows(micro_batch)])
-            if images.shape[-1] > side:
-                images = functional.interpolate(images, side, mode="bilinear", antialias=True)
+            images = batch.images.to(self.device, non_blocking=True)
+            if not self.frozen:
+                images = self.augment(images, drawn[self.share.rows(micro_batch)])
+                if images.shape[-1] > side:
+                    images = functional.interpolate(images, side, mode="bilinear", antialias=True)
             images, targets = self.targets(images, batch.labels.to(self.device, non_blocking=True), seed + micro_batch)
             waits = micro_batch + 1 < self.share.micro_batches
             with self.accelerator.no_sync(model) if waits else contextlib.nullcontext():
@@ -255,24 +257,8 @@ class Loop:
         signals.received = int(flags[0])
         allowed = SCALER_PATIENCE if self.accelerator.scaler is not None else 0
         if int(flags[1]) > allowed:
-            self._fail()
+            raise self.run.failed(self.position, self.accelerator.is_main_process)
         return bool(signals.received)
-
-    def _fail(self) -> None:
-        """Record that the loss is NaN and say what can be done."""
-        position = self.position
-        self.run.record["status"] = "failed"
-        if self.accelerator.is_main_process:
-            self.run.save_record()
-        kept = (
-            f"the best epoch so far ({position.best_epoch}) is kept in {self.run.best_file}"
-            if position.best_epoch is not None
-            else "no epoch was finished"
-        )
-        raise InputError(
-            f"the loss is not a number any more at step {position.step} of epoch {position.epoch + 1}; {kept}, "
-            "so start anew with a lower --lr or --mixed_precision no"
-        )
 
     def _finish_epoch(self, stage: Stage, optimizer: Any, signals: StopSignals) -> None:
         """Validate, keep the weights if they are the best, and save all that a resumed run needs."""
@@ -285,6 +271,8 @@ class Loop:
             precision=self.accelerator.mixed_precision,
             asked_to_stop=lambda: signals.received,
         )
+        if self.frozen:
+            predict = self.frozen.instead_of(predict, self.data["validation"])
         metrics = validate(judged, self.data, predict, position.epoch + 1)
         loss = float(reduce(torch.tensor(position.loss_sum, device=self.device), "mean"))
         entry = {

@@ -1,7 +1,7 @@
 """Which images make up each step: a function of seed and epoch alone, so that a run can be resumed anywhere."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,6 +100,10 @@ class Orders:
             config.sampling, self._labels, self._groups, config.seed, epoch, self._sources, config.source_sampling_alpha
         )
         return blend_order(order, size, config.self_blend, config.seed, epoch) + 2 * epoch * size
+
+    def shown(self, epochs: Iterable[int], images: int) -> np.ndarray:
+        """Rows of the split that some epochs show, int64, sorted; of each epoch its first `images`."""
+        return np.unique(np.concatenate([self(epoch)[:images] for epoch in epochs]) % len(self._labels))
 
 
 def epoch_order(

@@ -42,6 +42,19 @@ _RECORD = {"id": str, "status": str, "options": dict, "test_looks": int, "epochs
 PACKAGES = ("hf-deepfake", "torch", "torchvision", "timm", "transformers", "datasets", "accelerate", "numpy", "pillow")
 
 
+@dataclasses.dataclass
+class Position:
+    """Where a run stands: `step` steps of `epoch` are done. Epochs count from 0 here, from 1 in the history."""
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+    best_epoch: int | None = None
+    best_value: float | None = None
+    history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+
 class RunFolder:
     """The files of one run: `run.json`, `state.pt`, `best.safetensors` and `checkpoint/`.
 
@@ -194,6 +207,29 @@ class RunFolder:
         return InputError(
             f"{file} is damaged ({reason}), so that the run cannot go on; put back a whole copy, or start anew with "
             f"--overwrite or another --output_dir{kept}"
+        )
+
+    def failed(self, position: Position, saved: bool) -> InputError:
+        """Record that the loss is no number any more, and say what can be done.
+
+        Args:
+            position: where this was seen.
+            saved: write the record, as the main process does.
+
+        Returns:
+            The error to raise.
+        """
+        self.record["status"] = "failed"
+        if saved:
+            self.save_record()
+        kept = (
+            f"the best epoch so far ({position.best_epoch}) is kept in {self.best_file}"
+            if position.best_epoch is not None
+            else "no epoch was finished"
+        )
+        return InputError(
+            f"the loss is not a number any more at step {position.step} of epoch {position.epoch + 1}; {kept}, "
+            "so start anew with a lower --lr or --mixed_precision no"
         )
 
     def _read_record(self) -> dict[str, Any]:

@@ -138,7 +138,8 @@ def test_a_decision_holds_for_its_adapter_and_its_base_alone(trained, tmp_path, 
         decision = (loaded.trusted, loaded.temperature, loaded.operating_point, loaded.abstention_band)
         assert decision == (False, 1.0, 0.5, None)
         assert loaded.config["pretrained_cfg"]["input_size"][-1] == 160
-    assert caplog.text.count("states no decision for the weights that it has") == 3
+    assert caplog.text.count("states no decision for this adapter on this base") == 3
+    assert caplog.text.count("run hf-deepfake merge, and of its result recalibrate to have one") == 3
     assert not (merge_adapter(bare, base=trained.base) / "report.json").exists()
 
 
