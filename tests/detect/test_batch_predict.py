@@ -15,7 +15,6 @@ from datasets import Dataset, Features, Value
 from datasets import Image as Feature
 from PIL import Image
 
-from hf_deepfake.cli.main import main
 from hf_deepfake.detect import units
 from hf_deepfake.detect.batch_predict import COLUMNS, predict
 from hf_deepfake.detect.detector import Detector
@@ -318,22 +317,6 @@ def test_overlays_keep_the_folders(detector, inbox, tmp_path):
     assert saved == ["a.jpg.png", "b.png.png", "more/c.PNG.png"]
     with Image.open(tmp_path / "maps" / "a.jpg.png") as overlay:
         assert overlay.mode == "RGB"
-
-
-def test_the_command(inbox, tmp_path, capsys):
-    folder = checkpoint(tmp_path / "c")
-    assert main(["predict", str(inbox), "--checkpoint", str(folder), "--json", "--device", "cpu"]) == 0
-    assert [set(json.loads(line)) >= {"file", "checkpoint"} for line in capsys.readouterr().out.splitlines()] == [
-        True
-    ] * 4
-    assert main(["predict", str(inbox), "--checkpoint", str(folder), "--json", "--csv"]) == 2
-    assert "not allowed with" in capsys.readouterr().err
-
-
-def test_the_command_needs_a_checkpoint(inbox, monkeypatch, capsys):
-    monkeypatch.delenv("HF_DEEPFAKE_CHECKPOINT", raising=False)
-    assert main(["predict", str(inbox)]) == 2
-    assert capsys.readouterr().err.startswith("error: no checkpoint given; add --checkpoint")
 
 
 @pytest.mark.slow
