@@ -23,6 +23,8 @@ def test_every_module_has_a_test_file_of_its_name():
     names = {path.relative_to(PACKAGE) for path in modules}
     missing = {str(name) for name in names if not (TESTS / name.parent / f"test_{name.name}").is_file()}
     assert missing - EXCEPTIONS.keys() == set()
+    found = [TESTS / name.parent / f"test_{name.name}" for name in names if str(name) not in EXCEPTIONS]
+    assert [path for path in found if "\ndef test_" not in path.read_text(encoding="utf-8")] == []
     assert all((PACKAGE / name).is_file() and not (TESTS / f"test_{name}").exists() for name in EXCEPTIONS)
 
 

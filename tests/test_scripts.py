@@ -143,14 +143,13 @@ def test_recipes_get_the_same_time_beside_a_run_that_had_another(recipes, call, 
     assert run["options"]["steps_per_epoch"] >= 1
 
 
-def test_sheet_of_all_degradations(script, call, tmp_path):
+def test_sheet_of_all_degradations(script, tmp_path, capsys):
     module = script("scripts/degradations.py")
-    done = call(module, tmp_path / "sheet.jpg")
-    assert done.returncode == 0, done.stderr
+    assert module.main(str(tmp_path / "sheet.jpg")) == 0
     with Image.open(tmp_path / "sheet.jpg") as sheet:
         assert sheet.size == (1218, 1167)  # three families of five in each of eleven rows
-    done = call(module, "/nowhere/sheet.jpg")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert module.main("/nowhere/sheet.jpg") == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.slow
