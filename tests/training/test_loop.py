@@ -16,10 +16,10 @@ from hf_deepfake.training.signals import Stopped
     ("step", "changes"),
     [
         (2, {}),
-        (4, {"workers": 2, "degrade": 0.5}),
+        pytest.param(4, {"workers": 2, "degrade": 0.5}, marks=pytest.mark.slow),
         (3, {"ema": 0.9, "mixup": 0.2, "cutmix": 0.5, "model": "test_resnet"}),
         (2, {"initial_image_size": 32, "model": "test_resnet"}),
-        (
+        pytest.param(
             5,
             {
                 "sampling": "paired",
@@ -29,6 +29,7 @@ from hf_deepfake.training.signals import Stopped
                 "head_epochs": 1,
                 "self_blend": 0.5,
             },
+            marks=pytest.mark.slow,
         ),
     ],
 )

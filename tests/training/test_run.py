@@ -46,6 +46,7 @@ def test_a_stopped_command_says_how_to_go_on(faces, tmp_path, monkeypatch, capsy
     assert "go on with --resume" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_names_and_order_of_folders_change_no_verdict(faces, tmp_path):
     scores = {}
     for number, (real, fake) in enumerate([("real", "fake"), ("Original", "AI_generated")]):
