@@ -226,7 +226,7 @@ def test_a_model_learns_another_s_features_and_goes_on_after_a_stop(script, call
     export_checkpoint(teacher, tmp_path / "teacher", image_size=64)
     module = script("scripts/pretrain.py")
     words = ["--data", faces, "--teacher", tmp_path / "teacher", "--model", "test_resnet", "--image_size", "64"]
-    words += ["--batch_size", "8", "--workers", "0", "--lr", "0.01"]
+    words += ["--batch_size", "16", "--workers", "0", "--lr", "0.01"]
 
     def pretrain(steps, folder):
         done = call(module, *words, "--steps", steps, "--output_dir", tmp_path / folder)
