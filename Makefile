@@ -1,5 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
+# A worker a core, each with whole files, for their tests share what is dear; long files first (tests/conftest.py).
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: card demo docs test test-fast lint serve
 
@@ -11,11 +13,11 @@ card: .venv/installed
 
 # All tests. Those of the page need a browser, and say first what to install where there is none.
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
-# The inner loop: all tests of about ten seconds or less; needs no browser.
+# The inner loop: all tests of about five seconds or less; needs no browser.
 test-fast: .venv/installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: .venv/installed
 	$(BIN)/ruff check .

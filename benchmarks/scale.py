@@ -113,7 +113,7 @@ def draw(sizes: Sequence[int], figures: dict[str, dict[str, list[float]]]) -> Fi
     """Time and memory over the number of images, all axes logarithmic."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
     for axis, quantity, unit in zip(axes, ("seconds", "megabytes"), ("seconds", "MB"), strict=True):
-        for marker, (name, values) in zip("os^Dv", figures.items(), strict=True):
+        for marker, (name, values) in zip("os^Dv", figures.items(), strict=False):
             axis.plot(sizes, values[quantity], marker=marker, label=f"{name}, slope {values[quantity + '_slopes'][-1]}")
         axis.set(xscale="log", yscale="log", xlabel="images", ylabel=unit)
         axis.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)

@@ -1,12 +1,27 @@
-"""Shared by all tests: no network, one torch thread less than would disturb neighbours, a cache of their own."""
+"""Shared by all tests: no network, one torch thread in each of several workers, a cache of their own."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+
+
+def pytest_collection_modifyitems(items):
+    """Files with most slow tests first: a worker that begins a long one last keeps the others waiting."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(ids):
+    """What tests/browser/conftest.py does where tests run in this process."""
+    from chromium import require_browser
+
+    require_browser(any(one.startswith("tests/browser/test_page.py") for one in ids))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,3 +41,23 @@ def faces(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("faces")
     draw_sample(folder, count=60, size=64, seed=1)
     return folder / "images"
+
+
+class Clock:
+    """A clock that goes when it is told to."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock that progress is measured with."""
+    from hf_deepfake import progress
+
+    made = Clock()
+    monkeypatch.setattr(progress.time, "monotonic", made.monotonic)
+    return made

@@ -76,10 +76,12 @@ def test_issue_forms_have_what_github_asks_for(name):
     assert len({item["id"] for item in fields}) == len(fields) > 1
 
 
-def test_without_a_browser_one_sentence_says_what_to_install(tmp_path):
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
+def test_without_a_browser_one_sentence_says_what_to_install(tmp_path, workers):
     words = [sys.executable, "-m", "pytest", "tests/browser/test_page.py", "-k", "test_phone", "-p", "no:cacheprovider"]
+    words += workers
     environment = {**os.environ, "PATH": str(tmp_path), "PLAYWRIGHT_BROWSERS_PATH": str(tmp_path)}
-    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 2
     assert "need Chromium or Chrome on the PATH; run .venv/bin/playwright install chromium" in done.stdout + done.stderr
     assert "passed" not in done.stdout

@@ -2,13 +2,13 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from chromium import find_browser, require_browser
 from matplotlib.figure import Figure
 from playwright.sync_api import sync_playwright
 
@@ -124,21 +124,6 @@ def browser():
 
 
 def pytest_collection_finish(session):
-    """Stop before the first test where no browser is there: nobody waits for minutes, or takes a skip for a pass."""
-    wanted = any("browser" in item.fixturenames for item in session.items)
-    if wanted and not session.config.option.collectonly and find_browser() is None:
-        pytest.exit(
-            "error: the tests of the page need Chromium or Chrome on the PATH; run .venv/bin/playwright install "
-            "chromium, or apt-get install chromium, or run make test-fast, which leaves these tests out",
-            returncode=2,
-        )
-
-
-def find_browser():
-    """Path of a Chromium: one on the PATH, else Playwright's own where it was installed; None without any."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return found
-    with sync_playwright() as playwright:
-        own = playwright.chromium.executable_path
-    return own if Path(own).is_file() else None
+    """Stop before the first test where no browser is there; several workers are stopped by who started them."""
+    if not hasattr(session.config, "workerinput") and not session.config.option.collectonly:
+        require_browser(any("browser" in item.fixturenames for item in session.items))

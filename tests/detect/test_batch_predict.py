@@ -15,7 +15,6 @@ from datasets import Dataset, Features, Value
 from datasets import Image as Feature
 from PIL import Image
 
-from hf_deepfake.cli.main import main
 from hf_deepfake.detect import units
 from hf_deepfake.detect.batch_predict import COLUMNS, predict
 from hf_deepfake.detect.detector import Detector
@@ -51,51 +50,6 @@ def inbox(tmp_path) -> Path:
 
 def find_images(words: list[str]) -> list[str]:
     return [file for unit in find_units(words) for file in unit.files]
-
-
-def names(paths: list[str], root: Path) -> list[str]:
-    return [str(Path(path).relative_to(root)) for path in paths]
-
-
-def test_files_folders_and_patterns(inbox):
-    assert names(find_images([str(inbox)]), inbox) == ["a.jpg", "b.png", "d.jpg", "more/c.PNG"]
-    assert names(find_images([str(inbox / "*.png"), str(inbox)]), inbox)[0] == "b.png"
-    assert names(find_images([str(inbox / "**" / "*.PNG")]), inbox) == ["more/c.PNG"]
-    assert names(find_images([str(inbox / "notes.txt")]), inbox) == ["notes.txt"]  # a file is evaluated as told
-
-
-@pytest.mark.parametrize("word", ["nosuch.jpg", "nosuch/*.jpg"])
-def test_a_word_that_names_nothing_is_an_error(word):
-    with pytest.raises(InputError, match=r"names no image; give files, folders"):
-        find_units([word])
-
-
-def test_a_pattern_in_a_file_name_is_the_file(tmp_path):
-    odd = tmp_path / "a[1].png"
-    Image.new("RGB", (40, 40)).save(odd)
-    assert find_images([str(odd)]) == [str(odd)]
-
-
-def test_a_folder_is_walked_as_a_data_set_is(tmp_path, caplog):
-    """Junk and hidden files are passed over, linked folders are not, and what is left out is said."""
-    folder = tmp_path / "in"
-    for name in ("a.JFIF", "n12", ".thumbnails/a.jpg", "__MACOSX/b.jpg", "@eaDir/c.jpg", "sub/d.png"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (40, 40)).save(folder / name, "JPEG")
-    (folder / "phone.heic").touch()
-    (folder / "notes.txt").touch()
-    (folder / "more.zip").touch()
-    (tmp_path / "other").mkdir()
-    Image.new("RGB", (40, 40)).save(tmp_path / "other/e.jpg")
-    (folder / "linked").symlink_to(tmp_path / "other")
-    (folder / "gone.jpg").symlink_to("nowhere")
-    assert names(find_images([str(folder)]), folder) == [
-        "a.JFIF", "gone.jpg", "n12", "phone.heic", "linked/e.jpg", "sub/d.png",
-    ]  # fmt: skip
-    assert [record.getMessage() for record in caplog.records] == [
-        f"{folder}: 2 files left out: 1 .txt, 1 .zip; unpack archives yourself",
-        f"{folder}: not looked into: 3 folders that are hidden or the system's",
-    ]
 
 
 @pytest.mark.parametrize("form", ["text", "json", "csv"])
@@ -318,22 +272,6 @@ def test_overlays_keep_the_folders(detector, inbox, tmp_path):
     assert saved == ["a.jpg.png", "b.png.png", "more/c.PNG.png"]
     with Image.open(tmp_path / "maps" / "a.jpg.png") as overlay:
         assert overlay.mode == "RGB"
-
-
-def test_the_command(inbox, tmp_path, capsys):
-    folder = checkpoint(tmp_path / "c")
-    assert main(["predict", str(inbox), "--checkpoint", str(folder), "--json", "--device", "cpu"]) == 0
-    assert [set(json.loads(line)) >= {"file", "checkpoint"} for line in capsys.readouterr().out.splitlines()] == [
-        True
-    ] * 4
-    assert main(["predict", str(inbox), "--checkpoint", str(folder), "--json", "--csv"]) == 2
-    assert "not allowed with" in capsys.readouterr().err
-
-
-def test_the_command_needs_a_checkpoint(inbox, monkeypatch, capsys):
-    monkeypatch.delenv("HF_DEEPFAKE_CHECKPOINT", raising=False)
-    assert main(["predict", str(inbox)]) == 2
-    assert capsys.readouterr().err.startswith("error: no checkpoint given; add --checkpoint")
 
 
 @pytest.mark.slow

@@ -15,6 +15,9 @@ from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.runtimes.export import export_backend
 
+RUNTIMES = ["torch", "onnx", "openvino"]
+"""All are tried in one process: its imports take most of the time."""
+
 forks = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="nothing forks here")
 
 
@@ -37,30 +40,31 @@ from hf_deepfake.detect.backends import Variant
 import torch
 
 torch.set_num_threads(2)
-make = lambda: Detector.from_pretrained(sys.argv[1], device="cpu", backend=Variant(sys.argv[2], "fp32"))
-detector, image = make(), Image.new("RGB", (64, 64))
-expected = detector([image] * 4)
+image = Image.new("RGB", (64, 64))
 
-def child():
+def child(runtime, make, detector, expected):
     assert [one.label for one in detector([image] * 4)] == [one.label for one in expected]
     assert detector.explain(image).verdict.label == expected[0].label
     assert [one.label for one in make()([image] * 4)] == [one.label for one in expected]
-    print("answered", flush=True)
+    print(runtime, "answered", flush=True)
 
-process = multiprocessing.get_context("fork").Process(target=child)
-process.start()
-process.join(100)
-process.kill()
+for runtime in sys.argv[2:]:
+    make = lambda: Detector.from_pretrained(sys.argv[1], device="cpu", backend=Variant(runtime, "fp32"))
+    detector = make()
+    given = (runtime, make, detector, detector([image] * 4))
+    process = multiprocessing.get_context("fork").Process(target=child, args=given)
+    process.start()
+    process.join(100)
+    process.kill()
 """
 
 
 @forks
 @pytest.mark.slow
-@pytest.mark.parametrize("runtime", ["torch", "onnx", "openvino"])
-def test_a_detector_answers_in_the_child_of_a_fork(runtime, folder):
-    command = [sys.executable, "-W", "ignore", "-c", FORK, str(folder), runtime]
+def test_a_detector_answers_in_the_child_of_a_fork(folder):
+    command = [sys.executable, "-W", "ignore", "-c", FORK, str(folder), *RUNTIMES]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("answered\n", "")
+    assert (done.stdout.splitlines(), done.stderr) == ([f"{runtime} answered" for runtime in RUNTIMES], "")
 
 
 def test_on_a_gpu_it_says_what_to_do(folder, monkeypatch):
@@ -84,15 +88,21 @@ def test_a_stream_does_not_go_on_in_the_child(folder, monkeypatch):
 
 
 END = """
-import atexit, sys, threading
+import atexit, os, sys, threading
 from pathlib import Path
-from PIL import Image
 from hf_deepfake.detect.backends import OpenVinoBackend
-import torch
+import openvino, torch
+
+for how in sys.argv[2:]:
+    child = os.fork()  # while nothing but imports was done; each child comes to the end of this program
+    if child == 0:
+        break
+    print(how, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+else:
+    sys.exit()
 
 backend = OpenVinoBackend(Path(sys.argv[1]), "fp32")
 backend(torch.zeros(1, 3, 64, 64))
-how = sys.argv[2]
 if how == "exit":
     sys.exit(0)
 if how == "cycle":
@@ -109,12 +119,15 @@ if how == "error":
 """
 
 
+ENDINGS = ["plain", "exit", "cycle", "atexit", "thread", "daemon", "error"]
+
+
+@forks
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["plain", "exit", "cycle", "atexit", "thread", "daemon", "error"])
-def test_python_ends_in_silence_while_one_is_alive(how, folder):
-    command = [sys.executable, "-c", END, str(folder / "backends" / "openvino_fp32.xml"), how]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (int(how == "error"), "")
+def test_python_ends_in_silence_while_one_is_alive(folder):
+    command = [sys.executable, "-c", END, str(folder / "backends" / "openvino_fp32.xml"), *ENDINGS]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout.splitlines(), done.stderr) == ([f"{how} {int(how == 'error')}" for how in ENDINGS], "")
 
 
 def test_a_dropped_model_leaves_its_thread(folder):
@@ -131,26 +144,27 @@ from PIL import Image
 from hf_deepfake import Detector
 from hf_deepfake.detect.backends import Variant
 
-detector = Detector.from_pretrained(sys.argv[1], device="cpu", backend=Variant(sys.argv[2], "fp32"))
 image = Image.new("RGB", (64, 64))
-detector(image)
-child = os.fork()
-if child == 0:
-    if sys.argv[3] == "evaluates":
-        detector(image)
-    sys.exit(0)
-print(os.waitpid(child, 0)[1])
+for runtime in sys.argv[2:]:
+    detector = Detector.from_pretrained(sys.argv[1], device="cpu", backend=Variant(runtime, "fp32"))
+    detector(image)
+    for evaluates in (True, False):
+        child = os.fork()
+        if child == 0:
+            if evaluates:
+                detector(image)
+            sys.exit(0)
+        print(runtime, evaluates, os.waitpid(child, 0)[1], flush=True)
 """
 
 
 @forks
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["evaluates", "does nothing"])
-@pytest.mark.parametrize("runtime", ["torch", "onnx", "openvino"])
-def test_a_child_that_ends_as_python_does_ends_well(runtime, what, folder):
-    command = [sys.executable, "-W", "ignore", "-c", ENDS, str(folder), runtime, what]
+def test_a_child_that_ends_as_python_does_ends_well(folder):
+    command = [sys.executable, "-W", "ignore", "-c", ENDS, str(folder), *RUNTIMES]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
-    assert (done.stdout, done.stderr) == ("0\n", "")
+    expected = [f"{runtime} {evaluates} 0" for runtime in RUNTIMES for evaluates in (True, False)]
+    assert (done.stdout.splitlines(), done.stderr) == (expected, "")
 
 
 OUTLIVES = """
@@ -159,20 +173,20 @@ from PIL import Image
 from hf_deepfake import Detector
 from hf_deepfake.detect.backends import Variant
 
-detector = Detector.from_pretrained(sys.argv[1], device="cpu", backend=Variant(sys.argv[2], "fp32"))
 image = Image.new("RGB", (64, 64))
 
-def work():
+def work(detector):
     threading.main_thread().join()
     print(len(detector([image] * 3)), flush=True)
 
-threading.Thread(target=work).start()
+for runtime in sys.argv[2:]:
+    detector = Detector.from_pretrained(sys.argv[1], device="cpu", backend=Variant(runtime, "fp32"))
+    threading.Thread(target=work, args=[detector]).start()
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runtime", ["torch", "onnx", "openvino"])
-def test_a_thread_that_outlives_the_main_one_evaluates(runtime, folder):
-    command = [sys.executable, "-W", "ignore", "-c", OUTLIVES, str(folder), runtime]
+def test_a_thread_that_outlives_the_main_one_evaluates(folder):
+    command = [sys.executable, "-W", "ignore", "-c", OUTLIVES, str(folder), *RUNTIMES]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
-    assert (done.stdout, done.stderr) == ("3\n", "")
+    assert (done.stdout.split(), done.stderr) == (["3"] * len(RUNTIMES), "")

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_run import ROOT, launch, state, stop_at
+from tiny_runs import state, stop_at
 
 from hf_deepfake.config import TrainConfig, build
 from hf_deepfake.errors import InputError
@@ -49,7 +49,7 @@ def test_an_adapter_excludes_what_freezes_blocks(faces, tmp_path):
         config(faces, tmp_path, adapter="layernorm", adapter_rank=2)
 
 
-def test_losses_on_embeddings_train_beside_cross_entropy(faces, tmp_path):
+def test_losses_on_embeddings_train_beside_cross_entropy(weights_only, faces, tmp_path):
     losses = []
     for name, factors in {"plain": {}, "both": {"alignment_weight": 0.5, "uniformity_weight": 0.25}}.items():
         train(config(faces, tmp_path / name, adapter="layernorm", steps_per_epoch=1, **factors))
@@ -67,7 +67,9 @@ def test_a_compiled_model_has_no_losses_on_embeddings(faces, tmp_path):
     ("adapter", "step", "changes"),
     [("layernorm", 2, {"ema": 0.9}), ("lora", 4, {"head_epochs": 1}), ("osf", 1, {})],
 )
-def test_a_resumed_adapter_is_that_of_a_run_that_nothing_stopped(faces, tmp_path, monkeypatch, adapter, step, changes):
+def test_a_resumed_adapter_is_that_of_a_run_that_nothing_stopped(
+    weights_only, faces, tmp_path, monkeypatch, adapter, step, changes
+):
     changes |= {"adapter": adapter, "drop_rate": 0.5}
     train(config(faces, tmp_path / "whole", **changes))
     with monkeypatch.context() as patch:
@@ -85,7 +87,7 @@ def test_a_resumed_adapter_is_that_of_a_run_that_nothing_stopped(faces, tmp_path
     assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
 
 
-def test_the_kept_adapter_is_the_averaged_one(faces, tmp_path):
+def test_the_kept_adapter_is_the_averaged_one(weights_only, faces, tmp_path):
     train(config(faces, tmp_path / "run", adapter="lora", ema=0.9))
     saved, trained = state(tmp_path / "run"), load_file(tmp_path / "run" / "adapter" / "adapter_model.safetensors")
     names = {name: name.replace(".weight", ".default.weight") for name in trained if ".lora_" in name}
@@ -96,20 +98,3 @@ def test_the_kept_adapter_is_the_averaged_one(faces, tmp_path):
     frozen = [name for name in saved["model"] if ".base_layer." in name]
     assert frozen
     assert all(torch.equal(saved["model"][name], saved["ema"][name]) for name in frozen)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("adapter", ["layernorm", "lora"])
-def test_two_processes_train_an_adapter_as_one(faces, tmp_path, adapter):
-    changes = TINY | {"adapter": adapter, "ema": 0.9, "gradient_checkpointing": True, "head_epochs": 1, "workers": 1}
-    train(config(faces, tmp_path / "one", **changes))
-    done = launch(2, ROOT / "scripts" / "train.py", faces, tmp_path / "two", **changes)
-    assert done.returncode == 0, done.stderr
-    records = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("one", "two")]
-    assert [record["machine"]["processes"] for record in records] == [1, 2]
-    for mine, theirs in zip(*(record["epochs"] for record in records), strict=True):
-        assert mine["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-4)
-    kept = [load_file(tmp_path / name / "adapter" / "adapter_model.safetensors") for name in ("one", "two")]
-    assert kept[0].keys() == kept[1].keys()
-    for name, tensor in kept[0].items():
-        torch.testing.assert_close(kept[1][name], tensor, rtol=1e-3, atol=1e-4)

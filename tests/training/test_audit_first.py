@@ -47,6 +47,7 @@ def test_a_shortcut_is_said_before_the_first_step_and_kept(telling, cache, tmp_p
     assert "audit" not in result.report.training
 
 
+@pytest.mark.slow
 def test_full_looks_at_the_images_too(faces, cache, tmp_path):
     found = train(config(faces, tmp_path / "run", audit="full")).report.audit
     assert found["level"] == "full"

@@ -16,7 +16,7 @@ TINY |= {"mixed_precision": "no", "explained": 0, "audit": "off", "epochs": 1, "
 
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"adapter": "lora"}, {"model": "test_resnet", "freeze_batchnorm": True}])
-def test_weights_are_those_of_a_run_without(faces, tmp_path, monkeypatch, changes):
+def test_weights_are_those_of_a_run_without(weights_only, faces, tmp_path, monkeypatch, changes):
     usual, calls, models = checkpoint.checkpoint, [], []
 
     def counted(*given, **options):
