@@ -11,33 +11,17 @@ import pytest
 import torch
 from hub_client import Client, ClientError
 from hub_server import HubServer
-from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor, pipeline
+from other_models import save_vit
+from transformers import ViTForImageClassification, pipeline
 
-from hf_deepfake import compare
-from hf_deepfake.cli.main import main
 from hf_deepfake.config import DataConfig
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.evaluate import evaluate
 from hf_deepfake.evaluation.others import open_scorer, parse_labels
 from hf_deepfake.images.open import open_image
 from hf_deepfake.metrics.score_table import load_scores
-from hf_deepfake.report.report import Report
 
 ROOT = Path(__file__).parents[2]
-
-
-def save_vit(folder, labels, **options):
-    """A random ViT as others save it."""
-    torch.manual_seed(0)
-    config = ViTConfig(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=32, patch_size=16,
-        id2label=dict(enumerate(labels)), label2id={label: index for index, label in enumerate(labels)}, **options,
-    )  # fmt: skip
-    model = ViTForImageClassification(config)
-    model.classifier.weight.data *= 30
-    model.save_pretrained(folder)
-    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture
@@ -139,81 +123,6 @@ def test_pickled_weights_are_read_with_a_word(config, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         assert evaluate(folder, config)[1]["score"].tolist() == pytest.approx(expected, abs=1e-6)
     assert "vit has no safetensors" in caplog.text
-
-
-def brightness(images):
-    """A detector by hand: how bright the first pixel is."""
-    assert all(image.mode == "RGB" for image in images)
-    return [image.getpixel((0, 0))[0] / 255 for image in images]
-
-
-def test_a_function_is_a_model(config, faces):
-    report, table = evaluate(brightness, config, robustness="mild")
-    expected = [open_image(faces / file).getpixel((0, 0))[0] / 255 for file in table["file"]]
-    assert table["score"].tolist() == pytest.approx(expected)
-    assert report.checkpoint.model.endswith("test_others:brightness")
-    assert (report.checkpoint.image_size, report.checkpoint.size()) == (0, [])
-    assert len(report.robustness) == 16
-
-
-@pytest.mark.parametrize(
-    ("function", "said"),
-    [
-        (lambda images: [0.5], "gave 1 values for 12 images"),
-        (lambda images: np.full((len(images), 2), 0.5), r"values of the shape \(12, 2\) for 12 images"),
-        (lambda images: [1.5] * len(images), "gave 1.5 as P"),
-        (lambda images: [-0.1] * len(images), "gave -0.1 as P"),
-        (lambda images: [float("nan")] * len(images), "gave nan as P"),
-        (lambda images: [float("inf")] * len(images), "gave inf as P"),
-        (lambda images: ["fake"] * len(images), "gave list, no numbers"),
-        (lambda images: None, "for 12 images"),
-        (lambda images: 1 / 0, r"failed on 12 images \(ZeroDivisionError"),
-    ],
-)
-def test_what_a_function_gives_is_checked(function, said, config):
-    with pytest.raises(InputError, match=said):
-        evaluate(function, config)
-
-
-def test_functions_by_name(config, tmp_path, monkeypatch):
-    (tmp_path / "a_detector_here.py").write_text(
-        "class Net:\n    def score(self, images):\n        return [.25] * len(images)\n\nnet = Net()\nvalue = 3\n"
-    )
-    (tmp_path / "a_broken_one_here.py").write_text("import nothing_of_this_name\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.path", [one for one in __import__("sys").path if one])
-    assert set(evaluate("a_detector_here:net.score", config)[1]["score"]) == {0.25}
-    for name, said in {
-        "a_detector_here:other": "has no attribute 'other'",
-        "a_detector_here:value": "is a int, no function",
-        "nothing_of_this_name:score": "No module named 'nothing_of_this_name'",
-        "a_broken_one_here:score": "No module named 'nothing_of_this_name'",
-    }.items():
-        with pytest.raises(InputError, match=said):
-            evaluate(name, config)
-
-
-def test_three_kinds_in_one_comparison(checkpoint, faces, config, tmp_path, capsys, monkeypatch):
-    vit = save_vit(tmp_path / "vit", ("Realism", "Deepfake"))
-    (tmp_path / "a_third_detector.py").write_text("def score(images):\n    return [.25] * len(images)\n")
-    monkeypatch.chdir(tmp_path)
-    models = [str(checkpoint), str(vit), "a_third_detector:score"]
-    assert main(["compare", *models, "--data", str(faces), "--out", "found"]) == 0
-    assert "12 images" in capsys.readouterr().out
-    names = ["model", "vit", "a_third_detector:score"]
-    assert {path.name for path in (tmp_path / "found").iterdir()} == {
-        "comparison.json", "comparison.png", "model", "vit", "a_third_detector-score",
-    }  # fmt: skip
-    found = compare(models, "vit", config=config)
-    assert list(found.results) == names
-    assert {(one.first, one.second) for one in found.differences} == {("model", "vit"), ("vit", names[2])}
-    assert found.results["vit"] == Report.load(tmp_path / "found" / "vit" / "report.json").splits["test"]
-    assert "states no decision" in (tmp_path / "found" / "vit" / "report.html").read_text()
-    assert main(["compare", *models[1:]]) == 2
-    assert "give images to evaluate it on, by --data" in capsys.readouterr().err
-    assert main(["evaluate", str(vit), str(faces), "--out", str(vit)]) == 2
-    assert "holds a model of others" in capsys.readouterr().err
-    assert main(["evaluate", str(vit), str(faces), "--errors", "--out", "errors"]) == 0
 
 
 SCORE = """

@@ -9,10 +9,12 @@ from hf_deepfake.config import TrainConfig
 from hf_deepfake.data.load import prepare
 from hf_deepfake.data.sample import draw_sample
 from hf_deepfake.errors import InputError
+from hf_deepfake.hub.render_checkpoint import render
 from hf_deepfake.metrics.decision import abstention_band
 from hf_deepfake.metrics.score_table import load_scores
 from hf_deepfake.models.checkpoint import load_checkpoint
 from hf_deepfake.report.report import Report
+from hf_deepfake.training import finish
 from hf_deepfake.training.calibration import load_calibration
 
 
@@ -87,11 +89,13 @@ def test_both_classes_must_be_there_though_not_in_one_source(faces, elsewhere, t
     assert loaded(paired)[1]["origins"] == ["street"]
 
 
-def test_a_run_is_decided_by_foreign_images(faces, elsewhere, tmp_path, cache, capsys):
+def test_a_run_is_decided_by_foreign_images(faces, elsewhere, tmp_path, cache, capsys, monkeypatch):
+    monkeypatch.setattr(finish, "render", render)
     words = ["train", "--data", faces, "--calibration_data", elsewhere / "street", elsewhere / "studio"]
     words += ["--output_dir", tmp_path / "run", "--model", "test_resnet", "--pretrained", "off", "--image_size", "64"]
     words += ["--epochs", "2", "--steps_per_epoch", "2", "--batch_size", "8", "--monitor", "foreign_auc"]
     words += ["--confident_error", ".2", "--explained", "0", "--audit", "off", "--workers", "0", "--lr", "1e-3"]
+    words += ["--mixed_precision", "no"]
     assert main(list(map(str, words))) == 0
     checkpoint = tmp_path / "run" / "checkpoint"
     record, report = json.loads((tmp_path / "run" / "run.json").read_text()), Report.load(checkpoint / "report.json")

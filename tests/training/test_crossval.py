@@ -13,6 +13,7 @@ from hf_deepfake.report.report import Report
 
 TINY = ["--model", "test_resnet", "--pretrained", "off", "--image_size", "64", "--epochs", "1", "--explained", "0"]
 TINY += ["--steps_per_epoch", "2", "--batch_size", "8", "--audit", "off", "--workers", "0", "--lr", "1e-3"]
+TINY += ["--mixed_precision", "no"]
 TINY += ["--confident_error", ".2"]
 
 

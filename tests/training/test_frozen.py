@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ import torch
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from safetensors.torch import save_file
-from test_run import ROOT, TINY, launch, state, stop_at
 from timm.layers import DropPath
+from tiny_runs import TINY, launch, options, state, stop_at, words
 from torch import nn
 
 from hf_deepfake.config import TrainConfig, build
@@ -26,6 +27,8 @@ from hf_deepfake.training.loop import Loop
 from hf_deepfake.training.resume import RunFolder
 from hf_deepfake.training.run import train
 from hf_deepfake.training.signals import Stopped
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
 
 PLAIN = {"head_epochs": 3, "epochs": 0, "flip": 0.0, "crop_scale": 1.0, "colour": 0.0, "head_lr": 0.01}
 PLAIN |= {"steps_per_epoch": 3, "image_size": 32, "batch_size": 8}
@@ -213,10 +216,10 @@ def test_two_processes_train_on_features_as_one(faces, tmp_path):
     changes = PLAIN | {"model": "test_vit", "ema": 0.9, "workers": 1}
     changes |= {"cache_dir": str(tmp_path / "cache")}
     train(config(faces, tmp_path, "one", **changes))
-    done = launch(2, ROOT / "scripts" / "train.py", faces, tmp_path / "two", **changes)
+    done = launch(SCRIPT, *words(options(faces, tmp_path / "two", **changes)))
     assert done.returncode == 0, done.stderr
     (tmp_path / "cache" / features.FEATURES_FILE).unlink()
-    done = launch(2, ROOT / "scripts" / "train.py", faces, tmp_path / "fresh", **changes)
+    done = launch(SCRIPT, *words(options(faces, tmp_path / "fresh", **changes)))
     assert done.returncode == 0, done.stderr
     records = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("one", "two", "fresh")]
     assert [record["machine"]["processes"] for record in records] == [1, 2, 2]

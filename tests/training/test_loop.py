@@ -7,7 +7,7 @@ from tiny_runs import config, record, state, stop_at
 
 from hf_deepfake.errors import InputError
 from hf_deepfake.models.build import build_model
-from hf_deepfake.training import loop, loss
+from hf_deepfake.training import loop, loss, validation
 from hf_deepfake.training.run import train
 from hf_deepfake.training.signals import Stopped
 
@@ -101,8 +101,8 @@ def test_patience_ends_a_run_that_gains_nothing(weights_only, faces, tmp_path):
 @pytest.fixture
 def stalled(monkeypatch):
     """Every epoch measures the same."""
-    measured = loop.compute_metrics
-    monkeypatch.setattr(loop, "compute_metrics", lambda *given: measured(*given) | {"auc": 0.5})
+    measured = validation.compute_metrics
+    monkeypatch.setattr(validation, "compute_metrics", lambda *given: measured(*given) | {"auc": 0.5})
 
 
 def test_a_stalled_stage_ends_and_the_next_has_patience_of_its_own(weights_only, stalled, faces, tmp_path):
