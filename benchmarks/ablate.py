@@ -42,7 +42,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "images shuffled, not in pairs": {"sampling": "shuffle"},
     "no degradations": {"degrade": 0},
     "no averaged weights (EMA)": {"ema": None},
-    "sources as large as they are": {"source_sampling_alpha": 0.0},
+    "origins as large as they are": {"origin_sampling_alpha": 0.0},
     "all fakes self-blended": {"self_blend": 1.0},
     "half of the fakes self-blended": {"self_blend": 0.5},
 }

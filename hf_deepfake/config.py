@@ -182,8 +182,8 @@ class TrainConfig(DecisionConfig):
     sampling: Literal["shuffle", "balanced", "paired"] = option(
         "shuffle", "order: every image once; classes equally often; or each real beside a fake of its group"
     )
-    source_sampling_alpha: float = option(
-        0.0, "of several sources: 0 shows each as often as it has images, 1 all equally often", 0.0, 1.0
+    origin_sampling_alpha: float = option(
+        0.0, "of several origins: 0 shows each as often as it has images, 1 all equally often", 0.0, 1.0
     )
     class_weights: tuple[float, ...] | None = option(
         None, "weights of real and fake in the loss, such as 1.3 1", above=0.0, several=True

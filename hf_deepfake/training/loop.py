@@ -154,7 +154,7 @@ class Loop:
         if state is not None:
             if state["order"] != self.orders.digest:
                 raise InputError(
-                    f"the groups or sources of the images are not those that the run in {self.run.folder} began "
+                    f"the groups or origins of the images are not those that the run in {self.run.folder} began "
                     "with; give the same data, with its groups.csv, or start anew in another --output_dir"
                 )
             self.run.restore(self.model, state["model"])

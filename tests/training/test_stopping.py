@@ -128,7 +128,7 @@ def test_data_that_moved_are_the_same_data(faces, whole, tmp_path, monkeypatch):
     second.mkdir()
     for name in ("real", "fake"):
         (second / name).symlink_to(faces / name)
-    with pytest.raises(InputError, match=r"(groups or sources|images) (of the images )?are not those"):
+    with pytest.raises(InputError, match=r"(groups or origins|images) (of the images )?are not those"):
         train(config(second, tmp_path / "run", sampling="paired", resume=True))
     (second / "groups.csv").write_bytes((faces / "groups.csv").read_bytes())
     done = train(config(second, tmp_path / "run", sampling="paired", resume=True))
