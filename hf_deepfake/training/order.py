@@ -45,9 +45,13 @@ class StepBatches:
         """Take the order of an epoch, of which `first_step` steps are done."""
         self.order, self.first_step, self.steps = order, first_step, steps
 
+    def of_step(self, step: int) -> np.ndarray:
+        """Images of a whole step of the epoch, of all parts and processes."""
+        return self.order[step * self.share.batch_size : (step + 1) * self.share.batch_size]
+
     def __iter__(self) -> Iterator[list[int]]:
         for step in range(self.first_step, self.steps):
-            positions = self.order[step * self.share.batch_size : (step + 1) * self.share.batch_size]
+            positions = self.of_step(step)
             for micro_batch in range(self.share.micro_batches):
                 yield positions[self.share.rows(micro_batch)].tolist()
 

@@ -35,11 +35,24 @@ FREE_TO_CHANGE = LOCAL_OPTIONS | {"compile", "data_license", "gradient_checkpoin
 """Options that may differ when a run is resumed: they do not change what is learnt. Data may have moved: whether they
 are the same images is told by their fingerprint."""
 
-_STATE = {"stage", "order", "position", "model", "ema", "optimizer", "scaler"}
+_STATE = {"stage", "order", "position", "model", "ema", "optimizer", "scaler", "group_dro"}
 
 _RECORD = {"id": str, "status": str, "options": dict, "test_looks": int, "epochs": list}
 
 PACKAGES = ("hf-deepfake", "torch", "torchvision", "timm", "transformers", "datasets", "accelerate", "numpy", "pillow")
+
+
+@dataclasses.dataclass
+class Position:
+    """Where a run stands: `step` steps of `epoch` are done. Epochs count from 0 here, from 1 in the history."""
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+    best_epoch: int | None = None
+    best_value: float | None = None
+    history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
 
 class RunFolder:
