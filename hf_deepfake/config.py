@@ -19,22 +19,6 @@ LABELS = ("real", "fake")
 
 SPLITS = ("train", "validation", "test")
 
-GROUPS = {
-    "data": "images",
-    "criterion": "the verdict, decided on validation scores or on calibration data",
-    "output_dir": "the run",
-    "audit": "what to look at before training",
-    "model": "model",
-    "head_epochs": "stages: the classifier alone, then the model",
-    "batch_size": "steps",
-    "flip": "augmentation of training images",
-    "monitor": "the epoch that is kept",
-    "explained": "the maps of where the model looks",
-    "save_fp16": "publishing",
-    "mixed_precision": "machine",
-}
-"""Headings of the options, by the first option of each group."""
-
 Config = TypeVar("Config", bound="DataConfig")
 
 
@@ -188,8 +172,14 @@ class TrainConfig(DecisionConfig):
     sampling: Literal["shuffle", "balanced", "paired"] = option(
         "shuffle", "order: every image once; classes equally often; or each real beside a fake of its group"
     )
-    source_sampling_alpha: float = option(
-        0.0, "of several sources: 0 shows each as often as it has images, 1 all equally often", 0.0, 1.0
+    origin_sampling_alpha: float = option(
+        0.0, "of several origins: 0 shows each as often as it has images, 1 all equally often", 0.0, 1.0
+    )
+    group_dro: float | None = option(
+        None,
+        "step size of group weights in the loss, such as .01, by which each class of each origin weighs the more the "
+        "higher its loss is (group DRO); default all images weigh alike",
+        above=0.0,
     )
     class_weights: tuple[float, ...] | None = option(
         None, "weights of real and fake in the loss, such as 1.3 1", above=0.0, several=True
@@ -298,6 +288,8 @@ class TrainConfig(DecisionConfig):
             raise InputError("head_epochs and epochs are both 0; nothing would be trained, so raise one of them")
         if self.class_weights is not None and len(self.class_weights) != len(LABELS):
             raise InputError(f"class_weights needs two numbers, real and fake, not {len(self.class_weights)}")
+        if self.group_dro is not None and self.class_weights is not None:
+            raise InputError("group_dro finds a weight for each class of each origin; leave it or class_weights out")
         if self.self_blend and self.sampling == "shuffle":
             raise InputError("self_blend needs a real beside each fake; add --sampling balanced or paired")
         if self.compile and (self.alignment_weight or self.uniformity_weight):

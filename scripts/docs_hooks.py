@@ -14,7 +14,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from hf_deepfake.config import GROUPS, TrainConfig
+from hf_deepfake.cli.parser import GROUPS
+from hf_deepfake.config import TrainConfig
 
 ROOT = Path(__file__).parents[1]
 ADDED = "repository/"

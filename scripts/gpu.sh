@@ -50,7 +50,7 @@ sets() { # [WITHOUT]: all training sets that are there but one
 adapt() { # NAME STEPS EPOCHS [WITHOUT]
     train "$1" --data $(sets "${4:-}") --model vit_base_patch16_clip_quickgelu_224 --adapter layernorm \
         --pretrained "$WORK/data/clip.safetensors" --image_size 224 --batch_size 128 --lr 6e-4 --weight_decay .01 \
-        --sampling paired --source_sampling_alpha .7 --degrade .5 --ema .995 --save_fp16 --workers 15 \
+        --sampling paired --origin_sampling_alpha .7 --degrade .5 --ema .995 --save_fp16 --workers 15 \
         --steps_per_epoch "$2" --epochs "$3"
 }
 
@@ -82,7 +82,7 @@ print(torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU')"
         student)
             train student --data $(sets) --model resnet50 --pretrained "$WORK/data/resnet50.safetensors" \
                 --teacher "$WORK/runs/teacher/checkpoint" --distillation_weight .7 --image_size 224 --batch_size 128 \
-                --lr 5e-4 --sampling paired --source_sampling_alpha .5 --degrade .5 --ema .998 --save_fp16 \
+                --lr 5e-4 --sampling paired --origin_sampling_alpha .5 --degrade .5 --ema .998 --save_fp16 \
                 --steps_per_epoch 270 --epochs 6 --workers 15
             "$python" scripts/gpu_carry.py cut "$WORK/runs/student/checkpoint/model.safetensors" --out "$OUT"
             ;;

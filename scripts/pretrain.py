@@ -120,7 +120,7 @@ def pretrain(config: TrainConfig, steps: int) -> Path:
     began, first, total = time.perf_counter(), progress.step, 0.0
     while progress.step < steps:
         epoch, done = divmod(progress.step, per_epoch)
-        order = epoch_order("shuffle", np.asarray(train["label"]), None, config.seed, epoch, train["source"], 0.0)
+        order = epoch_order("shuffle", np.asarray(train["label"]), None, config.seed, epoch, train["origin"], 0.0)
         batches.set_epoch(order + epoch * len(train), done, min(per_epoch, done + steps - progress.step))
         for batch in loader:
             for group in optimizer.param_groups:

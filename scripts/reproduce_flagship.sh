@@ -26,7 +26,7 @@ train() { # NAME OPTIONS...: start a run, or go on with it
 # 2. The teacher: a small model with ImageNet weights. It never sees the test images, nor does anything before step 5.
 train teacher --data "$OUT/data/blind/dfdc" "$OUT/data/blind/ciplab" --model tf_efficientnet_lite0 \
     --pretrained "$LITE0" --image_size 128 --drop_rate .2 --epochs 4 --steps_per_epoch 425 --lr 7e-4 \
-    --sampling paired --source_sampling_alpha .5 --degrade .75 --ema .998 --explained 0 --audit off --compile
+    --sampling paired --origin_sampling_alpha .5 --degrade .75 --ema .998 --explained 0 --audit off --compile
 
 # 3. Single changes of the recipe, on validation images.
 python benchmarks/ablate.py --recipe resnet50-robust --data "$OUT/data/ablation/dfdc" "$OUT/data/ablation/ciplab" \

@@ -5,7 +5,8 @@ import typing
 import pytest
 from transformers import HfArgumentParser
 
-from hf_deepfake.config import GROUPS, DataConfig, TrainConfig, build
+from hf_deepfake.cli.parser import GROUPS
+from hf_deepfake.config import DataConfig, TrainConfig, build
 from hf_deepfake.errors import InputError
 from hf_deepfake.options import FACTS
 

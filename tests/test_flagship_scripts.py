@@ -10,9 +10,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from hf_deepfake.config import TrainConfig, build
+from hf_deepfake.data.sample import draw_sample
 from hf_deepfake.recipe import read_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -102,7 +104,7 @@ def test_no_training_image_is_of_a_reserved_video(sources, tmp_path, monkeypatch
     assert {Path(file).name for file in few} == {Path(file).name for file in whole} - tested
     validation = {Path(file).name for file in whole if file.startswith("validation/")}
     assert {Path(file).name for file in few if file.startswith("test/")} == validation
-    assert (tmp_path / "out" / "ciplab" / "groups.csv").read_text().startswith("file,manipulation,group\n")
+    assert (tmp_path / "out" / "ciplab" / "groups.csv").read_text().startswith("file,origin,manipulation,group\n")
 
 
 def test_a_folder_that_exists_is_left_alone(sources, tmp_path, monkeypatch, capsys):
@@ -149,6 +151,57 @@ def test_changes_are_held_against_the_recipe(faces, tmp_path, monkeypatch):
     written = weights.stat().st_mtime_ns
     assert module.main() == 0
     assert weights.stat().st_mtime_ns == written
+
+
+@pytest.mark.slow
+def test_foreign_images_decide_on_changes_of_ones_own(faces, tmp_path, monkeypatch):
+    module = script("ablate", "benchmarks")
+    for seed, name in enumerate(("street", "studio"), 5):
+        draw_sample(tmp_path / name, count=20, size=64, seed=seed)
+    tiny = {"model": "test_resnet", "image_size": 64, "epochs": 1, "steps_per_epoch": 2, "batch_size": 8, "workers": 0}
+    tiny |= {"mixed_precision": "no"}  # as the finished checkpoint is scored
+    (tmp_path / "changes.yaml").write_text(yaml.safe_dump({"the recipe": tiny, "no degradations": {"degrade": 0}}))
+    words = ["--recipe", "resnet50-robust", "--data", str(faces), "--pretrained", "off"]
+    words += ["--changes", str(tmp_path / "changes.yaml"), "--output_dir", str(tmp_path / "runs")]
+    foreign = []
+    for name in ("street", "studio"):
+        (tmp_path / name / "images").rename(tmp_path / f"{name}-faces")
+        foreign.append(str(tmp_path / f"{name}-faces"))
+    monkeypatch.setattr(sys, "argv", ["ablate.py", *words, "--calibration_data", *foreign])
+    assert module.main() == 0
+    lines = (tmp_path / "runs" / "table.md").read_text().splitlines()
+    assert lines[0] == (
+        "| change | mean foreign AUC | on street-faces | on studio-faces | difference | p, corrected | AUC in-source |"
+    )
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| the recipe", "| no degradations"]
+    first, second = json.loads((tmp_path / "runs" / "ablation.json").read_text())["runs"]
+    record = json.loads((tmp_path / "runs" / "1" / "run.json").read_text())
+    assert record["options"]["monitor"] == "foreign_auc"
+    assert record["options"]["image_size"] == 64
+    assert second["foreign_auc"][""] == pytest.approx(record["epochs"][0]["foreign_auc"], abs=1e-3)
+    gain = second["foreign_auc"][""] - first["foreign_auc"][""]
+    assert second["difference"]["value"] == pytest.approx(gain)
+    assert second["p_holm"] == second["p"]  # of one change
+
+
+def test_changes_that_are_none_are_refused(tmp_path, monkeypatch, capsys):
+    module = script("ablate", "benchmarks")
+    (tmp_path / "changes.yaml").write_text("- degrade\n")
+    words = [
+        "--recipe",
+        "resnet50-robust",
+        "--data",
+        "x",
+        "--pretrained",
+        "off",
+        "--output_dir",
+        str(tmp_path / "runs"),
+    ]
+    for file, sentence in (("changes.yaml", "is no mapping"), ("nowhere.yaml", "cannot be read as YAML")):
+        monkeypatch.setattr(sys, "argv", ["ablate.py", *words, "--changes", str(tmp_path / file)])
+        assert module.main() == 2
+        assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def build_teacher(faces: Path, folder: Path) -> None:

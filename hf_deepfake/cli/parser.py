@@ -7,12 +7,29 @@ from collections.abc import Callable
 from dataclasses import Field, fields
 from typing import Any, NoReturn
 
-from hf_deepfake.config import GROUPS, DataConfig
+from hf_deepfake.config import DataConfig
 from hf_deepfake.errors import InputError
 from hf_deepfake.options import FACTS, ONE_BY_ONE
 
 Command = Callable[[dict[str, Any]], int]
 """What runs a command: from the options that were given to the exit code."""
+
+
+GROUPS = {
+    "data": "images",
+    "criterion": "the verdict, decided on validation scores or on calibration data",
+    "output_dir": "the run",
+    "audit": "what to look at before training",
+    "model": "model",
+    "head_epochs": "stages: the classifier alone, then the model",
+    "batch_size": "steps",
+    "flip": "augmentation of training images",
+    "monitor": "the epoch that is kept",
+    "explained": "the maps of where the model looks",
+    "save_fp16": "publishing",
+    "mixed_precision": "machine",
+}
+"""Headings of the options, by the first option of each group."""
 
 
 class Parser(argparse.ArgumentParser):

@@ -246,7 +246,7 @@ def auc_difference(scores: Sequence[Floats], labels: NDArray, groups: Counts) ->
 
     def difference(weights: Counts) -> Floats:
         """Under a resample."""
-        return np.array([_auc(first, weights) - _auc(second, weights)])
+        return np.array([weighted_auc(first, weights) - weighted_auc(second, weights)])
 
     value = bootstrapped(difference, groups.tolist(), len(labels), ["one class only"])[0]
     if value.value is None or value.low is None:
@@ -271,8 +271,16 @@ def auc_parts(scores: Sequence[Floats], labels: NDArray) -> Floats:
     return (apart - apart[labels == 1].mean() / 2) / np.where(labels == 1, n_fake, len(labels) - n_fake)
 
 
-def _auc(ranking: Ranking, weights: Counts) -> float:
-    """Area under the ROC curve of weighted images; NaN without one of the classes."""
+def weighted_auc(ranking: Ranking, weights: Counts) -> float:
+    """Area under the ROC curve of weighted images.
+
+    Args:
+        ranking: of N images.
+        weights: int64 (N,), how often each image counts.
+
+    Returns:
+        In [0, 1]; NaN where all that counts is of one class.
+    """
     false, true = ranking.curve(weights)
     whole = float(false[-1]) * float(true[-1])
     return float(np.trapezoid(true, false)) / whole if whole else np.nan

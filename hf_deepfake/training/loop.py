@@ -31,6 +31,7 @@ from hf_deepfake.metrics.classification import better
 from hf_deepfake.models.adapters import merged, save_adapter, train_classifier_alone
 from hf_deepfake.models.build import freeze_statistics, unfreeze
 from hf_deepfake.training.frozen import FrozenStage, freeze_stage
+from hf_deepfake.training.group_dro import GroupDro
 from hf_deepfake.training.loss import Loss
 from hf_deepfake.training.order import Orders, Share, StepBatches, check_share
 from hf_deepfake.training.resume import Position, RunFolder
@@ -90,6 +91,8 @@ class Loop:
         normalise = Normalise(data_config, self.device)
         self.augment = Augment(config, normalise)
         self.loss = Loss(config, self.model, self.device)
+        eta = config.group_dro
+        self.group_dro = GroupDro(eta, train, config.self_blend > 0, self.device) if eta else None
         self.targets = Targets(config, data_config, self.device)
         self.ema = ModelEmaV3(self.model, decay=config.ema, use_warmup=True) if config.ema else None
         self.batches = StepBatches(self.share)
@@ -144,13 +147,15 @@ class Loop:
         if state is not None:
             if state["order"] != self.orders.digest:
                 raise InputError(
-                    f"the groups or sources of the images are not those that the run in {self.run.folder} began "
+                    f"the groups or origins of the images are not those that the run in {self.run.folder} began "
                     "with; give the same data, with its groups.csv, or start anew in another --output_dir"
                 )
             self.run.restore(self.model, state["model"])
             if self.ema:
                 self.run.restore(self.ema.module, state["ema"])
             try:
+                if self.group_dro:
+                    self.group_dro.restore(state["group_dro"])
                 self.position = Position(**state["position"])
             except TypeError as error:
                 raise self.run.damaged(self.run.state_file, error) from error
@@ -222,6 +227,8 @@ class Loop:
         drawn = self.augment.draw(self.config.batch_size, torch.Generator().manual_seed(seed))
         torch.manual_seed(seed + self.accelerator.process_index)
         total = torch.zeros((), dtype=widest_float(self.device), device=self.device)
+        if self.group_dro:
+            self.group_dro.begin(self.batches.of_step(self.position.step))
         side = image_size_of_epoch(self.config, self.position.epoch)
         for micro_batch in range(self.share.micro_batches):
             batch: Batch = next(batches)
@@ -230,12 +237,16 @@ class Loop:
                 images = self.augment(images, drawn[self.share.rows(micro_batch)])
                 if images.shape[-1] > side:
                     images = functional.interpolate(images, side, mode="bilinear", antialias=True)
-            images, targets = self.targets(images, batch.labels.to(self.device, non_blocking=True), seed + micro_batch)
+            labels = batch.labels.to(self.device, non_blocking=True)
+            images, targets, share = self.targets(images, labels, seed + micro_batch)
+            mean = partial(self.group_dro.mean, batch=batch, share=share) if self.group_dro else torch.mean
             waits = micro_batch + 1 < self.share.micro_batches
             with self.accelerator.no_sync(model) if waits else contextlib.nullcontext():
-                loss = self.loss(model, images, targets) / self.share.micro_batches
+                loss = self.loss(model, images, targets, mean) / self.share.micro_batches
                 self.accelerator.backward(loss)
             total += loss.detach()
+        if self.group_dro:
+            self.group_dro.end()
         self.bad_steps = torch.where(total.isfinite(), 0, self.bad_steps + 1)
         if self.config.max_grad_norm is not None:
             self.accelerator.clip_grad_norm_(model.parameters(), self.config.max_grad_norm)
@@ -283,7 +294,7 @@ class Loop:
             "images_per_second": round(stage.steps_per_epoch * config.batch_size / max(position.seconds, 1e-9), 2),
             "seconds": round(position.seconds, 2),
             **metrics,
-        }
+        } | ({"group_weights": self.group_dro.weights()} if self.group_dro else {})
         (entry,) = broadcast_object_list([entry])  # the clock differs between processes, decisions must not
         value = entry[config.monitor]
         position.history.append(entry)
@@ -317,6 +328,7 @@ class Loop:
                     "ema": self.ema.module.state_dict() if self.ema else None,
                     "optimizer": optimizer.state_dict(),
                     "scaler": scaler.state_dict() if scaler is not None else None,
+                    "group_dro": self.group_dro.state() if self.group_dro else None,
                 }
             )
         self.accelerator.wait_for_everyone()

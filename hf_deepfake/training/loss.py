@@ -11,7 +11,7 @@ counts by exp(-t d^2), so that in a paired batch the most alike, of different cl
 
 import contextlib
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import torch
 from torch import Tensor, nn
@@ -57,21 +57,24 @@ class Loss:
         self._class_weights = torch.tensor(config.class_weights or (1.0, 1.0), device=device)
         self._factors = config.alignment_weight, config.uniformity_weight
 
-    def __call__(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+    def __call__(
+        self, model: nn.Module, images: Tensor, targets: Tensor, mean: Callable[[Tensor], Tensor] = torch.mean
+    ) -> Tensor:
         """Run the model.
 
         Args:
             model: the same model, in whatever wraps it.
             images: float (B, 3, S, S), normalised.
             targets: float (B, 2), rows summing to 1.
+            mean: of `soft_cross_entropy`.
 
         Returns:
             Scalar float32.
         """
         if not any(self._factors):
-            return soft_cross_entropy(model(images), targets, self._class_weights)
+            return soft_cross_entropy(model(images), targets, self._class_weights, mean)
         with kept_embeddings(self._model) as kept:
-            loss = soft_cross_entropy(model(images), targets, self._class_weights)
+            loss = soft_cross_entropy(model(images), targets, self._class_weights, mean)
         return loss + embedding_loss(kept[0], targets, *self._factors)
 
 

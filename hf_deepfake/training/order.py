@@ -45,9 +45,13 @@ class StepBatches:
         """Take the order of an epoch, of which `first_step` steps are done."""
         self.order, self.first_step, self.steps = order, first_step, steps
 
+    def of_step(self, step: int) -> np.ndarray:
+        """Images of a whole step of the epoch, of all parts and processes."""
+        return self.order[step * self.share.batch_size : (step + 1) * self.share.batch_size]
+
     def __iter__(self) -> Iterator[list[int]]:
         for step in range(self.first_step, self.steps):
-            positions = self.order[step * self.share.batch_size : (step + 1) * self.share.batch_size]
+            positions = self.of_step(step)
             for micro_batch in range(self.share.micro_batches):
                 yield positions[self.share.rows(micro_batch)].tolist()
 
@@ -80,24 +84,24 @@ class Orders:
 
     Args:
         config: the run.
-        train: its training split, with the column label and perhaps group and source.
+        train: its training split, with the column label and origin, and perhaps group.
 
     Attributes:
-        digest: SHA-256 of the first epoch's order: the same images in other groups or sources have another.
+        digest: SHA-256 of the first epoch's order: the same images in other groups or origins have another.
     """
 
     def __init__(self, config: TrainConfig, train: Dataset):
         self._config = config
         self._labels = np.asarray(train["label"])
         self._groups = train["group"] if "group" in train.column_names else None
-        self._sources = train["source"] if "source" in train.column_names else None
+        self._origins = train["origin"]
         self.digest = hashlib.sha256(self(0).tobytes()).hexdigest()
 
     def __call__(self, epoch: int) -> np.ndarray:
         """The order of an epoch, from 0: int64 positions, of self-blended images N and more."""
         config, size = self._config, len(self._labels)
         order = epoch_order(
-            config.sampling, self._labels, self._groups, config.seed, epoch, self._sources, config.source_sampling_alpha
+            config.sampling, self._labels, self._groups, config.seed, epoch, self._origins, config.origin_sampling_alpha
         )
         return blend_order(order, size, config.self_blend, config.seed, epoch) + 2 * epoch * size
 
@@ -112,8 +116,8 @@ def epoch_order(
     groups: Sequence[str | None] | None,
     seed: int,
     epoch: int,
-    sources: Sequence[str] | None = None,
-    source_sampling_alpha: float = 0.0,
+    origins: Sequence[str] | None = None,
+    origin_sampling_alpha: float = 0.0,
 ) -> np.ndarray:
     """Positions of images in the order in which an epoch shows them.
 
@@ -125,9 +129,9 @@ def epoch_order(
         groups: group of each image or None; needed for "paired".
         seed: seed of the run.
         epoch: epoch from 0; each has another order.
-        sources: source of each image; a real and its fake are taken from one source where it has both classes.
-        source_sampling_alpha: in [0, 1]; a source of n images gets a share of the epoch that goes with n to the power
-            of 1 - source_sampling_alpha (Conneau et al. 2020, arXiv:1911.02116, section 3.1, for languages), by images
+        origins: origin of each image; a real and its fake are taken from one origin where it has both classes.
+        origin_sampling_alpha: in [0, 1]; an origin of n images gets a share of the epoch that goes with n to the power
+            of 1 - origin_sampling_alpha (Conneau et al. 2020, arXiv:1911.02116, section 3.1, for languages), by images
             repeating or resting; 0 leaves the shares as they are, 1 makes them equal.
 
     Returns:
@@ -140,12 +144,12 @@ def epoch_order(
     if sampling == "paired":
         _need_pairs(labels, groups)
     parts = []
-    for inside in _by_source(sampling, labels, sources):
+    for inside in _by_origin(sampling, labels, origins):
         own = None if groups is None else [groups[position] for position in inside]
         parts.append(inside[_rows(sampling, labels[inside], own, generator)])
     if len(parts) > 1:
         sizes = np.array([len(part) for part in parts])
-        shares = sizes ** (1 - source_sampling_alpha)
+        shares = sizes ** (1 - origin_sampling_alpha)
         counts = np.rint(sizes.sum() * shares / shares.sum()).astype(int)
         parts = [
             part[_cycled(np.arange(len(part)), count, generator)] for part, count in zip(parts, counts, strict=True)
@@ -175,17 +179,17 @@ def blend_order(order: np.ndarray, size: int, share: float, seed: int, epoch: in
     return pairs.reshape(-1)
 
 
-def _by_source(sampling: str, labels: np.ndarray, sources: Sequence[str] | None) -> list[np.ndarray]:
-    """Positions of each source's images; sources that lack a class the sampling needs are taken together."""
+def _by_origin(sampling: str, labels: np.ndarray, origins: Sequence[str] | None) -> list[np.ndarray]:
+    """Positions of each origin's images; origins that lack a class the sampling needs are taken together."""
     # In the order in which they come among the images, not by name, which a move may change.
-    codes, names = pd.factorize(np.zeros(len(labels)) if sources is None else np.asarray(sources))
+    codes, names = pd.factorize(np.zeros(len(labels)) if origins is None else np.asarray(origins))
     found = [np.flatnonzero(codes == code) for code in range(len(names))]
     if sampling == "shuffle":
         return found
     both = [inside for inside in found if len(np.unique(labels[inside])) == 2]
     rest = [inside for inside in found if len(np.unique(labels[inside])) < 2]
     together = [np.sort(np.concatenate(rest))] if rest else []
-    # A lone class has no partner among its own kind: it joins the last source that has both.
+    # A lone class has no partner among its own kind: it joins the last origin that has both.
     if together and len(np.unique(labels[together[0]])) < 2 and both:
         return [*both[:-1], np.sort(np.concatenate([both[-1], together[0]]))]
     return [*both, *together]

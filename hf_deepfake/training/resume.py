@@ -35,7 +35,7 @@ FREE_TO_CHANGE = LOCAL_OPTIONS | {"compile", "data_license", "gradient_checkpoin
 """Options that may differ when a run is resumed: they do not change what is learnt. Data may have moved: whether they
 are the same images is told by their fingerprint."""
 
-_STATE = {"stage", "order", "position", "model", "ema", "optimizer", "scaler"}
+_STATE = {"stage", "order", "position", "model", "ema", "optimizer", "scaler", "group_dro"}
 
 _RECORD = {"id": str, "status": str, "options": dict, "test_looks": int, "epochs": list}
 

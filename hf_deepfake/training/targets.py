@@ -1,5 +1,6 @@
 """What a step's images shall be called: hard labels, smoothed, mixed, or partly a teacher's targets."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ class Targets:
     def __init__(self, config: TrainConfig, preprocessing: dict[str, Any], device: torch.device):
         self.config = config
         self.mixup = (
-            Mixup(config.mixup, config.cutmix, num_classes=len(LABELS), label_smoothing=config.label_smoothing)
+            Mixup(config.mixup, config.cutmix, num_classes=2, label_smoothing=0)
             if config.mixup or config.cutmix
             else None
         )
@@ -44,7 +45,7 @@ class Targets:
             # From the student's normalisation to an ensemble's, which is [-1, 1].
             self._scale, self._shift = 2 * std, 2 * mean - 1
 
-    def __call__(self, images: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    def __call__(self, images: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
         """Images and their targets.
 
         Args:
@@ -53,20 +54,23 @@ class Targets:
             seed: of the mixing.
 
         Returns:
-            The images, perhaps mixed, and float32 (B, 2), rows summing to 1.
+            The images, perhaps mixed; float32 (B, 2), rows summing to 1; and a scalar, the share of each image's own in
+            what is mixed: the rest is of the image at the same place from the batch's end. It is 1 where none is mixed.
         """
+        smoothing, share = self.config.label_smoothing, torch.ones((), device=images.device)
+        targets = functional.one_hot(labels, len(LABELS)) * (1 - smoothing) + smoothing / len(LABELS)
         if self.mixup is not None:
             np.random.seed(seed % 2**32)  # timm's Mixup draws from NumPy's global generator
-            images, targets = self.mixup(images, labels)
-        else:
-            smoothing = self.config.label_smoothing
-            targets = functional.one_hot(labels, len(LABELS)) * (1 - smoothing) + smoothing / len(LABELS)
+            halves = torch.arange(len(images), device=images.device) >= len(images) // 2
+            images, mixed = self.mixup(images, halves.long())
+            share = mixed[0, 0]  # the first image is of the first half, and is mixed with the last
+            targets = share * targets + (1 - share) * targets.flip(0)
         if self.teacher is not None:
-            share = self.config.distillation_weight
+            weight = self.config.distillation_weight
             with torch.inference_mode():
                 opinion = self.teacher(images * self._scale + self._shift).float().softmax(dim=1)
-            targets = (1 - share) * targets + share * opinion
-        return images, targets
+            targets = (1 - weight) * targets + weight * opinion
+        return images, targets, share
 
 
 def _as_teacher(checkpoint: str) -> Ensemble:
@@ -78,16 +82,19 @@ def _as_teacher(checkpoint: str) -> Ensemble:
     return make_ensemble([loaded.model], [side], [1.0], flip=False).requires_grad_(False)
 
 
-def soft_cross_entropy(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
+def soft_cross_entropy(
+    logits: Tensor, targets: Tensor, class_weights: Tensor, mean: Callable[[Tensor], Tensor] = torch.mean
+) -> Tensor:
     """Mean cross-entropy with soft targets, each image weighted by its classes' weights.
 
     Args:
         logits: (B, C).
         targets: (B, C), rows summing to 1.
         class_weights: (C,).
+        mean: from the losses of the images (B,) to a scalar.
 
     Returns:
         Scalar; dividing by B rather than by the batch's weights makes it the same however a step is cut up.
     """
     losses = -(targets * functional.log_softmax(logits.float(), dim=1)).sum(1)
-    return (losses * (targets @ class_weights.to(targets.dtype))).mean()
+    return mean(losses * (targets @ class_weights.to(targets.dtype)))

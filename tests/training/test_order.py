@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from datasets import Dataset
 
+from hf_deepfake.config import TrainConfig
 from hf_deepfake.errors import InputError
-from hf_deepfake.training.order import Share, StepBatches, blend_order, epoch_order
+from hf_deepfake.training.order import Orders, Share, StepBatches, blend_order, epoch_order
 
 LABELS = np.array([0, 0, 0, 0, 0, 0, 1, 1])
 
@@ -37,34 +39,47 @@ def test_paired_needs_a_group_with_both_classes():
         epoch_order("paired", np.array([0, 1]), None, seed=0, epoch=0)
 
 
-SOURCES = ["a"] * 8 + ["b"] * 2
+ORIGINS = ["a"] * 8 + ["b"] * 2
 TWO = np.array([0, 0, 0, 0, 1, 1, 1, 1, 0, 1])
 
 
 @pytest.mark.parametrize("sampling", ["balanced", "paired"])
-def test_partners_are_of_one_source(sampling):
+def test_partners_are_of_one_origin(sampling):
     groups = ["g"] * 8 + [None, None]
-    pairs = epoch_order(sampling, TWO, groups, 0, 0, SOURCES).reshape(-1, 2)
+    pairs = epoch_order(sampling, TWO, groups, 0, 0, ORIGINS).reshape(-1, 2)
     assert TWO[pairs].tolist() == [[0, 1]] * 5
     assert ((pairs >= 8).sum(1) % 2 == 0).all()
     assert (pairs[:, 0] == 8).sum() == 1
 
 
 @pytest.mark.parametrize(("balance", "shown"), [(0.0, (8, 2)), (0.5, (7, 3)), (1.0, (5, 5))])
-def test_a_small_source_is_shown_more_often(balance, shown):
+def test_a_small_origin_is_shown_more_often(balance, shown):
     # Shares go with sqrt(8) : sqrt(2) = 2 : 1 at .5, so 6.7 and 3.3 of 10 images.
-    order = epoch_order("shuffle", TWO, None, 0, 0, SOURCES, balance)
+    order = epoch_order("shuffle", TWO, None, 0, 0, ORIGINS, balance)
     assert ((order < 8).sum(), (order >= 8).sum()) == shown
     assert len(set(order[order < 8])) == min(8, shown[0])
     assert set(order[order >= 8]) == {8, 9}
 
 
+def test_sources_of_one_origin_count_as_one():
+    rows = {"label": [0, 1] * 6, "source": ["a"] * 4 + ["b"] * 4 + ["c"] * 4, "origin": ["x"] * 8 + ["y"] * 4}
+    config = TrainConfig(data=("any",), output_dir="run", origin_sampling_alpha=1.0)
+    order = Orders(config, Dataset.from_dict(rows))(0)
+    assert ((order < 8).sum(), (order >= 8).sum()) == (6, 6)
+    # A real finds its fake in another source of its origin: reals of a and fakes of b, beside a whole source.
+    rows = {"label": [0, 0, 0, 1, 1, 1, 0, 1], "source": ["a"] * 3 + ["b"] * 3 + ["c"] * 2}
+    rows["origin"] = ["x"] * 6 + ["y"] * 2
+    config = TrainConfig(data=("any",), output_dir="run", sampling="balanced")
+    pairs = Orders(config, Dataset.from_dict(rows))(0).reshape(-1, 2)
+    assert sorted(map(tuple, pairs >= 6)) == [(False, False)] * 3 + [(True, True)]
+
+
 def test_images_that_rest_are_others_in_each_epoch():
-    resting = {frozenset(set(range(8)) - set(epoch_order("shuffle", TWO, None, 0, e, SOURCES, 1.0))) for e in range(5)}
+    resting = {frozenset(set(range(8)) - set(epoch_order("shuffle", TWO, None, 0, e, ORIGINS, 1.0))) for e in range(5)}
     assert len(resting) > 1
 
 
-def test_sources_of_one_class_find_partners_elsewhere():
+def test_origins_of_one_class_find_partners_elsewhere():
     labels = np.array([0, 0, 1, 1, 1, 1])
     pairs = epoch_order("balanced", labels, None, 0, 0, ["a", "a", "b", "b", "c", "c"]).reshape(-1, 2)
     assert labels[pairs].tolist() == [[0, 1]] * 3

@@ -88,7 +88,7 @@ def test_data_that_moved_are_the_same_data(faces, tmp_path, monkeypatch):
     second.mkdir()
     for name in ("real", "fake"):
         (second / name).symlink_to(faces / name)
-    with pytest.raises(InputError, match=r"(groups or sources|images) (of the images )?are not those"):
+    with pytest.raises(InputError, match=r"(groups or origins|images) (of the images )?are not those"):
         train(moving(second, resume=True))
     (second / "groups.csv").write_bytes((faces / "groups.csv").read_bytes())
     done = train(moving(second, resume=True))

@@ -1,7 +1,9 @@
 import math
 
+import numpy as np
 import pytest
 import torch
+from timm.data import Mixup
 from torch.nn import functional
 
 from hf_deepfake.config import TrainConfig
@@ -40,23 +42,38 @@ def made(preprocessing, **options):
 
 def test_targets_are_the_labels():
     images = torch.rand(2, 3, 8, 8)
-    same, targets = made(UNIT)(images, torch.tensor([0, 1]), 0)
+    same, targets, share = made(UNIT)(images, torch.tensor([0, 1]), 0)
     assert same is images
+    assert share == 1
     assert targets.tolist() == [[1, 0], [0, 1]]
 
 
 def test_smoothing_moves_half_its_share_to_the_other_class():
-    _, targets = made(UNIT, label_smoothing=0.2)(torch.rand(2, 3, 8, 8), torch.tensor([0, 1]), 0)
+    _, targets, _ = made(UNIT, label_smoothing=0.2)(torch.rand(2, 3, 8, 8), torch.tensor([0, 1]), 0)
     torch.testing.assert_close(targets, torch.tensor([[0.9, 0.1], [0.1, 0.9]]))
 
 
 def test_mixing_is_the_seed_s():
     mix, images, labels = made(UNIT, mixup=1.0), torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 0, 1])
-    (one, first), (two, second), (_, third) = (mix(images.clone(), labels, seed) for seed in (3, 3, 4))
+    (one, first, _), (two, second, _), (_, third, _) = (mix(images.clone(), labels, seed) for seed in (3, 3, 4))
     assert torch.equal(one, two)
     assert torch.equal(first, second)
     assert not torch.equal(first, third)
     assert not torch.equal(one, images)
+
+
+@pytest.mark.parametrize("options", [{"mixup": 1.0}, {"cutmix": 1.0}, {"mixup": 0.3, "cutmix": 0.7}])
+def test_mixed_targets_are_timms(options):
+    images, labels = torch.rand(6, 3, 8, 8), torch.tensor([0, 1, 1, 1, 0, 0])
+    for seed in range(4):
+        mixed, targets, share = made(UNIT, label_smoothing=0.1, **options)(images.clone(), labels, seed)
+        np.random.seed(seed)
+        usual = Mixup(options.get("mixup", 0.0), options.get("cutmix", 0.0), num_classes=2, label_smoothing=0.1)
+        theirs, expected = usual(images.clone(), labels)
+        assert torch.equal(mixed, theirs)
+        torch.testing.assert_close(targets, expected)
+        # The second, a fake, is mixed with the fifth, a real.
+        torch.testing.assert_close(targets[1, 1], share * 0.95 + (1 - share) * 0.05)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +94,7 @@ def test_the_teacher_s_share_is_its_calibrated_opinion_of_the_same_pixels(teache
         (unit - torch.tensor(one["mean"]).view(3, 1, 1)) / torch.tensor(one["std"]).view(3, 1, 1)
         for one in (student, data_config(model, 64))
     )
-    _, targets = made(student, teacher=str(folder), distillation_weight=0.25)(given, labels, 0)
+    _, targets, _ = made(student, teacher=str(folder), distillation_weight=0.25)(given, labels, 0)
     with torch.no_grad():
         opinion = (model(taken) / 2).softmax(dim=1)
     expected = 0.75 * functional.one_hot(labels, 2) + 0.25 * opinion
@@ -86,7 +103,7 @@ def test_the_teacher_s_share_is_its_calibrated_opinion_of_the_same_pixels(teache
 
 
 def test_the_teacher_looks_at_its_own_size(teacher):
-    _, targets = made(UNIT, teacher=str(teacher[1]))(torch.rand(2, 3, 96, 96), torch.tensor([0, 1]), 0)
+    _, targets, _ = made(UNIT, teacher=str(teacher[1]))(torch.rand(2, 3, 96, 96), torch.tensor([0, 1]), 0)
     torch.testing.assert_close(targets.sum(dim=1), torch.ones(2))
 
 
