@@ -128,7 +128,7 @@ def test_grey_and_transparent_arrays_and_tensors():
         "data:image/png;base64," + "A" * 10_000,
         {"bytes": None, "path": "https://example.org/a.jpg"},
     ],
-    ids=str,
+    ids=lambda one: type(one).__name__,
 )
 def test_all_else_is_one_short_error_that_names_what_is_taken(source):
     with pytest.raises(ImageError, match="a path, encoded bytes, an open binary file, a dict of bytes") as caught:
