@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from hf_deepfake.config import DecisionConfig
+from hf_deepfake.config import LABELS, DecisionConfig
 from hf_deepfake.metrics.bootstrap import index_groups
 from hf_deepfake.metrics.calibration import fake_probability
 from hf_deepfake.metrics.classification import Counts, Floats, Ranking
-from hf_deepfake.metrics.decision import decide_by
-from hf_deepfake.metrics.foreign import OriginScores
+from hf_deepfake.metrics.decision import decide
+from hf_deepfake.metrics.foreign import ForeignResult, OriginScores, measure_parts
 from hf_deepfake.metrics.result import Metric, bootstrapped
 from hf_deepfake.metrics.score_table import groups_of
 
@@ -29,15 +29,42 @@ def cross_calibrate(left: Mapping[str, pd.DataFrame], config: DecisionConfig) ->
         config: criterion, error and whose band.
 
     Returns:
-        By origin its scores, with temperature, and operating point and abstention band that the others gave.
+        By origin its scores, with temperature, and operating point and abstention band that the others gave; without
+        those of which the others are all of one class.
     """
     decided = {}
     for name, table in left.items():
-        others = pd.concat([one for other, one in left.items() if other != name], ignore_index=True)
-        decision = decide_by(config, _logits(others), others["label"], others["origin"])
+        others = pd.concat([one.iloc[:0] if other == name else one for other, one in left.items()], ignore_index=True)
+        if others["label"].nunique() < len(LABELS):
+            continue
+        decision = decide(
+            _logits(others),
+            others["label"],
+            criterion=config.criterion,
+            miss_cost=config.miss_cost,
+            prior=config.prior,
+            confident_error=config.confident_error,
+            origins=None if config.band == "pooled" else others["origin"],
+        )
         scores = fake_probability(_logits(table), decision.temperature)
         decided[name] = OriginScores(table.assign(score=scores), decision.operating_point, decision.abstention_band)
     return decided
+
+
+def measure_without_own(table: pd.DataFrame, config: DecisionConfig) -> ForeignResult | None:
+    """Measure each calibration origin as if it had not calibrated: decided by the other origins alone.
+
+    The decision that ships is made of all of them, so that on a further origin it is at least as careful.
+
+    Args:
+        table: scores of the calibration images, none of which trained.
+        config: criterion, error and whose band.
+
+    Returns:
+        The result; None where there are no two origins to decide on each other.
+    """
+    decided = cross_calibrate({str(name): part for name, part in table.groupby("origin")}, config)
+    return measure_parts(decided) if len(decided) > 1 else None
 
 
 def what_helps(tests: Mapping[str, pd.DataFrame], left: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, Metric]]:

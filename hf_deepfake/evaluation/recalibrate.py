@@ -12,6 +12,7 @@ from datasets import DatasetDict
 from hf_deepfake.config import DecisionConfig
 from hf_deepfake.data.load import hash_images
 from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.cross_calibration import measure_without_own
 from hf_deepfake.evaluation.evaluate import ALL, load_split
 from hf_deepfake.evaluation.scorers import describe, score
 from hf_deepfake.evaluation.unseen import count_seen
@@ -76,6 +77,8 @@ def recalibrate(
         ),
         **_history(loaded, data_report.origins),
     )
+    if not set(report.roles["calibration"]) & set(report.roles.get("training", report.roles["calibration"])):
+        report = replace(report, cross_calibrated=measure_without_own(table, config))
     if PartialState().is_main_process:
         export_checkpoint(
             loaded.model,

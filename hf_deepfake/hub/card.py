@@ -132,6 +132,7 @@ def build_card(
         subset_metrics=SUBSET_METRICS,
         facets=FACETS,
         foreign=foreign_rows(report.foreign) if report.foreign else [],
+        crossed=foreign_rows(report.cross_calibrated) if report.cross_calibrated else [],
         looks=foreign_looks(report.foreign),
         in_source_only=IN_SOURCE_ONLY,
         weakest=_weakest(report.robustness),

@@ -2,6 +2,9 @@
 
 from hf_deepfake.metrics.foreign import ForeignResult
 
+CROSS_CALIBRATED = "Calibration origins, each decided by the others alone:"
+"""What heads results on images that calibrated, measured as if they had not."""
+
 IN_SOURCE_ONLY = "In-source only: nothing is known of other sources."
 """What stands in place of foreign results where there are none."""
 

@@ -38,6 +38,7 @@ def build_page(report: Report, figures: Mapping[str, bytes]) -> str:
         unsure_names=UNSURE_METRICS,
         facets=FACETS,
         foreign=foreign_rows(report.foreign) if report.foreign else [],
+        crossed=foreign_rows(report.cross_calibrated) if report.cross_calibrated else [],
         in_source_only=IN_SOURCE_ONLY,
         worst_mild=worst_mild(report.robustness),
         attributes=ATTRIBUTES,

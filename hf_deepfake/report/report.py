@@ -21,7 +21,7 @@ from hf_deepfake.metrics.foreign import ForeignResult
 from hf_deepfake.metrics.one_sided import one_sided_splits
 from hf_deepfake.metrics.result import UNSURE_METRICS, Metric, SplitResult
 from hf_deepfake.metrics.subgroups import FACETS, OwnThreshold
-from hf_deepfake.report.foreign_table import IN_SOURCE_ONLY, foreign_rows
+from hf_deepfake.report.foreign_table import CROSS_CALIBRATED, IN_SOURCE_ONLY, foreign_rows
 from hf_deepfake.report.text_table import align
 
 FORMAT_VERSION = 1
@@ -187,6 +187,7 @@ class Report:
         subsets: results of `evaluated` apart, by facet and value, as `subsets.measure_subsets` gives them.
         own_thresholds: what sources would gain by thresholds of their own.
         foreign: results on sources foreign to training and calibration; None where none was evaluated.
+        cross_calibrated: results on calibration origins, each decided by the others alone; None for fewer than two.
         robustness: results on degraded images of `evaluated`, clean ones first; empty where not measured.
         errors: where errors gather on `evaluated`, worst groups first; empty where not analysed.
         roles: origins of the images that trained it and, apart from them, calibrated it, by the names of `ROLES`; empty
@@ -208,6 +209,7 @@ class Report:
     subsets: dict[str, dict[str, SplitResult]] = field(default_factory=dict)
     own_thresholds: dict[str, OwnThreshold] = field(default_factory=dict)
     foreign: ForeignResult | None = None
+    cross_calibrated: ForeignResult | None = None
     robustness: list[ConditionResult] = field(default_factory=list)
     errors: list[ErrorGroup] = field(default_factory=list)
     roles: dict[str, list[str]] = field(default_factory=dict)
@@ -295,7 +297,9 @@ class Report:
                 for name, one in found.items()
             ]
             lines += ["", *align([head, *cells])]
-        lines += ["", *(align(foreign_rows(self.foreign)) if self.foreign else [IN_SOURCE_ONLY])]
+        for title, result in {CROSS_CALIBRATED: self.cross_calibrated, "": self.foreign}.items():
+            lines += [title, *align(foreign_rows(result))] if result else []
+        lines += [] if self.foreign or self.cross_calibrated else ["", IN_SOURCE_ONLY]
         if seen := self.data.get("seen"):
             lines += ["", f"{seen:,} of these images had a part in making the checkpoint; their share hardly counts"]
         if worst := worst_groups(self.errors):

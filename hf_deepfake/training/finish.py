@@ -17,6 +17,7 @@ from hf_deepfake.config import LABELS, TrainConfig
 from hf_deepfake.data.image_names import below_shared
 from hf_deepfake.data.load import DataReport, hash_images
 from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.cross_calibration import measure_without_own
 from hf_deepfake.evaluation.features import predict_logits_by_features
 from hf_deepfake.evaluation.inference import predict_logits
 from hf_deepfake.evaluation.scorers import describe
@@ -133,6 +134,7 @@ def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
             test_looks=run.record["test_looks"] + 1,
             explanations=explanations,
             roles=roles,
+            cross_calibrated=measure_without_own(table[table["split"] == CALIBRATION], config) if calibration else None,
             data=data_report.to_dict(),
             audit=run.record.get("audit", {}),
             training=for_others(run.record | {"test_looks": run.record["test_looks"] + 1}),

@@ -4,7 +4,7 @@ import pytest
 from scipy.special import expit, logit
 
 from hf_deepfake.config import DecisionConfig
-from hf_deepfake.evaluation.cross_calibration import cross_calibrate, what_helps
+from hf_deepfake.evaluation.cross_calibration import cross_calibrate, measure_without_own, what_helps
 from hf_deepfake.metrics.decision import abstention_band, decide
 
 
@@ -75,3 +75,18 @@ def test_two_origins_have_no_third_to_compare_with():
     reals = table("c", [0.1, 0.2], [])
     found = what_helps({"a": reals, "b": reals, "c": one}, {"a": one, "b": two, "c": reals})
     assert found["a"]["c"].reason == "one class only"
+
+
+def test_calibration_origins_are_measured_without_their_own_help():
+    left = {"a": drawn("a", 2, 0), "b": drawn("b", 1, 1), "c": drawn("c", 3, 2)}
+    config = DecisionConfig(confident_error=0.1)
+    found = measure_without_own(pd.concat(left.values()), config)
+    expected = cross_calibrate(left, config)["b"]
+    score, label = expected.table["score"].to_numpy(), expected.table["label"].to_numpy()
+    confident = (score > expected.band[1]) & (label == 0)
+    assert found.origins["b"].unsure["false_alarms"].value == pytest.approx(confident.sum() / (label == 0).sum())
+    assert list(found.origins) == ["a", "b", "c"]
+    assert measure_without_own(left["a"], config) is None
+    # Of reals alone and fakes alone, neither can decide on the other.
+    halves = pd.concat([table("reals", [0.1, 0.2], []), table("fakes", [], [0.8, 0.9])])
+    assert measure_without_own(halves, config) is None

@@ -319,6 +319,19 @@ def test_results_apart_and_on_other_data(report):
     assert "By file format" not in text
 
 
+def test_calibration_origins_head_a_card_too(report):
+    part = evaluate_scores(SCORES, LABELS, threshold=0.4)
+    mean, worst = OriginMean(0.6, 0.5, 0.7, None, 2), WorstOrigin(0.4, 0.3, 0.5, None, "elsewhere")
+    crossed = ForeignResult({"elsewhere": part}, *(dict.fromkeys(FOREIGN_METRICS, one) for one in (mean, worst)))
+    text = build_card(dataclasses.replace(report, cross_calibrated=crossed))
+    assert "Each row is what it does there when **the other origins alone** decide" in text
+    assert "| worst |  |" + " 0.400 [0.300, 0.500] (elsewhere) |" * 7 in text.splitlines()
+    assert "In-source only" not in text
+    page = build_page(dataclasses.replace(report, cross_calibrated=crossed), {})
+    assert "Calibration origins, each decided by the others alone" in page
+    assert "In-source only" not in page
+
+
 def test_degraded_images(report):
     def made(family, severity, auc):
         metric = Metric(auc, auc - 0.01, auc + 0.01)
