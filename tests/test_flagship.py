@@ -105,7 +105,7 @@ def test_the_card_says_what_may_be_done_with_it(report):
     card = (ROOT / "model_card.md").read_text(encoding="utf-8")
     assert "\nlicense: cc-by-nc-4.0\n" in card
     assert "non-commercial" in report.training["options"]["data_license"]
-    for part in ("dfdc", "ciplab", "gan-vs-photo", "format-shortcut", "## Degraded images", "## Where it looks"):
+    for part in ("dfdc", "ciplab", "gan-vs-photo", "ffhq", "aifaces", "## Degraded images", "## Where it looks"):
         assert part in card
     assert report.robustness
     assert report.explanations

@@ -26,3 +26,4 @@ def test_each_set_has_a_line_and_the_band_a_point():
     assert [line.get_label() for line in lines if line.get_marker() != "o"] == ["street", "own"]
     assert [(*point.get_xdata(), *point.get_ydata()) for point in points] == [pytest.approx((2 / 3, 1 / 2))] * 2
     assert len({line.get_color() for line in lines}) == 2
+    assert len(lines[0].get_xdata()) == 0  # of three images no curve is drawn: each is noise
