@@ -1,6 +1,7 @@
 """Detectors across forks and at the end of Python."""
 
 import multiprocessing
+import os
 import subprocess
 import sys
 
