@@ -28,7 +28,7 @@ def made() -> Audit:
         data=["faces"],
         against=None,
         level="full",
-        report=DataReport(origins=("faces",), 
+        report=DataReport(origins=("faces",),
             counts=COUNTS, sources={"faces": COUNTS}, listed=1289, bad_files=(("a.jpg", "it is empty"),),
             leaked_groups=(), leaked_images=0, dropped=0, duplicates=0, label_conflicts=(), unmatched_rows=0,
             made={}, fingerprint="f",
