@@ -1,6 +1,7 @@
 """Shared by all tests: no network, one torch thread in each of several workers, a cache of their own."""
 
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -31,6 +32,14 @@ def cache(tmp_path_factory):
     os.environ["HF_DEEPFAKE_CACHE"] = str(folder)
     os.environ["HF_HOME"] = str(folder / "hf")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_precision():
+    """Accelerate takes one precision a process, and no file of tests may depend on which ran before it."""
+    yield
+    if "accelerate.state" in sys.modules:
+        sys.modules["accelerate.state"].AcceleratorState._reset_state()
 
 
 @pytest.fixture(scope="session")

@@ -119,7 +119,8 @@ def test_a_run_is_decided_by_foreign_images(faces, elsewhere, tmp_path, cache, c
     seen = load_checkpoint(checkpoint).seen
     assert len(seen.decided) == 80 + len(table[table["split"] == "validation"])
     card = (checkpoint / "README.md").read_text()
-    assert "In-source only: nothing is known of other sources." in card
+    assert "what it does there when **the other origins alone** decide" in card
+    assert list(report.cross_calibrated.origins) == ["street", "studio"]
     assert str(elsewhere) not in card + (checkpoint / "report.json").read_text()
     capsys.readouterr()
     for data in (faces, elsewhere / "studio"):
