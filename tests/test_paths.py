@@ -29,7 +29,7 @@ def test_every_argument_that_is_a_path_knows_the_home_folder():
 def test_every_option_that_is_a_path_knows_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     names = {item.name for item in dataclasses.fields(TrainConfig) if FACTS[item].path}
-    assert names == {"data", "output_dir", "cache_dir", "pretrained", "teacher"}
+    assert names == {"data", "calibration_data", "output_dir", "cache_dir", "pretrained", "teacher"}
     config = build(TrainConfig, dict.fromkeys(names, "~/a"))
     assert {getattr(config, name) for name in names} == {str(tmp_path / "a"), (str(tmp_path / "a"),)}
     plain = build(TrainConfig, {"data": "owner/name", "output_dir": "runs/x"})

@@ -16,6 +16,7 @@ STATE = {
     "position": {},
     "model": {"w": torch.arange(300)},
     "ema": None,
+    "group_dro": None,
     "optimizer": {},
     "scaler": None,
 }
