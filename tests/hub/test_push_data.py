@@ -38,8 +38,8 @@ def push(client, faces):
 
 
 def test_one_commit_of_shards_and_card(hub, push, faces):
-    result = push("me/faces", private=True)
-    repo = hub.repos["dataset", "me/faces"]
+    result = push("me/portraits", private=True)
+    repo = hub.repos["dataset", "me/portraits"]
     assert set(result["files"]) == set(repo.files()) - {".gitattributes"} == SHARDS | {"README.md"}
     assert (repo.private, hub.requests.count("commit")) == (True, 1)
     rows = pq.read_table(io.BytesIO(repo.files()["data/test-00000-of-00001.parquet"])).to_pylist()
@@ -56,7 +56,7 @@ def test_one_commit_of_shards_and_card(hub, push, faces):
     assert [split["num_examples"] for split in info["splits"]] == [96, 12, 12]
     assert info["download_size"] == sum(size for path, size in result["files"].items() if path != "README.md")
     assert str(faces) not in card.content
-    for part in ('load_dataset("me/faces")', "no image and no group", "| train | 48 | 48 |", "| test | 6 | 6 |"):
+    for part in ('load_dataset("me/portraits")', "no image and no group", "| train | 48 | 48 |", "| test | 6 | 6 |"):
         assert part in card.text
 
 
@@ -84,7 +84,7 @@ def test_no_token_is_said_before_anything_is_read(hub, push):
 
 def test_a_dry_run(faces, monkeypatch):
     monkeypatch.setattr(pack, "SHARD_IMAGES", 40)
-    result = push_data(DataConfig(data=(str(faces),)), "me/faces", license="mit", dry_run=True)
+    result = push_data(DataConfig(data=(str(faces),)), "me/portraits", license="mit", dry_run=True)
     assert (set(result.files), result.commit) == (SHARDS | {"README.md"}, None)
     assert all(result.files.values())
 
