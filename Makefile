@@ -12,8 +12,10 @@ card: .venv/installed
 	$(BIN)/python scripts/show_flagship.py
 
 # All tests. Those of the page need a browser, and say first what to install where there is none.
+# Launches that are stopped by signals run by themselves: a launcher kills half a minute after its signal.
 test: .venv/installed
-	$(PYTEST)
+	$(PYTEST) -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 # The inner loop: all tests of about five seconds or less; needs no browser.
 test-fast: .venv/installed

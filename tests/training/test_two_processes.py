@@ -11,7 +11,7 @@ from tiny_runs import config, launch, options, record, state, words
 from hf_deepfake.report.report import Report
 from hf_deepfake.training.run import train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 ADAPTED = {"model": "test_vit", "image_size": 160, "batch_size": 8, "epochs": 1, "seed": 3, "head_epochs": 1}
 ADAPTED |= {"ema": 0.9, "gradient_checkpointing": True}
