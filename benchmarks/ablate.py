@@ -31,7 +31,7 @@ from hf_deepfake.report.compare import Comparison, compare_candidates, holm, loa
 from hf_deepfake.report.foreign_difference import foreign_difference
 from hf_deepfake.report.report import REPORT_FILE
 from hf_deepfake.training.apart import train_apart
-from hf_deepfake.training.calibration import CALIBRATION
+from hf_deepfake.training.calibration_data import CALIBRATION
 
 BASE = "the recipe"
 

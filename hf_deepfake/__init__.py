@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hf_deepfake.detect.detector import Detector
     from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
     from hf_deepfake.errors import ImageError, InputError
-    from hf_deepfake.evaluation.compare import compare
+    from hf_deepfake.evaluation.compare_models import compare
     from hf_deepfake.evaluation.evaluate import evaluate
     from hf_deepfake.hub.card import build_card
     from hf_deepfake.hub.push import push_to_hub
@@ -43,7 +43,7 @@ _HOMES = {
     "Verdict": "detect.verdict",
     "audit": "audits.search",
     "build_card": "hub.card",
-    "compare": "evaluation.compare",
+    "compare": "evaluation.compare_models",
     "evaluate": "evaluation.evaluate",
     "export_checkpoint": "models.checkpoint",
     "load_checkpoint": "models.checkpoint",

@@ -240,7 +240,7 @@ def _compare(given: dict[str, Any]) -> int:
         try_folder(out)
     from accelerate import PartialState
 
-    from hf_deepfake.evaluation.compare import compare, evaluate_candidates
+    from hf_deepfake.evaluation.compare_models import compare, evaluate_candidates
     from hf_deepfake.evaluation.others import parse_labels
     from hf_deepfake.files import make_folder, write_json
     from hf_deepfake.hub.render_checkpoint import write

@@ -37,7 +37,7 @@ from hf_deepfake.models.checkpoint import LoadedCheckpoint, checkpoint_name, exp
 from hf_deepfake.models.seen import Seen
 from hf_deepfake.report.measure import measure
 from hf_deepfake.report.report import REPORT_FILE, ExplanationResult, Report
-from hf_deepfake.training.calibration import CALIBRATION
+from hf_deepfake.training.calibration_data import CALIBRATION
 from hf_deepfake.training.loop import Loop
 from hf_deepfake.training.resume import LOCAL_OPTIONS, RunFolder
 from hf_deepfake.training.signals import StopSignals

@@ -22,7 +22,7 @@ from hf_deepfake.models.adapter_folder import base_digest
 from hf_deepfake.models.adapters import adapt
 from hf_deepfake.models.build import build_model, checkpoint_gradients, data_config
 from hf_deepfake.report.report import Report
-from hf_deepfake.training.calibration import CALIBRATION, load_calibration
+from hf_deepfake.training.calibration_data import CALIBRATION, load_calibration
 from hf_deepfake.training.device import make_accelerator
 from hf_deepfake.training.finish import finish, for_others
 from hf_deepfake.training.loop import Loop

@@ -10,7 +10,7 @@ from torch import nn
 from hf_deepfake.metrics.calibration import fake_probability
 from hf_deepfake.metrics.classification import Floats, compute_metrics
 from hf_deepfake.metrics.foreign import mean_auc
-from hf_deepfake.training.calibration import CALIBRATION
+from hf_deepfake.training.calibration_data import CALIBRATION
 
 
 def validate(

@@ -8,7 +8,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.evaluation.compare import compare
+from hf_deepfake.evaluation.compare_models import compare
 from hf_deepfake.metrics.foreign import ForeignResult
 from hf_deepfake.metrics.result import evaluate_scores
 from hf_deepfake.metrics.score_table import COLUMNS, save_scores

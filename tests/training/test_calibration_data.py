@@ -15,7 +15,7 @@ from hf_deepfake.metrics.score_table import load_scores
 from hf_deepfake.models.checkpoint import load_checkpoint
 from hf_deepfake.report.report import Report
 from hf_deepfake.training import finish
-from hf_deepfake.training.calibration import load_calibration
+from hf_deepfake.training.calibration_data import load_calibration
 
 
 @pytest.fixture(scope="module")
