@@ -22,7 +22,7 @@ REFERENCE = re.compile(r"(?<!`)`((?:hf_deepfake\.)?[a-z_]+(?:\.\w+)+)`(?!`)")
 DATA = ("csv", "html", "jpg", "json", "parquet", "png", "pt", "safetensors", "sqlite", "yaml")
 """Suffixes of files that a reference cannot be told from by its form."""
 
-MADE = frozenset({"table.md", "what_it_cost.md"})
+MADE = frozenset({"table.md", "what_it_cost.md", "my_detector.py"})
 """Files that a command writes or a user brings."""
 
 OTHERS = frozenset({"run_image_classification_no_trainer.py", "_ov_api.py"})
