@@ -28,7 +28,6 @@ from PIL import Image as PILImage
 from transformers import pipeline
 
 from hf_deepfake.config import DataConfig
-from hf_deepfake.detect.backends import Variant
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.evaluate import load_split
@@ -37,6 +36,7 @@ from hf_deepfake.machine import BF16_FLAGS, cpu_flags, cpu_name, usable_cores
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, export_checkpoint, load_checkpoint
 from hf_deepfake.runtimes.export import FORMATS, backend_file, export_backend
+from hf_deepfake.runtimes.variants import Variant
 
 BATCH = 16
 """Images of a peer's batch; more makes none of them faster on two cores."""

@@ -24,6 +24,11 @@ def local_path(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises on names such as ~backup.jpg
 
 
+def cache_path(given: str | None = None) -> Path:
+    """Where what can be made again is kept: as given, else $HF_DEEPFAKE_CACHE, else ~/.cache/hf_deepfake."""
+    return local_path(given or os.environ.get("HF_DEEPFAKE_CACHE") or "~/.cache/hf_deepfake")
+
+
 def local_name(name: str) -> str:
     """The same for what may be a path or a name, such as `owner/name` on the Hub; as text."""
     return str(local_path(name)) if name.startswith("~") else name

@@ -34,6 +34,16 @@ def cache(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_conversion():
+    """Drawn checkpoints stay on torch: to convert each would take longer than most tests."""
+    from hf_deepfake.detect import choice
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choice, "convert", lambda loaded: None)
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def own_precision():
     """Accelerate takes one precision a process, and no file of tests may depend on which ran before it."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +24,7 @@ from hf_deepfake.data.sources import Source, hold_source, open_source
 from hf_deepfake.data.split import connect, find_leaks, join_given, make_splits, missing_splits
 from hf_deepfake.data.walk import describe_left_out
 from hf_deepfake.errors import InputError
-from hf_deepfake.files import local_path, make_folder
+from hf_deepfake.files import cache_path, make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -198,8 +197,7 @@ def cache_folder(config: DataConfig) -> Path:
     Raises:
         InputError: it cannot be made.
     """
-    text = config.cache_dir or os.environ.get("HF_DEEPFAKE_CACHE") or "~/.cache/hf_deepfake"
-    return make_folder(local_path(text).resolve())
+    return make_folder(cache_path(config.cache_dir).resolve())
 
 
 def _distinct(sources: list[Source]) -> list[Source]:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from hf_deepfake.config import LABELS, DataConfig
 from hf_deepfake.data.load import prepare
-from hf_deepfake.detect.backends import PLAIN, Variant
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.detect.verdict import Verdict
 from hf_deepfake.errors import InputError
@@ -25,6 +24,7 @@ from hf_deepfake.report.compare import auc_difference
 from hf_deepfake.report.report import REPORT_FILE, BackendResult, Report
 from hf_deepfake.report.text_table import align
 from hf_deepfake.runtimes.export import Format, export_backend
+from hf_deepfake.runtimes.variants import PLAIN, Variant
 
 CALIBRATED_ON = 300
 """Training images that set the ranges of int8: as many as NNCF takes where it is not told."""

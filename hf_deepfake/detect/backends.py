@@ -2,11 +2,9 @@
 
 import contextlib
 import ctypes
-import json
 import os
 import weakref
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
@@ -16,33 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.machine import BF16_FLAGS, cpu_flags, submit, usable_cores
+from hf_deepfake.machine import submit, usable_cores
 from hf_deepfake.models.checkpoint import LoadedCheckpoint
-from hf_deepfake.runtimes.export import FOLDER, Format, backend_file
+from hf_deepfake.runtimes.variants import Variant, variant_files
 
 BackendName = Literal["auto", "torch", "openvino", "onnx"]
 NAMES: tuple[BackendName, ...] = get_args(BackendName)
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A runtime and what it computes in.
-
-    Attributes:
-        runtime: "torch", "openvino" or "onnx".
-        precision: "fp32", "bf16" or "int8".
-    """
-
-    runtime: str
-    precision: str
-
-    def __str__(self) -> str:
-        """Such as "openvino int8"."""
-        return f"{self.runtime} {self.precision}"
-
-
-PLAIN = Variant("torch", "fp32")
-"""What all others are held against, and what is there without an export."""
 
 
 class Backend(Protocol):
@@ -62,6 +39,10 @@ class Backend(Protocol):
         """
         ...
 
+    def again(self) -> "Backend":
+        """The same, started anew: in the child of a fork, where no thread of the parent is."""
+        ...
+
 
 class TorchBackend:
     """The model itself."""
@@ -76,6 +57,10 @@ class TorchBackend:
         with torch.inference_mode(), torch.autocast(pixels.device.type, torch.bfloat16, enabled=reduced):
             return self._model(pixels).float(), None
 
+    def again(self) -> "TorchBackend":
+        """See `Backend`."""
+        return TorchBackend(self._model, self.variant.precision)
+
 
 class OpenVinoBackend:
     """An exported model on OpenVINO's CPU runtime, on all cores that this process may use.
@@ -88,7 +73,7 @@ class OpenVinoBackend:
     def __init__(self, file: Path, precision: str) -> None:
         import openvino
 
-        self.variant = Variant("openvino", precision)
+        self.variant, self._file = Variant("openvino", precision), file
         options = {
             # Left alone it would take bfloat16 wherever the CPU has it.
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
@@ -106,6 +91,10 @@ class OpenVinoBackend:
         """See `Backend`."""
         values = submit(self._thread, self._infer, pixels.contiguous().numpy()).result()
         return torch.from_numpy(values[0]), torch.from_numpy(values[1]) if len(values) > 1 else None
+
+    def again(self) -> "OpenVinoBackend":
+        """See `Backend`."""
+        return OpenVinoBackend(self._file, self.variant.precision)
 
     def _infer(self, pixels: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Outputs of the model."""
@@ -143,7 +132,7 @@ class OnnxBackend:
     def __init__(self, file: Path, precision: str) -> None:
         import onnxruntime
 
-        self.variant = Variant("onnx", precision)
+        self.variant, self._file = Variant("onnx", precision), file
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = usable_cores()
         options.log_severity_level = 3
@@ -155,64 +144,9 @@ class OnnxBackend:
         found: Any = self._session.run(None, {"pixels": pixels.contiguous().numpy()})
         return torch.from_numpy(found[0]), torch.from_numpy(found[1]) if len(found) > 1 else None
 
-
-def choose(name: BackendName | Variant, loaded: LoadedCheckpoint, device: str) -> Backend:
-    """Start the fastest backend that was found to agree with torch in float32; see `detect.agreement`.
-
-    Speeds are those of the machine that exported. bfloat16 is left out where this CPU does not compute in it.
-
-    Args:
-        name: a runtime, or "auto" for any; or a variant, to take it whether or not it agrees.
-        loaded: the checkpoint.
-        device: torch device.
-
-    Returns:
-        The backend. For "auto" that is torch in float32 where nothing else is exported, agrees and is installed, and
-        on other devices than the CPU.
-
-    Raises:
-        InputError: the name is unknown, or a runtime was asked for that is not here or does not agree.
-    """
-    if isinstance(name, Variant):
-        return open_backend(name, loaded, device)
-    if name not in NAMES:
-        raise InputError(f"there is no backend {name!r}; use one of {', '.join(NAMES)}")
-    plain = TorchBackend(loaded.model)
-    if name == "torch" or (name == "auto" and device != "cpu"):
-        return plain
-    bf16 = bool(cpu_flags() & BF16_FLAGS)
-    # Beside weights that have changed, the exported files hold the old ones.
-    for variant in _agreeing(loaded.folder) if loaded.trusted else []:
-        if name not in {"auto", variant.runtime} or (variant.precision == "bf16" and not bf16):
-            continue
-        try:
-            return open_backend(variant, loaded, device)
-        except InputError:
-            if name != "auto":
-                raise
-    if name == "auto":
-        return plain
-    raise InputError(
-        f"the checkpoint has nothing for {name} that is known to agree with torch; "
-        f"run hf-deepfake export {loaded.folder} --format {name} --data SOURCE"
-    )
-
-
-def _agreeing(folder: Path) -> list[Variant]:
-    """Variants that the checkpoint's report says agree, the fastest first.
-
-    The report's few fields are read as they are: to read it whole would import most of this package before the first
-    verdict.
-    """
-    report = folder / "report.json"
-    if not (folder / FOLDER).is_dir() or not report.is_file():
-        return []
-    try:
-        found = [one for one in json.loads(report.read_text(encoding="utf-8"))["backends"] if one["agrees"]]
-        found.sort(key=lambda one: -one["images_per_second"])
-        return [Variant(one["runtime"], one["precision"]) for one in found]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{report} does not say what agrees; run hf-deepfake export again") from error
+    def again(self) -> "OnnxBackend":
+        """See `Backend`."""
+        return OnnxBackend(self._file, self.variant.precision)
 
 
 def open_backend(variant: Variant, loaded: LoadedCheckpoint, device: str) -> Backend:
@@ -227,13 +161,15 @@ def open_backend(variant: Variant, loaded: LoadedCheckpoint, device: str) -> Bac
         The backend.
 
     Raises:
-        InputError: the files or the runtime's package are not here, or it cannot compute on this device.
+        InputError: the files or the runtime's package are not here nor on the Hub beside the checkpoint, or it cannot
+            compute on this device.
     """
     if variant.runtime == "torch":
         return TorchBackend(loaded.model, variant.precision)
-    form: Format = "openvino" if variant.runtime == "openvino" else "onnx"
-    file = backend_file(loaded.folder, form, variant.precision == "int8")
-    if not file.is_file():
+    form, files = variant.runtime, variant_files(loaded.folder, variant)
+    if loaded.fetch is not None and not files[0].is_file():
+        loaded.fetch([str(file.relative_to(loaded.folder)) for file in files])
+    if not files[0].is_file():
         raise InputError(
             f"the checkpoint has no {variant} file; run hf-deepfake export with --format {form}"
             + (" --int8" if variant.precision == "int8" else "")
@@ -241,6 +177,6 @@ def open_backend(variant: Variant, loaded: LoadedCheckpoint, device: str) -> Bac
     if device != "cpu":
         raise InputError(f"{variant.runtime} computes on the CPU, not on {device}; leave out the device or the backend")
     try:
-        return (OpenVinoBackend if form == "openvino" else OnnxBackend)(file, variant.precision)
+        return (OpenVinoBackend if form == "openvino" else OnnxBackend)(files[0], variant.precision)
     except ImportError as error:
         raise InputError(f"{error.name} is not installed; run pip install 'hf-deepfake[{form}]'") from error

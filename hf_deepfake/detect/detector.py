@@ -15,7 +15,8 @@ from PIL.Image import Image
 from scipy.special import expit, logit
 
 from hf_deepfake.config import LABELS
-from hf_deepfake.detect.backends import PLAIN, BackendName, Variant, choose, open_backend
+from hf_deepfake.detect.backends import BackendName
+from hf_deepfake.detect.choice import choose
 from hf_deepfake.detect.face_crops import Prepared, prepare
 from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
 from hf_deepfake.errors import ImageError, InputError
@@ -23,6 +24,7 @@ from hf_deepfake.images.open import open_image
 from hf_deepfake.images.source import TAKEN, ImageInput, as_it_is_now, is_several
 from hf_deepfake.machine import best_device, submit, usable_cores
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
+from hf_deepfake.runtimes.variants import PLAIN, Variant
 
 if TYPE_CHECKING:
     from hf_deepfake.explain.cam import Method
@@ -42,8 +44,8 @@ class Detector:
         faces: "auto" finds the faces of an image and evaluates each, cropped as the checkpoint's training images
             were; "off" takes every image for a face crop, as transformers' pipeline does. A checkpoint that was
             not trained on face crops, or does not say how they were cropped, has images evaluated whole either way.
-        backend: what computes: "torch", "openvino", "onnx", or "auto" for the fastest that was exported and found to
-            agree (see `backends.choose`).
+        backend: what computes: "torch", "openvino", "onnx", or "auto" for the fastest on this machine that is known to
+            agree with torch (see `choice.choose`).
     """
 
     def __init__(
@@ -120,7 +122,7 @@ class Detector:
         return self
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Write the checkpoint to a folder, as it was loaded; exports for other runtimes are left out.
+        """Write the checkpoint to a folder, as it was loaded, with exports for other runtimes that agree with torch.
 
         Args:
             folder: new, empty, or of a checkpoint that is then replaced.
@@ -277,7 +279,7 @@ class Detector:
                 f"this detector was made before a fork and {self.device.type} does not survive one; "
                 "make the detector in the child, or start children with spawn"
             )
-        self._backend = open_backend(self._backend.variant, self.checkpoint, self.device.type)
+        self._backend = self._backend.again()
         self._process = os.getpid()
 
     def _prepare(self, image: ImageInput | ImageError) -> Prepared | ImageError:

@@ -13,6 +13,7 @@ from hf_deepfake.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, load_checkp
 from hf_deepfake.models.replace import replacing_folder
 from hf_deepfake.models.seen import SEEN_FILE
 from hf_deepfake.report.report import REPORT_FILE, Report
+from hf_deepfake.runtimes.variants import exported_files
 
 
 def push_to_hub(
@@ -28,8 +29,8 @@ def push_to_hub(
 ) -> PushResult:
     """Publish a checkpoint or an adapter in one commit; what else lies in its folder stays here, and it stays as it is.
 
-    Pushed are config.json, the weights, seen_images.npz, report.json, the card's figures, and the card, rendered
-    anew from report.json so that its examples load from this repository.
+    Pushed are config.json, the weights, seen_images.npz, report.json, the card's figures, exported files that agree
+    with torch, and the card, rendered anew from report.json so that its examples load from this repository.
 
     Args:
         checkpoint: folder of the checkpoint; or of an adapter, which is published alone and without its base.
@@ -117,6 +118,7 @@ def copy_checkpoint(checkpoint: Path, folder: str | Path) -> Path:
     if target.resolve() != checkpoint.resolve():
         with replacing_folder(target) as written:
             for name, file in _contract_files(checkpoint).items():
+                (written / name).parent.mkdir(exist_ok=True)
                 shutil.copyfile(file, written / name)
     return target
 
@@ -125,4 +127,5 @@ def _contract_files(folder: Path) -> dict[str, Path]:
     """What of a checkpoint's or an adapter's folder belongs to its contract, by name, as it lies there."""
     weights = (ADAPTER_CONFIG, ADAPTER_WEIGHTS) if is_adapter(folder) else (WEIGHTS_FILE,)
     names = (CONFIG_FILE, *weights, SEEN_FILE, CARD_FILE, REPORT_FILE, *CAPTIONS)
-    return {name: folder / name for name in names if (folder / name).is_file()}
+    files = [folder / name for name in names if (folder / name).is_file()]
+    return {file.relative_to(folder).as_posix(): file for file in (*files, *exported_files(folder))}

@@ -6,9 +6,10 @@ stands under one key, `hf_deepfake`. A change of this format is a change of cont
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,10 @@ class LoadedCheckpoint:
         trusted: the configuration was written for these weights. Where they have changed since, by fine-tuning with
             other tools for example, all that was decided for the old ones is left out: temperature and operating point
             are 1 and .5, and the band, criterion, error and fingerprint are missing.
+        digest: of the weights (`models.digest`); None of an adapter over its base.
         folder: where it lies on this machine.
+        fetch: of a checkpoint from the Hub, brings further files of the same commit into its folder, by their names,
+            where it has them; None of a local one.
         seen: which images had a part in it; None where it does not say.
     """
 
@@ -76,7 +80,9 @@ class LoadedCheckpoint:
     face_margin: Margin | None
     data_fingerprint: str | None
     trusted: bool
+    digest: str | None
     folder: Path
+    fetch: Callable[[Sequence[str]], Path] | None
     seen: Seen | None
 
 
@@ -182,13 +188,16 @@ def load_checkpoint(
         InputError: there is no such checkpoint, it is damaged, its labels are not real and fake in this order, or an
             adapter's base cannot be had.
     """
-    folder = local_path(folder_or_repo)
+    folder, fetch, digest = local_path(folder_or_repo), None, None
     if not folder.is_dir():
         if folder.exists() or not is_repo(str(folder)):
             raise InputError(
                 f"no checkpoint folder {folder_or_repo}; give an existing folder, or owner/name on the Hub"
             )
-        folder = fetch_repo(str(folder), _FETCHED, revision=revision, token=token, cache_dir=cache_dir)
+        repo = str(folder)
+        folder = fetch_repo(repo, _FETCHED, revision=revision, token=token, cache_dir=cache_dir)
+        # huggingface_hub calls the folder by its commit.
+        fetch = partial(fetch_repo, repo, revision=folder.name, token=token, cache_dir=cache_dir)
     adapter = is_adapter(folder)
     if base is not None and not adapter:
         raise InputError(f"{folder_or_repo} is a whole checkpoint and has no use for a base; leave it out")
@@ -245,7 +254,9 @@ def load_checkpoint(
         face_margin=face_margin,
         data_fingerprint=ours.get("data_fingerprint"),
         trusted=trusted,
+        digest=digest,
         folder=folder,
+        fetch=fetch,
         seen=Seen.load(folder),
     )
 

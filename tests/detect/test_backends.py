@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ import torch
 from hf_deepfake.cli.main import main
 from hf_deepfake.config import DataConfig
 from hf_deepfake.detect.agreement import export, summary
-from hf_deepfake.detect.backends import PLAIN, Variant, choose
+from hf_deepfake.detect.choice import choose
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.evaluate import evaluate
@@ -18,6 +17,7 @@ from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import final_layer
 from hf_deepfake.report.report import Report
+from hf_deepfake.runtimes.variants import PLAIN, Variant
 
 
 @pytest.fixture(scope="module")
@@ -99,57 +99,6 @@ def test_what_has_no_map_of_its_own_falls_back(folder, files):
     plain = Detector.from_pretrained(folder, device="cpu", backend="torch")
     one, other = (detector.explain(files[0], method="occlusion") for detector in (plain, fast))
     np.testing.assert_allclose(other.heatmap, one.heatmap, atol=1e-5)
-
-
-def rewritten(folder, **changes):
-    """The report with these values in every variant but plain torch."""
-    report = Report.load(folder / "report.json")
-    return replace(
-        report,
-        backends=[
-            replace(one, **changes[one.precision])
-            if one.runtime == "openvino" and one.precision in changes
-            else replace(one, agrees=one.runtime == "torch" and one.precision == "fp32", images_per_second=1.0)
-            for one in report.backends
-        ],
-    )
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"fp32": {"agrees": True, "images_per_second": 9.0}}, Variant("openvino", "fp32")),
-        ({"fp32": {"agrees": False, "images_per_second": 9.0}}, PLAIN),
-        (
-            {
-                "fp32": {"agrees": True, "images_per_second": 8.0},
-                "int8": {"agrees": True, "images_per_second": 9.0},
-            },
-            Variant("openvino", "int8"),
-        ),
-        ({"fp32": {"agrees": True, "images_per_second": 0.5}}, PLAIN),
-    ],
-)
-def test_auto_takes_the_fastest_that_agrees(folder, changes, expected):
-    before = (folder / "report.json").read_bytes()
-    try:
-        rewritten(folder, **changes).save(folder / "report.json")
-        loaded = load_checkpoint(folder)
-        assert choose("auto", loaded, "cpu").variant == expected
-        assert choose("auto", loaded, "cuda").variant == PLAIN
-        if expected == PLAIN and not changes["fp32"]["agrees"]:
-            with pytest.raises(InputError, match="known to agree with torch"):
-                choose("openvino", loaded, "cpu")
-    finally:
-        (folder / "report.json").write_bytes(before)
-
-
-def test_auto_without_the_runtime_is_torch(folder, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "openvino", None)
-    loaded = load_checkpoint(folder)
-    assert choose("auto", loaded, "cpu").variant.runtime == "torch"
-    with pytest.raises(InputError, match=r"pip install 'hf-deepfake\[openvino\]'"):
-        choose("openvino", loaded, "cpu")
 
 
 def test_what_cannot_be_chosen_is_refused(folder):

@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from hf_deepfake.detect.backends import Variant
 from hf_deepfake.detect.detector import BATCH_SIZE, Detector
 from hf_deepfake.errors import InputError
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.runtimes.export import export_backend
+from hf_deepfake.runtimes.variants import Variant
 
 RUNTIMES = ["torch", "onnx", "openvino"]
 """All are tried in one process: its imports take most of the time."""
@@ -37,7 +37,7 @@ FORK = """
 import multiprocessing, sys
 from PIL import Image
 from hf_deepfake import Detector
-from hf_deepfake.detect.backends import Variant
+from hf_deepfake.runtimes.variants import Variant
 import torch
 
 torch.set_num_threads(2)
@@ -145,7 +145,7 @@ ENDS = """
 import os, sys
 from PIL import Image
 from hf_deepfake import Detector
-from hf_deepfake.detect.backends import Variant
+from hf_deepfake.runtimes.variants import Variant
 
 image = Image.new("RGB", (64, 64))
 for runtime in sys.argv[2:]:
@@ -174,7 +174,7 @@ OUTLIVES = """
 import sys, threading
 from PIL import Image
 from hf_deepfake import Detector
-from hf_deepfake.detect.backends import Variant
+from hf_deepfake.runtimes.variants import Variant
 
 image = Image.new("RGB", (64, 64))
 

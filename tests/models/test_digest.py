@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file, save, save_file
 from transformers import AutoModelForImageClassification
 
-from hf_deepfake.detect.backends import PLAIN, choose
+from hf_deepfake.detect.choice import choose
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.errors import InputError
 from hf_deepfake.hub.push import checkpoint_files
@@ -19,6 +19,7 @@ from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.digest import weights_digest
 from hf_deepfake.runtimes.export import backend_file
+from hf_deepfake.runtimes.variants import PLAIN
 
 DECISION = {
     "temperature": 2.0,
