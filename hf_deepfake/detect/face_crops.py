@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from PIL.Image import Image
 from torch import Tensor
 
-from hf_deepfake.images.crop import MIN_FACE, Margin, crop_region, is_crop
-from hf_deepfake.images.faces import Face, find_faces
+from hf_deepfake.images.crop import MIN_FACE, SURELY, Margin, crop_region, is_crop
+from hf_deepfake.images.faces import GLANCE, Face, find_faces, glance
 
 NO_FACE = "No face was found, so the whole image was evaluated; the model was trained on face crops."
 TOO_SMALL = f"Every face is smaller than {MIN_FACE} px, too small to evaluate."
@@ -37,9 +37,9 @@ class Prepared:
 def prepare(image: Image, transform: Callable[[Image], Tensor], margin: Margin | None) -> Prepared:
     """Find what is to be evaluated in an image and bring it to the model's form.
 
-    An image that is itself a face crop is taken whole, pixel for pixel. Of any other, each face is cropped with the
-    margin that the training images have. Without a face, or with none large enough, what there is gets evaluated all
-    the same, and marked doubtful.
+    An image that is itself a face crop, as a first look often shows, is taken whole, pixel for pixel. Of any other,
+    each face is cropped with the margin that the training images have. Without a face, or with none large enough, what
+    there is gets evaluated all the same, and marked doubtful.
 
     Args:
         image: as `open_image` gives it.
@@ -55,7 +55,10 @@ def prepare(image: Image, transform: Callable[[Image], Tensor], margin: Margin |
     regions: list[tuple[int, int, int, int]] = [whole]
     faces: list[Face] = []
     if margin is not None:
-        faces = find_faces(image)
+        if max(image.size) > GLANCE:  # of smaller images the whole search is no more work
+            faces = glance(image)
+        if not is_crop(faces, margin, image.size, SURELY):
+            faces = find_faces(image)
         large = [face for face in faces if face.shortest_side >= MIN_FACE]
         if not large:
             doubtful = True

@@ -26,6 +26,9 @@ FINE, COARSE = 1024, 256
 """Longest side, px, to which an image is scaled down for the search for small faces and for that for all others. The
 model's field of view is limited: of a face of more than about 256 px it often sees a part only."""
 
+GLANCE = 128
+"""Longest side, px, for a first look, a quarter of the work: enough where a face fills the image."""
+
 SAME_FACE = 0.3
 """Two finds are one face if they share more than this of the smaller box, since a large face is found in parts too."""
 
@@ -79,10 +82,19 @@ def find_faces(image: Image.Image) -> list[Face]:
         fine = _search(image, min(longest, FINE))
         small = fine.boxes[:, 3] - fine.boxes[:, 1] < COARSE / min(longest, FINE) * longest
         finds.append(Finds(*(values[small] for values in fine)))
-    boxes, scores, landmarks = distinct(Finds(*map(np.concatenate, zip(*finds, strict=True))))
-    boxes = boxes.clip(0, image.size * 2)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    return [_face(boxes[i], scores[i], landmarks[i]) for i in np.argsort(-areas, kind="stable")]
+    return _faces(Finds(*map(np.concatenate, zip(*finds, strict=True))), image.size)
+
+
+def glance(image: Image.Image) -> list[Face]:
+    """Find faces that fill much of an image, at a fraction of the time of `find_faces`; small ones are missed.
+
+    Args:
+        image: RGB, upright, of any size.
+
+    Returns:
+        The faces, largest first.
+    """
+    return _faces(_search(image, min(max(image.size), GLANCE)), image.size)
 
 
 def decode(maps: Array) -> Finds:
@@ -166,6 +178,14 @@ def _read_model() -> "InferenceSession":
 def _padded(side: int) -> int:
     """The side that the model can take, px."""
     return -(-side // _MULTIPLE) * _MULTIPLE
+
+
+def _faces(finds: Finds, size: tuple[int, int]) -> list[Face]:
+    """One face for all finds of it, largest first."""
+    boxes, scores, landmarks = distinct(finds)
+    boxes = boxes.clip(0, size * 2)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return [_face(boxes[i], scores[i], landmarks[i]) for i in np.argsort(-areas, kind="stable")]
 
 
 def _face(box: Array, score: np.floating, landmarks: Array) -> Face:

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from hf_deepfake.data.sample import draw_sample
+from hf_deepfake.detect import face_crops
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.detect.face_crops import ANIMATED, NO_FACE, SOME_TOO_SMALL, TOO_SMALL, prepare
 from hf_deepfake.images.crop import Margin, measure_margin
@@ -60,6 +61,20 @@ def test_a_crop_is_taken_pixel_for_pixel(portraits, margin):
     assert prepared.boxes == (find_faces(portraits[0])[0].box,)
     assert not prepared.doubtful
     assert prepared.reasons == ()
+
+
+def test_a_first_look_is_enough_for_a_crop_and_for_nothing_else(portraits, group, margin, monkeypatch):
+    large = portraits[0].resize((256, 256), Image.Resampling.BICUBIC)
+    searched = []
+    monkeypatch.setattr(face_crops, "find_faces", lambda image: searched.append(image.size) or find_faces(image))
+    prepared = prepare(large, tensor, margin)
+    assert searched == []
+    assert prepared.regions == ((0, 0, 256, 256),)
+    assert prepared.boxes[0] == pytest.approx(find_faces(large)[0].box, abs=16)
+    assert (prepared.doubtful, prepared.reasons) == (False, ())
+    for image in (group, portraits[0], Image.new("RGB", (300, 300), (90, 90, 90))):
+        prepare(image, tensor, margin)
+    assert searched == [(640, 400), (128, 128), (300, 300)]
 
 
 def test_each_face_of_a_group_is_cropped_as_in_training(group, margin):

@@ -63,6 +63,15 @@ def test_an_image_is_a_crop_if_the_region_covers_it():
     assert not is_crop([], HALF, (200, 200))
 
 
+def test_the_share_that_the_region_must_cover_may_be_given():
+    margin = Margin(0.5, 0.5 / ASPECT, 0.5, 0.5)
+    face = Face((60.0, 60.0 / ASPECT, 105.0, 60.0 / ASPECT + 45.0 / ASPECT), 1.0, ())
+    left, top, right, bottom = crop_region(face, margin, (100, 100))
+    covered = (right - left) * (bottom - top) / 10_000
+    assert is_crop([face], margin, (100, 100), covered)
+    assert not is_crop([face], margin, (100, 100), covered + 0.01)
+
+
 def test_an_image_of_two_people_is_no_crop():
     face = a_face(61, 50, 78, 100)
     assert is_crop([face, a_face(0, 0, 31, 40)], HALF, (200, 200))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from hf_deepfake.data.sample import draw_sample
 from hf_deepfake.images import faces
-from hf_deepfake.images.faces import Finds, decode, distinct, find_faces
+from hf_deepfake.images.faces import Finds, decode, distinct, find_faces, glance
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,13 @@ def test_drawn_faces_are_found_once(drawn):
             assert all(abs(value - 64) < 20 for value in centre(face))
             assert 0.3 * 128 < face.shortest_side < 0.75 * 128
             assert faces.THRESHOLD <= face.score <= 1
+
+
+def test_a_first_look_finds_what_fills_the_image(drawn):
+    for image in drawn[:3]:
+        (face,) = glance(image.resize((512, 512), Image.Resampling.BICUBIC))
+        assert np.array(face.box) / 4 == pytest.approx(find_faces(image)[0].box, abs=6)
+    assert glance(Image.new("RGB", (300, 200), (90, 90, 90))) == []
 
 
 def test_landmarks_lie_where_they_belong_in_the_box(drawn):
