@@ -3,10 +3,9 @@
 import re
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from hf_deepfake.data.split import TEST, TRAIN, VALIDATION, connect, deal
+from hf_deepfake.data.split import TEST, TRAIN, UNKNOWN, VALIDATION, connect, deal, describe_units, mix
 from hf_deepfake.errors import InputError
 
 
@@ -56,19 +55,10 @@ def fold_splits(
     """
     number, count = parse_fold(fold)
     units = connect(hashes, groups)
-    order = np.unique(hashes, return_inverse=True)[1]
-    rows = pd.DataFrame({"order": order, "label": labels, "source": sources})
-    each = rows.groupby(units).agg(
-        size=("order", "size"),
-        order=("order", "min"),
-        label=("label", "min"),
-        last_label=("label", "max"),
-        source=("source", "min"),
-    )
+    each = describe_units(units, hashes, labels, sources, np.full(len(hashes), UNKNOWN, np.int8))
     dealt = np.empty(len(each), np.int8)
-    for _, stratum in each.sort_values("order").groupby(["source", "label", "last_label"]):
-        mixed = stratum.iloc[np.random.default_rng(seed).permutation(len(stratum))]
-        mixed = mixed.sort_values("size", ascending=False, kind="stable")
+    for _, stratum in each.groupby(["source", "label", "last_label"]):
+        mixed = mix(stratum, seed)
         folds = np.array(deal(mixed["size"].tolist(), dict.fromkeys(range(count), 1 / count)))
         rest = mixed[folds != number]
         shares = {TRAIN: 1 - validation_share, VALIDATION: validation_share}

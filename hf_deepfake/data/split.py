@@ -138,6 +138,43 @@ def make_splits(
         The splits, int8 (N,), none -1.
     """
     units = connect(hashes, groups)
+    each = describe_units(units, hashes, labels, sources, splits)
+    unsplit = each["split"] == UNKNOWN
+    in_train = (each["last_split"] == TRAIN) & (each["split"] == TRAIN) & (each["source"] == each["last_source"])
+    free = (unsplit | in_train) & each["source"].isin(list(missing))
+    dealt = np.full(len(each), UNKNOWN, np.int8)  # by number of the unit
+    for (source, split, *_), stratum in each[free].groupby(["source", "split", "label", "last_label"]):
+        if split == UNKNOWN:
+            shares = dict(enumerate(SHARES))
+        else:
+            shares = {TRAIN: 1 - validation_share * len(missing[source])} | dict.fromkeys(
+                missing[source], validation_share
+            )
+        mixed = mix(stratum, seed)
+        dealt[mixed.index] = deal(mixed["size"].tolist(), shares)
+    return np.where(dealt[units] == UNKNOWN, splits, dealt[units])
+
+
+def describe_units(
+    units: NDArray[np.int32],
+    hashes: NDArray[np.bytes_],
+    labels: NDArray[np.int8],
+    sources: NDArray[np.int64],
+    splits: NDArray[np.int8],
+) -> pd.DataFrame:
+    """Say of each unit what decides how it is dealt.
+
+    Args:
+        units: int32 (N,), see `connect`.
+        hashes: S32 (N,).
+        labels: int8 (N,), indices in `LABELS`.
+        sources: int64 (N,), number of each image's source.
+        splits: int8 (N,), -1 where there is none.
+
+    Returns:
+        A row for each unit by its number, in an order that depends on what the images show alone: `size`, and the least
+        and greatest `label`, `source` and `split` (`last_label` and so on).
+    """
     order = np.unique(hashes, return_inverse=True)[1]
     rows = pd.DataFrame({"order": order, "label": labels, "source": sources, "split": splits})
     each = rows.groupby(units).agg(
@@ -150,24 +187,21 @@ def make_splits(
         split=("split", "min"),
         last_split=("split", "max"),
     )
-    unsplit = each["split"] == UNKNOWN
-    in_train = (each["last_split"] == TRAIN) & (each["split"] == TRAIN) & (each["source"] == each["last_source"])
-    free = (unsplit | in_train) & each["source"].isin(list(missing))
-    dealt = np.full(len(each), UNKNOWN, np.int8)
-    for (source, split, *_), stratum in (
-        each[free].sort_values("order").groupby(["source", "split", "label", "last_label"])
-    ):
-        if split == UNKNOWN:
-            shares = dict(enumerate(SHARES))
-        else:
-            shares = {TRAIN: 1 - validation_share * len(missing[source])} | dict.fromkeys(
-                missing[source], validation_share
-            )
-        # A fresh generator each: one stratum's draw does not depend on the others.
-        mixed = stratum.iloc[np.random.default_rng(seed).permutation(len(stratum))]
-        mixed = mixed.sort_values("size", ascending=False, kind="stable")
-        dealt[mixed.index] = deal(mixed["size"].tolist(), shares)
-    return np.where(dealt[units] == UNKNOWN, splits, dealt[units])
+    return each.sort_values("order")
+
+
+def mix(stratum: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Draw the order in which a stratum's units are dealt.
+
+    Args:
+        stratum: units, as `describe_units` has them.
+        seed: of the draw. Each stratum has a fresh generator, so that it does not depend on the others.
+
+    Returns:
+        The same units, the largest first.
+    """
+    mixed = stratum.iloc[np.random.default_rng(seed).permutation(len(stratum))]
+    return mixed.sort_values("size", ascending=False, kind="stable")
 
 
 def deal(sizes: list[int], shares: dict[int, float]) -> list[int]:
