@@ -27,6 +27,13 @@ def test_intervals_hold_the_truth_and_their_own_value(simulate, scene):
     assert all(share >= 51 / 60 for share in shares.values()), shares
 
 
+def test_few_origins_need_an_interval_over_origins(simulate):
+    over_origins, over_groups = simulate.origins_coverage(5, 40, repeats=30, resamples=100)
+    # Of 30 intervals of 95 %, 28.5 should hold the truth; 24 is nearly four standard deviations below.
+    assert over_origins >= 24 / 30
+    assert over_groups < over_origins
+
+
 def test_equal_detectors_are_rarely_told_apart_where_images_belong_together(simulate):
     shares = simulate.false_differences(groups=20, size=20, repeats=100)
     # 5 of 100 are expected; 12 are three standard deviations more.

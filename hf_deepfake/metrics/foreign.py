@@ -144,6 +144,7 @@ def measure_parts(parts: Mapping[str, OriginScores], *, resamples: int = RESAMPL
             groups_of(part.table),
             part.threshold,
             abstention_band=part.band,
+            resamples=resamples,
         )
         for name, part in parts.items()
     }

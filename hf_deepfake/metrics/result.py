@@ -86,6 +86,7 @@ def evaluate_scores(
     *,
     abstention_band: tuple[float, float] | None = None,
     test_looks: int | None = None,
+    resamples: int = RESAMPLES,
 ) -> SplitResult:
     """Measure one split: all metrics with their 95 % intervals.
 
@@ -96,13 +97,14 @@ def evaluate_scores(
         threshold: an image counts as fake from this score on.
         abstention_band: lowest and highest score that is unsure.
         test_looks: how often this run has looked at the split, this time included.
+        resamples: of each interval.
 
     Returns:
         The result.
     """
     values = compute_metrics(scores, labels, threshold)
     reasons = undefined(values)
-    ranges = intervals(scores, labels, groups, threshold)
+    ranges = intervals(scores, labels, groups, threshold, resamples=resamples)
     confusion = {name: int(values[name] or 0) for name in CONFUSION}
     n = sum(confusion.values())
     missing = why_no_interval(groups, n)
