@@ -22,13 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from peft import LNTuningConfig, LoraConfig, OSFConfig, PeftConfig, PeftModel, get_peft_model
-from peft.utils import ModulesToSaveWrapper
+from peft.utils import CONFIG_NAME, ModulesToSaveWrapper
 from timm.layers import RmsNorm
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.models.adapter_folder import ADAPTER_CONFIG
 
 NORMS: dict[str, tuple[type[nn.Module], ...]] = {
     "layernorm": (nn.LayerNorm, nn.RMSNorm, RmsNorm),
@@ -140,8 +139,8 @@ def load_adapter(model: nn.Module, folder: Path) -> nn.Module:
     Raises:
         InputError: the folder holds no adapter, or one of another model.
     """
-    if not (folder / ADAPTER_CONFIG).is_file():
-        raise InputError(f"{folder} holds no {ADAPTER_CONFIG}; give a folder that a run with --adapter wrote")
+    if not (folder / CONFIG_NAME).is_file():
+        raise InputError(f"{folder} holds no {CONFIG_NAME}; give a folder that a run with --adapter wrote")
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Unsupported layer type")
