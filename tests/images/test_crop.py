@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from hf_deepfake.data.sample import draw_sample
-from hf_deepfake.images.crop import ASPECT, Margin, crop_region, is_crop, measure_margin
+from hf_deepfake.images.crop import ASPECT, Margin, crop_region, is_crop, measure_margin, typical_margin
 from hf_deepfake.images.faces import Face, find_faces
 
 # A whole face 78 px wide is 100 px high, so this margin's crops are squares of 200 px around it.
@@ -111,6 +111,15 @@ def test_there_is_no_margin_without_faces(drawn):
     assert measure_margin([flat, flat]) is None
     assert measure_margin([*drawn[:2], *[flat] * 5]) is None
     assert measure_margin([*drawn[:4], flat]) is not None
+
+
+def test_each_source_counts_once_in_the_margin_of_several():
+    tight, loose, looser = (Margin(share, 1.2 * share, 0.5, 0.4 + share / 10) for share in (0.9, 0.6, 0.5))
+    assert typical_margin([tight]) == tight
+    assert typical_margin([tight, loose, looser]) == loose
+    assert typical_margin([tight, loose, None]) == Margin(0.75, pytest.approx(0.9), 0.5, pytest.approx(0.475))
+    assert typical_margin([tight, None, None]) is None
+    assert typical_margin([]) is None
 
 
 def test_drawn_images_are_crops_by_their_own_margin(drawn):
