@@ -2,14 +2,16 @@
 
     python benchmarks/serving.py --data faces.zip --output benchmarks/serving.json
 
-A checkpoint of an untrained model is written (speed does not depend on what it learnt), exported to OpenVINO and ONNX
-in float32 and int8, and served in every way in turn, several times in one run, from files on disk to verdicts. Peers:
-`pipeline("image-classification")` as its documentation calls it, one image at a time and in batches; and timm's own
-transform and model in plain float32, with channels_last, compiled, in bfloat16, and on ONNX Runtime. Faces are not
-looked for: no peer does. Cold start is a new process, from its imports to its first verdict.
+The bundled model, or another checkpoint, is served in every way in turn, several times in one run, from files on disk
+to verdicts. "As installed" is `Detector` without any option, which finds faces, and with `faces="off"`; then come
+single runtimes without faces. Peers, none of which looks for faces: `pipeline("image-classification")` as its
+documentation calls it, one image at a time and in batches; and timm's own transform and model in plain float32, with
+channels_last, compiled, in bfloat16, and on ONNX Runtime. Cold start is a new process, from its imports to its first
+verdict.
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,16 +35,12 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.evaluate import load_split
 from hf_deepfake.files import write_json
 from hf_deepfake.machine import BF16_FLAGS, cpu_flags, cpu_name, usable_cores
-from hf_deepfake.models.build import build_model
-from hf_deepfake.models.checkpoint import LoadedCheckpoint, export_checkpoint, load_checkpoint
+from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from hf_deepfake.runtimes.export import FORMATS, backend_file, export_backend
 from hf_deepfake.runtimes.variants import Variant
 
 BATCH = 16
 """Images of a peer's batch; more makes none of them faster on two cores."""
-
-CALIBRATED_ON = 100
-"""Images that set int8's ranges here, where speed alone counts."""
 
 PIPELINE = "pipeline, one at a time"
 """What all others are held against: a user's first try."""
@@ -50,23 +48,27 @@ PIPELINE = "pipeline, one at a time"
 COLD = {
     "pipeline": "from transformers import pipeline\n"
     "pipeline('image-classification', model=sys.argv[1], device='cpu')(sys.argv[2])",
-    "Detector": "from hf_deepfake import Detector\n"
+    "Detector as installed": "from hf_deepfake import Detector\n"
+    "Detector.from_pretrained(sys.argv[1], device='cpu')(sys.argv[2])",
+    "Detector, torch, no faces": "from hf_deepfake import Detector\n"
     "Detector.from_pretrained(sys.argv[1], device='cpu', faces='off', backend='torch')(sys.argv[2])",
 }
 
 Serve = Callable[[Sequence[str]], Any]
 
 
-def write_checkpoint(words: argparse.Namespace, folder: Path, files: Sequence[str]) -> LoadedCheckpoint:
-    """An untrained checkpoint with all exports."""
-    torch.manual_seed(0)
-    model = build_model(words.model, image_size=words.image_size, pretrained="off").eval()
-    loaded = load_checkpoint(export_checkpoint(model, folder, image_size=words.image_size))
-    calibration = [loaded.transform(PILImage.open(file).convert("RGB"))[None].numpy() for file in files[:CALIBRATED_ON]]
+def copy_with_exports(checkpoint: str, folder: Path) -> LoadedCheckpoint:
+    """A copy of a checkpoint with all it has, and files of both runtimes in float32."""
+    shutil.copytree(checkpoint, folder)
+    loaded = load_checkpoint(folder)
     for form in FORMATS:
-        for images in (None, calibration):
-            export_backend(loaded.model, words.image_size, folder, form, images)
+        export_backend(loaded.model, side_of(loaded), folder, form)
     return loaded
+
+
+def side_of(loaded: LoadedCheckpoint) -> int:
+    """Side of the input, px."""
+    return loaded.config["pretrained_cfg"]["input_size"][-1]
 
 
 def peers(loaded: LoadedCheckpoint) -> dict[str, Serve]:
@@ -115,9 +117,14 @@ def _in_bfloat16(model: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
 def detectors(loaded: LoadedCheckpoint) -> dict[str, Detector]:
     """This package's ways."""
     reduced = ["bf16"] if cpu_flags() & BF16_FLAGS else []
-    found = {"torch": ["fp32", *reduced], "openvino": ["fp32", *reduced, "int8"], "onnx": ["fp32", "int8"]}
+    int8 = ["int8"] if backend_file(loaded.folder, "openvino", True).is_file() else []
+    found = {"torch": ["fp32", *reduced], "openvino": ["fp32", *reduced, *int8], "onnx": ["fp32"]}
     variants = [Variant(runtime, precision) for runtime, all_ in found.items() for precision in all_]
-    return {f"Detector, {variant}": Detector(loaded, "cpu", "off", variant) for variant in variants}
+    return {
+        "Detector as installed": Detector(loaded, "cpu"),
+        "Detector as installed, faces off": Detector(loaded, "cpu", "off"),
+        **{f"Detector, {variant}, faces off": Detector(loaded, "cpu", "off", variant) for variant in variants},
+    }
 
 
 def seconds(call: Callable[[], Any]) -> float:
@@ -153,7 +160,7 @@ def run(words: argparse.Namespace) -> dict[str, Any]:
     images = files.select(chosen).cast_column("image", Image(decode=False))["image"]
     files = [image["path"] for image in images]
     with tempfile.TemporaryDirectory() as folder:
-        loaded = write_checkpoint(words, Path(folder) / "checkpoint", files)
+        loaded = copy_with_exports(words.checkpoint, Path(folder) / "checkpoint")
         mine = detectors(loaded)
         ways: dict[str, Serve] = {**peers(load_checkpoint(loaded.folder)), **mine}
         throughput: dict[str, list[float]] = {name: [] for name in ways}
@@ -174,9 +181,10 @@ def run(words: argparse.Namespace) -> dict[str, Any]:
             print(f"repeat {repeat + 1} done", flush=True)
         cold = cold_starts(loaded.folder, files[0], words.repeats)
     return {
-        "model": words.model,
-        "image_size": words.image_size,
+        "model": loaded.config["architecture"],
+        "image_size": side_of(loaded),
         "images": len(files),
+        "as_installed": str(mine["Detector as installed"].backend),
         "machine": cpu_name(),
         "cores": usable_cores(),
         "flags": sorted(flag for flag in cpu_flags() if flag.startswith(("avx512_", "amx", "avx512f"))),
@@ -211,8 +219,7 @@ def main() -> int:
     """Parse the command line; see the module's description."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="any source of hf-deepfake")
-    parser.add_argument("--model", default="resnet50", help="timm backbone (default resnet50)")
-    parser.add_argument("--image_size", type=int, default=224, help="side of the input, px (default 224)")
+    parser.add_argument("--checkpoint", default="space/checkpoint", help="folder (default: the bundled model)")
     parser.add_argument(
         "--images", type=int, default=128, help="images served each time, a multiple of 16 (default 128)"
     )

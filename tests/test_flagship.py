@@ -16,11 +16,13 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification, pi
 
 from hf_deepfake.cli.main import main
 from hf_deepfake.config import LABELS
+from hf_deepfake.detect import choice
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.hub.card import build_card
 from hf_deepfake.metrics.score_table import load_scores
 from hf_deepfake.report.measure import measure
 from hf_deepfake.report.report import Report
+from hf_deepfake.runtimes.variants import Variant
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "space" / "checkpoint"
@@ -50,7 +52,6 @@ def test_no_image_of_a_person_is_shipped(report):
         "roc.png",
         "reliability.png",
         "scores.png",
-        "risk_coverage.png",
         "learning_curves.png",
         "robustness.png",
     }
@@ -63,7 +64,9 @@ def test_readers_agree(files):
     answers = pipeline("image-classification", model=str(SHIPPED), device="cpu")(images)
     scores = {
         "pipeline": [{one["label"]: one["score"] for one in answer}["fake"] for answer in answers],
-        "Detector": [one.fake_probability for one in Detector.from_pretrained(SHIPPED, faces="off")(files)],
+        "Detector": [
+            one.fake_probability for one in Detector.from_pretrained(SHIPPED, faces="off", backend="torch")(files)
+        ],
     }
     wrapped = AutoModelForImageClassification.from_pretrained(SHIPPED).eval()
     assert wrapped.config.id2label == dict(enumerate(LABELS))
@@ -77,6 +80,18 @@ def test_readers_agree(files):
     for name, found in scores.items():
         assert found == pytest.approx(scores["timm"], abs=1e-5), name
     assert len({round(score, 3) for score in scores["timm"]}) > len(files) // 2
+
+
+def test_its_int8_file_agrees_and_is_what_a_detector_takes(files, monkeypatch):
+    monkeypatch.setattr(choice, "speeds", lambda backends, side: [one.variant.precision == "int8" for one in backends])
+    monkeypatch.setattr(choice, "_read", lambda file: {})
+    fast = Detector.from_pretrained(SHIPPED, device="cpu")
+    assert fast.backend == Variant("openvino", "int8")
+    plain = Detector.from_pretrained(SHIPPED, device="cpu", backend="torch")
+    differences = [abs(a.fake_probability - b.fake_probability) for a, b in zip(fast(files), plain(files), strict=True)]
+    assert max(differences) < 0.15
+    assert sum(differences) / len(files) < 0.05
+    assert sum(path.stat().st_size for path in (SHIPPED / "backends").iterdir()) < 30_000_000
 
 
 def test_every_figure_is_that_of_the_scores(report):
@@ -113,7 +128,7 @@ def test_the_card_says_what_may_be_done_with_it(report):
     card = (ROOT / "model_card.md").read_text(encoding="utf-8")
     assert "\nlicense: cc-by-nc-4.0\n" in card
     assert "non-commercial" in report.training["options"]["data_license"]
-    for part in ("dfdc", "ciplab", "gan-vs-photo", "ffhq", "aifaces", "## Degraded images", "## Where it looks"):
+    for part in ("dfdc", "ciplab", "gan-vs-photo", "celeba", "studio", "## Degraded images", "## Where it looks"):
         assert part in card
     assert report.robustness
     assert report.explanations

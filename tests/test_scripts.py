@@ -88,7 +88,9 @@ def test_benchmark_of_training_runs_all_ways(faces, tmp_path):
 
 @pytest.mark.slow
 def test_benchmark_of_serving_runs_all_ways(faces, tmp_path):
-    words = ["--data", str(faces), "--model", "test_resnet", "--image_size", "64", "--images", "16", "--repeats", "1"]
+    model = build_model("test_resnet", image_size=64, pretrained="off")
+    checkpoint = export_checkpoint(model, tmp_path / "checkpoint", image_size=64)
+    words = ["--data", str(faces), "--checkpoint", str(checkpoint), "--images", "16", "--repeats", "1"]
     done = subprocess.run(
         [sys.executable, ROOT / "benchmarks" / "serving.py", *words, "--output", str(tmp_path / "figures.json")],
         capture_output=True,
@@ -98,10 +100,11 @@ def test_benchmark_of_serving_runs_all_ways(faces, tmp_path):
     assert done.returncode == 0, done.stderr
     figures = json.loads((tmp_path / "figures.json").read_text())
     ours = {name for name in figures["images_per_second"] if name.startswith("Detector")}
-    assert {"Detector, openvino int8", "Detector, onnx int8", "Detector, torch fp32"} <= ours
+    assert {"Detector as installed", "Detector, onnx fp32, faces off", "Detector, torch fp32, faces off"} <= ours
+    assert figures["as_installed"] in {"openvino fp32", "torch fp32"}
     assert figures["map_over_verdict"].keys() == ours
     assert figures["images_per_second"].keys() - ours >= {"pipeline, one at a time", "timm, float32"}
-    assert figures["cold_start"].keys() == {"pipeline", "Detector"}
+    assert figures["cold_start"].keys() == {"pipeline", "Detector as installed", "Detector, torch, no faces"}
     assert all(name in done.stdout for name in figures["images_per_second"])
 
 

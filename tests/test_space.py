@@ -31,7 +31,11 @@ def test_it_is_what_is_pushed():
     assert (SPACE / push_space.CHECKPOINT_FOLDER / "config.json").is_file()
 
 
-def test_examples_are_few_and_small():
-    sizes = [file.stat().st_size for file in (SPACE / "examples").iterdir()]
-    assert 1 <= len(sizes) <= 6
-    assert max(sizes) < 12_000
+def test_examples_are_few_and_small_and_say_where_they_are_from():
+    files = sorted((SPACE / "examples").glob("*.jpg"))
+    assert 1 <= len(files) <= 6
+    assert max(file.stat().st_size for file in files) < 40_000
+    origins = (SPACE / "examples" / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{file.name}`" in origins for file in files)
+    assert "MIT" in origins
+    assert "public domain" in origins

@@ -35,9 +35,11 @@ def measure_robustness(
     """
     labels = np.asarray(images["label"])
     point = scorer.describe().operating_point
-    clean = scorer.score(images, fast=True)
+    wanted = list(conditions(level))
+    clean = scorer.score(images, fast=True, title=f"{CLEAN}, 1 of {len(wanted) + 1} conditions")
     results = [evaluate_condition(CLEAN, 0, clean, clean, labels, groups, point)]
-    for family, severity in conditions(level):
-        changed = scorer.score(images, change=Degrade(seed, (family, severity)), fast=True)
+    for number, (family, severity) in enumerate(wanted, 2):
+        title = f"{family.replace('_', ' ')}, {number} of {len(wanted) + 1} conditions"
+        changed = scorer.score(images, change=Degrade(seed, (family, severity)), fast=True, title=title)
         results.append(evaluate_condition(family, severity, changed, clean, labels, groups, point))
     return results

@@ -85,8 +85,9 @@ def build_page(checkpoint: str) -> UploadsOnly:
             with gr.Column():
                 image = gr.Image(label="Face image", height=300, buttons=[])
                 verdict = gr.Markdown(elem_id="verdict")
-                examples = sorted(str(file) for file in (HERE / "examples").iterdir())
-                gr.Examples(examples, image, label="Drawn examples: three fakes, two real", api_visibility="private")
+                examples = sorted(str(file) for file in (HERE / "examples").glob("*.jpg"))
+                label = "Examples: four generated faces (SFHQ, MIT), and a portrait (NASA, public domain)"
+                gr.Examples(examples, image, label=label, api_visibility="private")
             with gr.Column():
                 maps = gr.ImageSlider(label="Slide: what speaks for the verdict", visible=False, buttons=["fullscreen"])
                 faces = gr.Markdown(elem_id="faces")

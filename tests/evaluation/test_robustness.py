@@ -14,6 +14,19 @@ from hf_deepfake.models.checkpoint import load_checkpoint
 from hf_deepfake.report.figures import robustness_figure
 
 
+def test_progress_says_which_condition(checkpoint, faces, cache, monkeypatch):
+    monkeypatch.setattr(degrade, "FAMILIES", {"motion_blur": FAMILIES["motion_blur"]})
+    titles = []
+
+    class Noted(scorers.CheckpointScorer):
+        def score(self, images, *, title="", **options):
+            titles.append(title)
+            return super().score(images, title=title, **options)
+
+    measure_robustness(Noted("model", load_checkpoint(checkpoint)), load_images(faces)["test"], None)
+    assert titles == ["clean, 1 of 6 conditions", *(f"motion blur, {n} of 6 conditions" for n in range(2, 7))]
+
+
 def test_every_condition_of_all_images(checkpoint, faces, cache, monkeypatch):
     monkeypatch.setattr(degrade, "FAMILIES", {name: FAMILIES[name] for name in ("jpeg", "grey")})
     monkeypatch.setattr(scorers, "best_precision", lambda on_gpu, flags: "no")
