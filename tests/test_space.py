@@ -38,4 +38,4 @@ def test_examples_are_few_and_small_and_say_where_they_are_from():
     origins = (SPACE / "examples" / "README.md").read_text(encoding="utf-8")
     assert all(f"`{file.name}`" in origins for file in files)
     assert "MIT" in origins
-    assert "public domain" in origins
+    assert "drawn by this project" in origins

@@ -86,7 +86,7 @@ def build_page(checkpoint: str) -> UploadsOnly:
                 image = gr.Image(label="Face image", height=300, buttons=[])
                 verdict = gr.Markdown(elem_id="verdict")
                 examples = sorted(str(file) for file in (HERE / "examples").glob("*.jpg"))
-                label = "Examples: four generated faces (SFHQ, MIT), and a portrait (NASA, public domain)"
+                label = "Examples: four generated faces (SFHQ, MIT), and a drawn one"
                 gr.Examples(examples, image, label=label, api_visibility="private")
             with gr.Column():
                 maps = gr.ImageSlider(label="Slide: what speaks for the verdict", visible=False, buttons=["fullscreen"])
