@@ -58,15 +58,14 @@ def choose(name: BackendName | Variant, loaded: LoadedCheckpoint, device: str) -
         return open_backend(name, loaded, device)
     if name not in NAMES:
         raise InputError(f"there is no backend {name!r}; use one of {', '.join(NAMES)}")
-    plain = TorchBackend(loaded.model)
     if name == "torch" or (name == "auto" and device != "cpu"):
-        return plain
+        return TorchBackend(loaded.model)
     # Beside weights that have changed, the exported files hold the old ones.
     exported = [one for one in _exported(loaded) if name in {"auto", one.runtime}] if loaded.trusted else []
     if name != "auto" and exported:
         return open_backend(exported[0], loaded, device)
     if name == "auto":
-        return _fastest(exported, plain, loaded)
+        return _fastest(exported, loaded)
     raise InputError(
         f"the checkpoint has nothing for {name} that is known to agree with torch; "
         f"run hf-deepfake export {loaded.folder} --format {name} --data SOURCE"
@@ -104,16 +103,16 @@ def _exported(loaded: LoadedCheckpoint) -> list[Variant]:
     return [one for one in agreeing(loaded.folder) if bf16 or one.precision != "bf16"]
 
 
-def _fastest(exported: Sequence[Variant], plain: Backend, loaded: LoadedCheckpoint) -> Backend:
-    """The fastest of what is there; measured, or known from before."""
+def _fastest(exported: Sequence[Variant], loaded: LoadedCheckpoint) -> Backend:
+    """The fastest of what is there; measured, or known from before. torch's model is only built where it is needed."""
     file = None if exported else convert(loaded)
     candidates = [str(one) for one in exported] or ([f"converted {file}"] if file else [])
     if not candidates:
-        return plain
+        return TorchBackend(loaded.model)
     kept, key = cache_path() / CONVERTED / CHOICES, _key(loaded, candidates)
     known = _read(kept).get(key)
     if known == str(PLAIN):
-        return plain
+        return TorchBackend(loaded.model)
     backends: list[Backend] = []
     wanted = [one for one in exported if known in (None, str(one))]
     for variant in wanted:
@@ -123,9 +122,9 @@ def _fastest(exported: Sequence[Variant], plain: Backend, loaded: LoadedCheckpoi
         backends.append(OpenVinoBackend(file, "fp32"))
     if known is not None and backends:
         return backends[0]
-    backends.append(plain)
+    backends.append(TorchBackend(loaded.model))
     if len(backends) == 1:
-        return plain
+        return backends[0]
     measured = speeds(backends, loaded.config["pretrained_cfg"]["input_size"][-1])
     chosen = backends[measured.index(max(measured))]
     with contextlib.suppress(InputError, OSError):  # a cache that cannot be written costs half a second each time

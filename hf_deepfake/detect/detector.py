@@ -20,6 +20,7 @@ from hf_deepfake.detect.choice import choose
 from hf_deepfake.detect.face_crops import Prepared, prepare
 from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
 from hf_deepfake.errors import ImageError, InputError
+from hf_deepfake.explain.overlay import compose
 from hf_deepfake.images.open import open_image
 from hf_deepfake.images.source import TAKEN, ImageInput, as_it_is_now, is_several
 from hf_deepfake.machine import best_device, submit, usable_cores
@@ -27,7 +28,7 @@ from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
 from hf_deepfake.runtimes.variants import PLAIN, Variant
 
 if TYPE_CHECKING:
-    from hf_deepfake.explain.cam import Method
+    from hf_deepfake.explain.cam import Maps, Method
     from hf_deepfake.hub.upload import PushResult
 
 BATCH_SIZE = 32
@@ -39,8 +40,7 @@ class Detector:
 
     Args:
         checkpoint: what `load_checkpoint` returned.
-        device: torch device, such as "cuda:1"; by default the accelerator that torch has (CUDA, XPU, MPS), else
-            the CPU.
+        device: torch device, such as "cuda:1"; by default the accelerator that torch has, else the CPU.
         faces: "auto" finds the faces of an image and evaluates each, cropped as the checkpoint's training images
             were; "off" takes every image for a face crop, as transformers' pipeline does. A checkpoint that was
             not trained on face crops, or does not say how they were cropped, has images evaluated whole either way.
@@ -85,7 +85,7 @@ class Detector:
             cache_dir: where what comes from the Hub is kept; see there.
             base: weights of an adapter's base; see there.
             device: torch device; see the class.
-            faces: "auto" or "off"; see the class.
+            faces: see the class.
             backend: see the class.
 
         Returns:
@@ -117,7 +117,8 @@ class Detector:
             raise InputError(f"there is no device {device} here ({reason}); leave it out, or give another") from error
         self._backend = choose(self._wanted, self.checkpoint, target.type)
         self.device = target
-        self._model = self.checkpoint.model.to(target).to(memory_format=torch.channels_last)
+        if self._backend.variant.runtime == "torch":
+            self._model  # noqa: B018 - moved now, not at the first image
         self._process = os.getpid()
         return self
 
@@ -154,6 +155,11 @@ class Detector:
         from hf_deepfake.hub.push import push_to_hub
 
         return push_to_hub(self.checkpoint.folder, repo_id, license=license, **options)
+
+    @property
+    def _model(self) -> torch.nn.Module:
+        """The model on the device; other runtimes than torch need it for some maps only."""
+        return self.checkpoint.model.to(self.device).to(memory_format=torch.channels_last)
 
     @property
     def backend(self) -> Variant:
@@ -241,9 +247,6 @@ class Detector:
             ImageError: the image cannot be opened.
             InputError: there is no such map of this model.
         """
-        from hf_deepfake.explain.cam import explain  # Captum is not needed for a verdict,
-        from hf_deepfake.explain.overlay import compose  # and neither is matplotlib
-
         self._revive()
         opened = open_image(image)
         prepared = self._prepare_opened(opened)
@@ -251,9 +254,7 @@ class Detector:
         by_backend = self._backend.variant != PLAIN
         seen = [self._backend(self._batch(batch)) for batch in batches] if by_backend else []
         # The verdict of the model itself comes out of the maps' own pass.
-        maps = (
-            [] if by_backend else [explain(self._model, self._batch(one), method=method, fine=fine) for one in batches]
-        )
+        maps = [] if by_backend else [self._map(one, method, fine) for one in batches]
         logits = torch.cat([one for one, _ in seen] or [one.logits for one in maps])
         verdict = self._verdict(prepared, logits.softmax(dim=1).tolist())
         target = LABELS.index(verdict.label)
@@ -265,10 +266,15 @@ class Detector:
             elif maps and (maps[number].targets == target).all():
                 values.append(maps[number].values)
             else:
-                targets = torch.full((len(batch),), target, device=self.device)
-                pixels = self._batch(batch)
-                values.append(explain(self._model, pixels, targets=targets, method=method, fine=fine).values)
+                values.append(self._map(batch, method, fine, target).values)
         return Explanation(verdict, opened, compose(torch.cat(values), prepared.regions, opened.size))
+
+    def _map(self, batch: Sequence[torch.Tensor], method: "Method", fine: bool, target: int | None = None) -> "Maps":
+        """Maps by torch, for each region's own label or for one."""
+        from hf_deepfake.explain.cam import explain  # Captum takes a second to import, and other runtimes have maps
+
+        targets = None if target is None else torch.full((len(batch),), target, device=self.device)
+        return explain(self._model, self._batch(batch), targets=targets, method=method, fine=fine)
 
     def _revive(self) -> None:
         """In the child of a fork, start what did not come along: no thread of the parent did."""
@@ -276,8 +282,7 @@ class Detector:
             return
         if self.device.type != "cpu":
             raise InputError(
-                f"this detector was made before a fork and {self.device.type} does not survive one; "
-                "make the detector in the child, or start children with spawn"
+                f"this detector was made before a fork, which {self.device.type} does not survive; make it in the child"
             )
         self._backend = self._backend.again()
         self._process = os.getpid()

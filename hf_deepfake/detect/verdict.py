@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
+from hf_deepfake.explain.overlay import draw_overlay, shade
+
 Label = Literal["real", "fake"]
 
 
@@ -89,14 +91,10 @@ class Explanation:
     @property
     def shaded(self) -> Image:
         """The image under its heat map: RGB, as large as the image."""
-        from hf_deepfake.explain.overlay import shade  # matplotlib is not needed for a verdict
-
         return shade(self.image, self.heatmap)
 
     @property
     def overlay(self) -> Image:
         """A figure to show: the shaded image with boxes, colour bar and the verdict as caption; RGB."""
-        from hf_deepfake.explain.overlay import draw_overlay
-
         boxes = [face.box for face in self.verdict.faces]
         return draw_overlay(self.image, self.heatmap, self.verdict.title, boxes)

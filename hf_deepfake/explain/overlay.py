@@ -2,9 +2,9 @@
 
 import textwrap
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,10 +21,6 @@ WIDTH = 384
 
 OPACITY = 0.65  # of the hottest place: a face stays a face under it
 GROUND, INK, GREY, WHITE = "#FBFBF9", "#222222", "#808080", "#FFFFFF"
-# Viridis: even steps look even, colour-blind readers see them, and skin has neither its green nor its teal.
-COLOURS = matplotlib.colormaps["viridis"](np.linspace(0, 1, 256), bytes=True)[:, :3].tobytes()
-# matplotlib's own font: Pillow's has no dash, no accents and no mathematical signs.
-FONT = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 
 
 def to_heatmap(values: Tensor | NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -73,7 +69,7 @@ def shade(image: Image.Image, heatmap: NDArray[np.float32]) -> Image.Image:
     """
     heat = Image.fromarray((heatmap * 255 + 0.5).astype(np.uint8))
     opacity = heat.point([round(OPACITY * level) for level in range(256)])
-    heat.putpalette(COLOURS)
+    heat.putpalette(viridis())
     return Image.composite(heat.convert("RGB"), image, opacity)
 
 
@@ -147,5 +143,19 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
 
 
 def caption_font(size: int) -> ImageFont.FreeTypeFont:
-    """The font at `size` px."""
-    return ImageFont.truetype(FONT, size)
+    """Matplotlib's own font at `size` px: Pillow's has no dash, no accents and no mathematical signs."""
+    import matplotlib
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
+
+
+@cache
+def viridis() -> bytes:
+    """The map's colours: even steps look even, colour-blind readers see them, and skin has neither its green nor teal.
+
+    Returns:
+        256 times red, green and blue, as Pillow's palettes have them.
+    """
+    import matplotlib  # a map is made without, and only drawn with it
+
+    return matplotlib.colormaps["viridis"](np.linspace(0, 1, 256), bytes=True)[:, :3].tobytes()

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from hf_deepfake.explain.overlay import COLOURS, GROUND, INK, caption_font
+from hf_deepfake.explain.overlay import GROUND, INK, caption_font, viridis
 
 SIDE = 1024
 """Side of the central window that is looked at, px at the image's own resolution: rescaling would change it all."""
@@ -109,5 +109,5 @@ def draw_views(views: Mapping[str, Image.Image]) -> Image.Image:
 def _coloured(values: NDArray[np.floating]) -> Image.Image:
     """Values in [0, 1] in the colours of the maps."""
     indexed = Image.fromarray((values.clip(0, 1) * 255).astype(np.uint8))
-    indexed.putpalette(COLOURS)
+    indexed.putpalette(viridis())
     return indexed.convert("RGB")

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,23 +23,32 @@ from safetensors.torch import save
 from timm.data import create_transform, resolve_data_config
 from torch import Tensor, nn
 
-from hf_deepfake.config import LABELS
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_path
 from hf_deepfake.images.crop import Margin
 from hf_deepfake.models import ensemble  # noqa: F401 - registers the model
 from hf_deepfake.models.adapter_folder import ADAPTER_CONFIG, ADAPTER_WEIGHTS, is_adapter, load_adapted
-from hf_deepfake.models.build import data_config, model_args
+from hf_deepfake.models.checkpoint_config import WEIGHTS_FILE, check_labels, read_config, timm_config
 from hf_deepfake.models.digest import weights_digest
 from hf_deepfake.models.fetch import fetch_repo, is_repo
 from hf_deepfake.models.fold import fold
 from hf_deepfake.models.replace import CONFIG_FILE, check_place, replacing_folder
 from hf_deepfake.models.seen import SEEN_FILE, Seen
 
-WEIGHTS_FILE = "model.safetensors"
-
 _FETCHED = (CONFIG_FILE, WEIGHTS_FILE, ADAPTER_CONFIG, ADAPTER_WEIGHTS, SEEN_FILE, "report.json")
 """What is fetched from the Hub: checkpoint or adapter, the images that it has seen, and its history if it has one."""
+
+_DAMAGES = (
+    AssertionError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,7 @@ class LoadedCheckpoint:
     """A checkpoint ready to evaluate images.
 
     Attributes:
-        model: the folded model in eval mode, float32 on the CPU; (N, 3, side, side) to logits (N, 2), real and fake.
+        build: makes `model`, which takes time and memory that a detector on another runtime saves.
         transform: timm's own, from an RGB image of any size to a normalised tensor (3, side, side).
         config: `config.json` as it stands.
         temperature: T that is folded into the model; 1 where the checkpoint does not say.
@@ -69,7 +78,7 @@ class LoadedCheckpoint:
         seen: which images had a part in it; None where it does not say.
     """
 
-    model: nn.Module
+    build: Callable[[], nn.Module]
     transform: Callable[[Image], Tensor]
     config: dict[str, Any]
     temperature: float
@@ -84,6 +93,15 @@ class LoadedCheckpoint:
     folder: Path
     fetch: Callable[[Sequence[str]], Path] | None
     seen: Seen | None
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The folded model in eval mode, float32 on the CPU; (N, 3, side, side) to logits (N, 2), real and fake.
+
+        Raises:
+            InputError: the weights cannot be read, or have changed since the checkpoint was loaded.
+        """
+        return self.build()
 
 
 def export_checkpoint(
@@ -133,7 +151,7 @@ def export_checkpoint(
     check_place(folder)
     folded = deepcopy(model).cpu()
     fold(folded, temperature, operating_point)
-    config = _timm_config(folded, image_size)
+    config = timm_config(folded, image_size)
     # Clones in NCHW order: safetensors takes neither channels_last nor shared memory.
     weights = {
         name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in folded.state_dict().items()
@@ -204,13 +222,17 @@ def load_checkpoint(
     try:
         if adapter:
             model, image_size, config, trusted = load_adapted(folder, base)
-            config = config or _timm_config(model, image_size)
+            config = config or timm_config(model, image_size)
+            build = model.eval
         else:
-            config = _read_config(folder)
-            _check_labels(folder_or_repo, config)
-            model = timm.create_model(f"local-dir:{folder}", pretrained=True)
-            digest = weights_digest(np.memmap(folder / WEIGHTS_FILE, mode="r").data)
+            config = read_config(folder)
+            check_labels(folder_or_repo, config)
+            digest = _digest(folder)
             trusted = config.get("hf_deepfake", {}).get("weights_digest") == digest
+            build = partial(_build, folder, digest)
+            if not trusted:  # nothing else says that the weights are whole and belong to this model
+                model = build()
+                build = model.eval
         transform = create_transform(**resolve_data_config(pretrained_cfg=config["pretrained_cfg"]))
         ours = config.get("hf_deepfake", {})
         face_margin = Margin(**ours["face_margin"]) if ours.get("face_margin") else None
@@ -222,19 +244,8 @@ def load_checkpoint(
         confident_error = None if error is None else float(error)
     except InputError:
         raise
-    except (
-        AssertionError,
-        AttributeError,
-        IndexError,
-        KeyError,
-        OSError,
-        RuntimeError,
-        SafetensorError,
-        TypeError,
-        ValueError,
-    ) as e:
-        reason = " ".join(str(e).split())[:200]
-        raise InputError(f"{folder_or_repo} is damaged ({type(e).__name__}: {reason}); export or fetch it again") from e
+    except _DAMAGES as error:
+        raise _damaged(folder_or_repo, error) from error
     if not trusted:
         logging.getLogger(__name__).warning(
             "%s states no decision for %s, so that verdicts are by the plain .5 and never unsure; %s",
@@ -243,7 +254,7 @@ def load_checkpoint(
             f"run hf-deepfake {'merge, and of its result ' if adapter else ''}recalibrate to have one",
         )
     return LoadedCheckpoint(
-        model.eval(),
+        build,
         transform,
         config,
         temperature,
@@ -275,55 +286,24 @@ def checkpoint_name(folder_or_repo: str | Path) -> str:
     return path.parent.name if path.name == "checkpoint" else path.name
 
 
-def _timm_config(model: Any, image_size: int) -> dict[str, Any]:
-    """`config.json` in timm's format.
-
-    `model_args` holds what the model needs beyond its name and no more: transformers itself passes the number of
-    classes, and fails where it is repeated there.
-    """
-    start = model.pretrained_cfg
-    fixed_size = start.get("fixed_input_size", False)
-    preprocessing = data_config(model, image_size)
-    return {
-        "architecture": start["architecture"],
-        "num_classes": len(LABELS),
-        "num_features": model.num_features,
-        "label_names": list(LABELS),
-        "model_args": model_args(model, image_size),
-        "dtype": "float32",  # transformers would calculate in the precision that the file has
-        "pretrained_cfg": {
-            **preprocessing,
-            "test_input_size": preprocessing["input_size"],
-            "test_crop_pct": preprocessing["crop_pct"],
-            "fixed_input_size": fixed_size,
-            "num_classes": len(LABELS),
-            "first_conv": start.get("first_conv"),
-            "classifier": start.get("classifier"),
-        },
-    }
-
-
-def _check_labels(name: str | Path, config: dict[str, Any]) -> None:
-    """Refuse a checkpoint of other classes."""
-    labels = config.get("label_names")
-    if labels != list(LABELS):
-        raise InputError(
-            f"{name} has the labels {labels}, not {list(LABELS)} in this order; "
-            "it is no checkpoint of hf_deepfake, so give another one"
-        )
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    """`config.json` of a folder that holds both files."""
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder} has no {name}; give the folder that training exported, such as RUN/checkpoint")
+def _build(folder: Path, digest: str) -> nn.Module:
+    """The model of a folder whose weights have this digest."""
     try:
-        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{folder / CONFIG_FILE} is not JSON ({error}); export or fetch the checkpoint again"
-        ) from error
-    if not isinstance(config, dict):
-        raise InputError(f"{folder / CONFIG_FILE} is not a mapping; export or fetch the checkpoint again")
-    return config
+        if _digest(folder) != digest:
+            raise InputError(f"the weights in {folder} have changed since they were loaded; load the checkpoint again")
+        return timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    except InputError:
+        raise
+    except _DAMAGES as error:
+        raise _damaged(folder, error) from error
+
+
+def _digest(folder: Path) -> str:
+    """Digest of a folder's weights."""
+    return weights_digest(np.memmap(folder / WEIGHTS_FILE, mode="r").data)
+
+
+def _damaged(name: str | Path, error: Exception) -> InputError:
+    """What to say of a checkpoint that cannot be read."""
+    reason = " ".join(str(error).split())[:200]
+    return InputError(f"{name} is damaged ({type(error).__name__}: {reason}); export or fetch it again")

@@ -1,13 +1,16 @@
 import json
 
 import pytest
+import timm
 import torch
+from PIL import Image
 
 from hf_deepfake.config import DataConfig
 from hf_deepfake.detect import choice, converted
 from hf_deepfake.detect.agreement import export
 from hf_deepfake.detect.backends import TorchBackend
 from hf_deepfake.detect.choice import choose, speeds
+from hf_deepfake.detect.detector import Detector
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.evaluate import evaluate
 from hf_deepfake.hub.render_checkpoint import write
@@ -93,6 +96,19 @@ def test_auto_takes_the_fastest_that_agrees(agree, fastest, agrees, quickest, ex
     # What was measured once is known.
     assert choose("auto", loaded, "cpu").variant == expected
     assert len(measured) == bool(agrees)
+
+
+def test_a_known_choice_builds_no_model_of_torch(agree, fastest, monkeypatch):
+    loaded, measured = agree(INT8), fastest(INT8)
+    choose("auto", loaded, "cpu")
+    monkeypatch.setattr(timm, "create_model", None)
+    detector = Detector(load_checkpoint(loaded.folder), "cpu")
+    assert detector.backend == INT8
+    expected = detector(image := Image.new("RGB", (64, 64), "gray")).fake_probability
+    monkeypatch.undo()
+    plain = Detector(load_checkpoint(loaded.folder), "cpu", backend="torch")(image).fake_probability
+    assert expected == pytest.approx(plain, abs=0.1)
+    assert len(measured) == 1
 
 
 def test_another_machine_measures_anew(agree, fastest, monkeypatch):

@@ -3,10 +3,10 @@ import io
 import numpy as np
 from PIL import Image
 
-from hf_deepfake.explain.overlay import COLOURS
+from hf_deepfake.explain.overlay import viridis
 from hf_deepfake.forensics.views import SIDE, draw_views, error_level, noise_residual, spectrum, window
 
-LEVELS = {tuple(COLOURS[3 * level : 3 * level + 3]): level for level in range(256)}
+LEVELS = {tuple(viridis()[3 * level : 3 * level + 3]): level for level in range(256)}
 
 
 def levels(view):
