@@ -11,3 +11,7 @@ class Interrupted(BaseException):
 
 class ImageError(InputError):
     """An image cannot be opened: not an image, broken, too large or too small."""
+
+
+class VideoError(ImageError):
+    """A video cannot be read: no video, without picture, broken, or beyond the limits."""
