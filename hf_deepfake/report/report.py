@@ -1,17 +1,11 @@
 """The report of a checkpoint: what was measured, on what, made how; one JSON file."""
 
 import json
-import math
-import types
-import typing
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_path, write_json
@@ -23,6 +17,7 @@ from hf_deepfake.metrics.result import UNSURE_METRICS, Metric, SplitResult
 from hf_deepfake.metrics.subgroups import FACETS, OwnThreshold
 from hf_deepfake.report.foreign_table import CROSS_CALIBRATED, IN_SOURCE_ONLY, foreign_rows
 from hf_deepfake.report.text_table import align
+from hf_deepfake.report.typed_json import plain, read_typed
 
 FORMAT_VERSION = 1
 
@@ -240,7 +235,7 @@ class Report:
         Args:
             path: file to write or replace.
         """
-        write_json(local_path(path), _plain(asdict(self) | {"warnings": self.warnings}))
+        write_json(local_path(path), plain(asdict(self) | {"warnings": self.warnings}))
 
     @classmethod
     def load(cls, path: str | Path) -> "Report":
@@ -262,7 +257,7 @@ class Report:
                     f"{path} has report format {content['format_version']}, this version reads {FORMAT_VERSION}; "
                     "use the version of hf-deepfake that wrote it, or evaluate again"
                 )
-            return _read(cls, content, "report")
+            return read_typed(cls, content, "report")
         except OSError as error:
             raise InputError(f"cannot read {path} ({error.strerror}); name a report.json") from error
         except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
@@ -310,41 +305,3 @@ class Report:
             lines += ["", *align(rows)]
         lines += [line for warning in self.warnings for line in ("", f"WARNING: {warning}")]
         return "\n".join(lines)
-
-
-def _plain(value: Any) -> Any:
-    """`value` in JSON's own types; NaN and infinity become None."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value
-
-
-def _read(kind: Any, value: Any, where: str) -> Any:
-    """JSON `value` as `kind`, a dataclass, container, union with None or plain type; TypeError names what is wrong."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any:
-        return value
-    if origin is types.UnionType:
-        return None if value is None else _read(arguments[0], value, where)
-    if origin is tuple and isinstance(value, list) and len(value) == len(arguments):
-        return tuple(_read(one, item, where) for one, item in zip(arguments, value, strict=True))
-    if origin is list and isinstance(value, list):
-        return [_read(arguments[0], item, f"{where}[{place}]") for place, item in enumerate(value)]
-    if origin is dict and isinstance(value, dict):
-        return {key: _read(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    if is_dataclass(kind) and isinstance(value, dict):
-        hints = typing.get_type_hints(kind)
-        if missing := hints.keys() - value.keys():
-            raise TypeError(f"{where} has no {min(missing)}")
-        return kind(**{name: _read(hint, value[name], f"{where}.{name}") for name, hint in hints.items()})
-    if kind is float and type(value) is int:
-        return float(value)
-    if kind in (str, int, float, bool) and type(value) is kind:
-        return value
-    raise TypeError(f"{where} has the wrong type")
