@@ -21,6 +21,7 @@ from hf_deepfake.files import try_folder
 from hf_deepfake.metrics.calibration import fake_probability
 from hf_deepfake.metrics.decision import band_note, decide_by
 from hf_deepfake.metrics.score_table import SCORES_FILE, save_scores, score_table
+from hf_deepfake.metrics.videos import decide_videos
 from hf_deepfake.models.build import data_config
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, checkpoint_name, export_checkpoint, load_checkpoint
 from hf_deepfake.models.ensemble import average_weights, make_ensemble
@@ -102,6 +103,7 @@ def combine(
     report = measure(
         table,
         replace(describe(exported), decided_on=decided_on),
+        video_decision=decide_videos(table[table["split"] == "validation"], config),
         roles=_roles(loaded, data_report.origins),
         data=data_report.to_dict(),
         combination=Combination(

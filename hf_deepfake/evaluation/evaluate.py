@@ -104,11 +104,13 @@ def evaluate_on(
             f"{scorer.name} was trained on these images, so that all of them together tell nothing; give --split test"
         )
     info = scorer.describe()
+    before = None if loaded is None else report_of(loaded)
     table = score_table(data, {split: scorer.score(data[split], title="scores")})
     found = [] if robustness == "off" else measure_robustness(scorer, data[split], groups_of(table), robustness)
     known = data_report.to_dict() | ({} if seen is None else {"seen": seen})
     elsewhere = measure_foreign(table, info.operating_point, info.abstention_band) if foreign else None
-    return measure(table, info, data=known, robustness=found, foreign=elsewhere), table
+    by_video = before.videos.decision if before and before.videos else None
+    return measure(table, info, video_decision=by_video, data=known, robustness=found, foreign=elsewhere), table
 
 
 def load_split(config: DataConfig, split: str) -> tuple[DatasetDict, DataReport]:
@@ -145,5 +147,18 @@ def roles_of(loaded: LoadedCheckpoint) -> dict[str, list[str]]:
     Returns:
         `Report.roles`; empty where it has no report, or its weights have changed since.
     """
+    report = report_of(loaded)
+    return report.roles if report else {}
+
+
+def report_of(loaded: LoadedCheckpoint) -> Report | None:
+    """The report that lies beside a checkpoint.
+
+    Args:
+        loaded: the checkpoint.
+
+    Returns:
+        The report; None where there is none, or the weights have changed since.
+    """
     file = loaded.folder / REPORT_FILE
-    return Report.load(file).roles if loaded.trusted and file.is_file() else {}
+    return Report.load(file) if loaded.trusted and file.is_file() else None

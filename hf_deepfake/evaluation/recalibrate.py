@@ -13,13 +13,14 @@ from hf_deepfake.config import DecisionConfig
 from hf_deepfake.data.load import hash_images
 from hf_deepfake.errors import InputError
 from hf_deepfake.evaluation.cross_calibration import measure_without_own
-from hf_deepfake.evaluation.evaluate import ALL, load_split
+from hf_deepfake.evaluation.evaluate import ALL, load_split, report_of
 from hf_deepfake.evaluation.scorers import describe, score
 from hf_deepfake.evaluation.unseen import count_seen
 from hf_deepfake.files import try_folder
 from hf_deepfake.metrics.calibration import fake_probability
 from hf_deepfake.metrics.decision import band_note, decide_by
 from hf_deepfake.metrics.score_table import SCORES_FILE, save_scores, score_table
+from hf_deepfake.metrics.videos import decide_videos
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import unfold
 from hf_deepfake.models.seen import Seen
@@ -75,6 +76,7 @@ def recalibrate(
             **asdict(decision),
             decided_on=decided_on,
         ),
+        video_decision=decide_videos(table, config),
         **_history(loaded, data_report.origins),
     )
     if not set(report.roles["calibration"]) & set(report.roles.get("training", report.roles["calibration"])):
@@ -97,9 +99,8 @@ def recalibrate(
 
 def _history(loaded: LoadedCheckpoint, origins: Sequence[str]) -> dict[str, Any]:
     """What a checkpoint's report says of how it came about, and that these origins calibrated it since."""
-    file = loaded.folder / REPORT_FILE
-    if not loaded.trusted or not file.is_file():
+    before = report_of(loaded)
+    if before is None:
         return {"roles": {"calibration": list(origins)}}
-    before = Report.load(file)
     kept = {name: getattr(before, name) for name in ("data", "audit", "training", "combination", "notes")}
     return kept | {"roles": before.roles | {"calibration": list(origins)}}

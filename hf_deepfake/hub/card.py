@@ -22,6 +22,7 @@ from hf_deepfake.models import ensemble, zoo
 from hf_deepfake.models.fetch import HUB_PREFIX
 from hf_deepfake.report.foreign_table import IN_SOURCE_ONLY, foreign_looks, foreign_rows
 from hf_deepfake.report.report import MAIN_METRICS, Mean, Report
+from hf_deepfake.report.video_table import video_note, video_rows
 
 CARD_FILE = "README.md"
 
@@ -132,6 +133,9 @@ def build_card(
         subset_metrics=SUBSET_METRICS,
         facets=FACETS,
         foreign=foreign_rows(report.foreign) if report.foreign else [],
+        video_rows=video_rows(report.videos, MAIN_METRICS) if report.videos else [],
+        foreign_videos=foreign_rows(report.videos.foreign, "Videos") if report.videos and report.videos.foreign else [],
+        video_note=video_note(report.videos, report.checkpoint.operating_point) if report.videos else "",
         crossed=foreign_rows(report.cross_calibrated) if report.cross_calibrated else [],
         looks=foreign_looks(report.foreign),
         in_source_only=IN_SOURCE_ONLY,

@@ -22,6 +22,7 @@ COLUMNS = {
     "source": "string",
     "origin": "string",
     "group": "string",
+    "video": "string",
     "manipulation": "string",
     "format": "string",
     "side": "int32",
@@ -30,9 +31,9 @@ COLUMNS = {
 }
 """Columns of a table of scores, with their types.
 
-file: path below the folder that all images of its source share, or number in its split where it has no path; group
-and manipulation: null where not known; format: Pillow's name; side: the shorter one, px; label: 0 real, 1 fake; score:
-P(fake) after temperature, before the operating point is folded in.
+file: path below the folder that all images of its source share, or number in its split where it has no path; group,
+video and manipulation: null where not known; format: Pillow's name; side: the shorter one, px; label: 0 real, 1 fake;
+score: P(fake) after temperature, before the operating point is folded in.
 """
 
 SCORES_FILE = "scores.parquet"
@@ -104,7 +105,8 @@ def load_scores(path: str | Path) -> pd.DataFrame:
     """
     try:
         table = pd.read_parquet(local_path(path))
-        return table[list(COLUMNS)].astype(COLUMNS)
+        # Tables written before videos were known have no such column.
+        return table.assign(video=table.get("video"))[list(COLUMNS)].astype(COLUMNS)
     except FileNotFoundError as error:
         raise InputError(f"there is no {path}; evaluate the checkpoint, which writes it") from error
     except (OSError, KeyError, TypeError, ValueError) as error:  # pyarrow's own errors are ValueErrors

@@ -20,17 +20,18 @@ FOREIGN_TITLES = {
 """`FOREIGN_METRICS` in a table's order, with its headings."""
 
 
-def foreign_rows(foreign: ForeignResult) -> list[list[str]]:
+def foreign_rows(foreign: ForeignResult, what: str = "Images") -> list[list[str]]:
     """The table of foreign sources: mean, worst, then each origin.
 
     Args:
         foreign: the results.
+        what: they were measured on.
 
     Returns:
         Cells of its head and of each line, as many in each.
     """
     count = len(foreign.origins)
-    rows = [["Foreign sources", "Images", *FOREIGN_TITLES.values()]]
+    rows = [["Foreign sources", what, *FOREIGN_TITLES.values()]]
     rows.append([f"mean of {count}", "", *(str(foreign.mean[name]) for name in FOREIGN_TITLES)])
     worst = [(one, f" ({one.origin})" if one.origin else "") for one in map(foreign.worst.get, FOREIGN_TITLES) if one]
     rows.append(["worst", "", *(f"{one}{name}" for one, name in worst)])

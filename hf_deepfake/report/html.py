@@ -14,6 +14,7 @@ from hf_deepfake.metrics.result import UNSURE_METRICS
 from hf_deepfake.metrics.subgroups import FACETS
 from hf_deepfake.report.foreign_table import IN_SOURCE_ONLY, foreign_rows
 from hf_deepfake.report.report import MAIN_METRICS, Report
+from hf_deepfake.report.video_table import video_note, video_rows
 
 PAGE_FILE = "report.html"
 
@@ -38,6 +39,9 @@ def build_page(report: Report, figures: Mapping[str, bytes]) -> str:
         unsure_names=UNSURE_METRICS,
         facets=FACETS,
         foreign=foreign_rows(report.foreign) if report.foreign else [],
+        video_rows=video_rows(report.videos, MAIN_METRICS) if report.videos else [],
+        foreign_videos=foreign_rows(report.videos.foreign, "Videos") if report.videos and report.videos.foreign else [],
+        video_note=video_note(report.videos, report.checkpoint.operating_point) if report.videos else "",
         crossed=foreign_rows(report.cross_calibrated) if report.cross_calibrated else [],
         in_source_only=IN_SOURCE_ONLY,
         worst_mild=worst_mild(report.robustness),

@@ -6,10 +6,12 @@ from typing import Any
 
 import pandas as pd
 
+from hf_deepfake.metrics.decision import Decision
 from hf_deepfake.metrics.foreign import measure_foreign
 from hf_deepfake.metrics.result import evaluate_scores
 from hf_deepfake.metrics.score_table import groups_of
 from hf_deepfake.metrics.subgroups import measure_subsets, own_thresholds
+from hf_deepfake.metrics.videos import measure_videos
 from hf_deepfake.report import figures
 from hf_deepfake.report.report import CheckpointInfo, Report
 from hf_deepfake.report.risk_coverage import risk_coverage_figure
@@ -18,12 +20,20 @@ FOREIGN = "foreign"
 """Split of the images foreign to training and calibration, in a checkpoint's table of scores."""
 
 
-def measure(table: pd.DataFrame, checkpoint: CheckpointInfo, *, test_looks: int | None = None, **known: Any) -> Report:
-    """Measure scored images at a checkpoint's operating point.
+def measure(
+    table: pd.DataFrame,
+    checkpoint: CheckpointInfo,
+    *,
+    video_decision: Decision | None = None,
+    test_looks: int | None = None,
+    **known: Any,
+) -> Report:
+    """Measure scored images at a checkpoint's operating point, and videos where frames are known to be of one.
 
     Args:
         table: of `scores.score_table`, with one split or more besides foreign images.
         checkpoint: what scored them.
+        video_decision: how the mean of a video's frames becomes a verdict, see `decide_videos`.
         test_looks: how often the run has looked at the split test, this time included; None where that is not known.
         **known: further fields of the report.
 
@@ -46,8 +56,13 @@ def measure(table: pd.DataFrame, checkpoint: CheckpointInfo, *, test_looks: int 
         known["foreign"] = measure_foreign(elsewhere, checkpoint.operating_point, checkpoint.abstention_band)
     report = Report(checkpoint=checkpoint, splits=splits, **known)
     judged = table[table["split"] == report.evaluated_split]
+    if report.foreign is not None and not len(elsewhere):  # an evaluation of nothing but foreign images
+        elsewhere = judged
     return replace(
         report,
+        videos=measure_videos(
+            known_splits, elsewhere, checkpoint.operating_point, video_decision, report.evaluated_split
+        ),
         subsets=measure_subsets(judged, checkpoint.operating_point),
         own_thresholds=own_thresholds(judged, checkpoint.operating_point),
     )

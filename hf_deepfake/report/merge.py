@@ -32,24 +32,27 @@ def adopt(checkpoint: str | Path, evaluation: Report, table: pd.DataFrame) -> No
     if replace(evaluation.checkpoint, decided_on=report.checkpoint.decided_on) != report.checkpoint:
         raise InputError(f"{folder} is not the checkpoint that was evaluated; evaluate it again")
     kept = load_scores(folder / SCORES_FILE)
+    by_video = report.videos.decision if report.videos else None
     if evaluation.foreign is not None:
         origins = set(evaluation.foreign.origins)
         others = kept[(kept["split"] != FOREIGN) | ~kept["origin"].isin(origins)]
         table = pd.concat([others, table.assign(split=FOREIGN)], ignore_index=True).astype(COLUMNS)
-        foreign = measure(table, report.checkpoint).foreign
+        measured = measure(table, report.checkpoint, video_decision=by_video)
+        foreign = measured.foreign
         assert foreign is not None
         save_scores(folder / SCORES_FILE, table)
-        report = replace(report, foreign=foreign.counting(report.foreign, origins))
+        report = replace(report, foreign=foreign.counting(report.foreign, origins), videos=measured.videos)
     elif evaluation.data["fingerprint"] == report.data.get("fingerprint"):
         table = pd.concat([kept[kept["split"] != "test"], table], ignore_index=True)
         looks = (report.splits["test"].test_looks or 0) + 1 if "test" in report.splits else 1
-        measured = measure(table, report.checkpoint, test_looks=looks)
+        measured = measure(table, report.checkpoint, video_decision=by_video, test_looks=looks)
         save_scores(folder / SCORES_FILE, table)
         report = replace(
             report,
             splits=measured.splits,
             subsets=measured.subsets,
             own_thresholds=measured.own_thresholds,
+            videos=measured.videos,
             robustness=evaluation.robustness or report.robustness,
             errors=evaluation.errors or report.errors,
         )

@@ -15,9 +15,11 @@ from hf_deepfake.metrics.foreign import ForeignResult
 from hf_deepfake.metrics.one_sided import one_sided_splits
 from hf_deepfake.metrics.result import UNSURE_METRICS, Metric, SplitResult
 from hf_deepfake.metrics.subgroups import FACETS, OwnThreshold
+from hf_deepfake.metrics.videos import VideoResult
 from hf_deepfake.report.foreign_table import CROSS_CALIBRATED, IN_SOURCE_ONLY, foreign_rows
 from hf_deepfake.report.text_table import align
 from hf_deepfake.report.typed_json import plain, read_typed
+from hf_deepfake.report.video_table import video_note, video_rows
 
 FORMAT_VERSION = 1
 
@@ -183,6 +185,7 @@ class Report:
         own_thresholds: what sources would gain by thresholds of their own.
         foreign: results on sources foreign to training and calibration; None where none was evaluated.
         cross_calibrated: results on calibration origins, each decided by the others alone; None for fewer than two.
+        videos: the same by video, and how videos are decided; None where no image is known to be a video's frame.
         robustness: results on degraded images of `evaluated`, clean ones first; empty where not measured.
         errors: where errors gather on `evaluated`, worst groups first; empty where not analysed.
         roles: origins of the images that trained it and, apart from them, calibrated it, by the names of `ROLES`; empty
@@ -205,6 +208,7 @@ class Report:
     own_thresholds: dict[str, OwnThreshold] = field(default_factory=dict)
     foreign: ForeignResult | None = None
     cross_calibrated: ForeignResult | None = None
+    videos: VideoResult | None = None
     robustness: list[ConditionResult] = field(default_factory=list)
     errors: list[ErrorGroup] = field(default_factory=list)
     roles: dict[str, list[str]] = field(default_factory=dict)
@@ -295,6 +299,10 @@ class Report:
         for title, result in {CROSS_CALIBRATED: self.cross_calibrated, "": self.foreign}.items():
             lines += [title, *align(foreign_rows(result))] if result else []
         lines += [] if self.foreign or self.cross_calibrated else ["", IN_SOURCE_ONLY]
+        if self.videos:
+            lines += ["", *align(video_rows(self.videos, MAIN_METRICS))]
+            lines += align(foreign_rows(self.videos.foreign, "Videos")) if self.videos.foreign else []
+            lines.append(video_note(self.videos, checkpoint.operating_point))
         if seen := self.data.get("seen"):
             lines += ["", f"{seen:,} of these images had a part in making the checkpoint; their share hardly counts"]
         if worst := worst_groups(self.errors):

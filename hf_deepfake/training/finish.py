@@ -31,6 +31,7 @@ from hf_deepfake.images.open import open_image
 from hf_deepfake.metrics.calibration import fake_probability
 from hf_deepfake.metrics.decision import band_note, decide_by
 from hf_deepfake.metrics.score_table import SCORES_FILE, save_scores, score_table
+from hf_deepfake.metrics.videos import decide_videos
 from hf_deepfake.models.adapters import merged
 from hf_deepfake.models.build import data_config
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, checkpoint_name, export_checkpoint, load_checkpoint
@@ -131,6 +132,7 @@ def finish(loop: Loop, data_report: DataReport, signals: StopSignals) -> Report:
         lambda: measure(
             table,
             replace(describe(loaded), decided_on=decided_on),
+            video_decision=decide_videos(table[table["split"] == deciding], config),
             test_looks=run.record["test_looks"] + 1,
             explanations=explanations,
             roles=roles,

@@ -6,15 +6,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from hf_deepfake.config import DecisionConfig
+from hf_deepfake.config import DataConfig, DecisionConfig
 from hf_deepfake.data.load import prepare
+from hf_deepfake.data.sample import draw_sample
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.errors import InputError
+from hf_deepfake.evaluation.evaluate import evaluate
 from hf_deepfake.evaluation.recalibrate import recalibrate
 from hf_deepfake.images.open import open_image
 from hf_deepfake.metrics.calibration import fit_temperature
 from hf_deepfake.metrics.decision import abstention_band, choose_operating_point
 from hf_deepfake.metrics.score_table import load_scores
+from hf_deepfake.metrics.videos import decide_videos
 from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import unfold
 from hf_deepfake.report.report import CheckpointInfo, Combination, Part, Report
@@ -39,6 +42,27 @@ def renewed(checkpoint, faces, cache, tmp_path_factory):
 
 def test_the_old_checkpoint_stays_as_it_was(renewed, checkpoint):
     assert digests(checkpoint) == renewed[2]
+
+
+def test_videos_are_decided_by_videos_and_evaluated_by_that(checkpoint, faces, cache, tmp_path):
+    clips = tmp_path / "clips"
+    shutil.copytree(faces, clips)
+    rows = [line.split(",") for line in (clips / "groups.csv").read_text().splitlines()[1:]]
+    lines = [f"{file},{group},{group}" for file, group, _ in rows]
+    (clips / "groups.csv").write_text("\n".join(["file,group,video", *lines]) + "\n")
+    config = decided(clips)
+    recalibrate(str(checkpoint), config, tmp_path / "out", split="all")
+    report, table = Report.load(tmp_path / "out/report.json"), load_scores(tmp_path / "out/scores.parquet")
+    # A scene names a real and a fake clip, of a frame each: 120 videos.
+    assert report.videos.splits["calibration"].n == 120
+    assert report.videos.decision == decide_videos(table, config)
+    (tmp_path / "more").mkdir()
+    draw_sample(tmp_path / "more", count=10, size=64, seed=5)
+    (tmp_path / "more/images/attributes.csv").write_text("file,video\nreal/0000.jpg,one\nreal/0001.jpg,one\n")
+    found, _ = evaluate(str(tmp_path / "out"), DataConfig(data=(str(tmp_path / "more/images"),)), split="all")
+    assert found.videos.decision == report.videos.decision
+    assert (found.videos.splits["all"].n, found.videos.frames) == (1, 2)
+    assert found.videos.splits["all"].threshold == report.videos.decision.operating_point
 
 
 def test_what_is_decided_is_what_the_bare_model_s_logits_say(renewed, model, faces):

@@ -11,6 +11,7 @@ from hf_deepfake.metrics.foreign import FOREIGN_METRICS, ForeignResult, OriginMe
 from hf_deepfake.metrics.result import Metric, evaluate_scores
 from hf_deepfake.metrics.score_table import COLUMNS
 from hf_deepfake.metrics.subgroups import OwnThreshold
+from hf_deepfake.metrics.videos import VideoResult
 from hf_deepfake.report.html import build_page
 from hf_deepfake.report.report import BackendResult, CheckpointInfo, ExplanationResult, Mean, Report
 
@@ -109,6 +110,18 @@ def test_a_model_of_the_zoo_is_imported_first(report):
     assert "and `hf_deepfake`, which registers the model with timm. Give it one face" in card
     assert "hf_deepfake.models.zoo" not in build_card(report)
     assert "and no further package. Give it one face" in build_card(report)
+
+
+def test_results_by_video_are_named_as_such(report):
+    assert "By video" not in build_card(report)
+    videos = VideoResult(None, 16, {"test": report.splits["test"]}, {"manipulation": {"swap": report.splits["test"]}})
+    card = build_card(dataclasses.replace(report, videos=videos))
+    assert "## By video\n\nA video's score is the mean logit of its frames (median: 16)." in card
+    lines = card.splitlines()
+    start = lines.index("| By video | test |")
+    assert lines[start + 1 : start + 4] == ["|---|---|", "| Videos | 4 real, 4 fake |", "| Groups | 4 |"]
+    assert lines[start + 4] == f"| AUC | {report.splits['test'].metrics['auc']} |"
+    assert any(line.startswith("| Manipulation | Videos | AUC |") for line in lines)
 
 
 def test_where_it_errs(report):

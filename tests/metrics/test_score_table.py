@@ -56,6 +56,12 @@ def test_kept_as_they_are(data, tmp_path):
     assert load_scores(tmp_path / "scores.parquet").equals(table)
 
 
+def test_tables_from_before_videos_have_none(data, tmp_path):
+    table = score_table(data, {"test": [0.9, 0.1, 0.8, 0.2]})
+    table.drop(columns="video").to_parquet(tmp_path / "scores.parquet")
+    assert load_scores(tmp_path / "scores.parquet").equals(table)
+
+
 def test_what_is_no_table(tmp_path):
     with pytest.raises(InputError, match=r"there is no .*scores\.parquet; evaluate"):
         load_scores(tmp_path / "scores.parquet")

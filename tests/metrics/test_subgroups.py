@@ -11,6 +11,7 @@ def table(**columns):
     """A table of scores; what is not given is the same in all rows."""
     usual = {
         "file": "x.jpg", "split": "test", "source": "faces", "origin": "faces", "group": None,
+        "video": None,
         "manipulation": None,
         "format": "JPEG", "side": 128,
     }  # fmt: skip

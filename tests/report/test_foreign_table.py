@@ -16,6 +16,7 @@ TABLE = pd.DataFrame(
 def test_mean_worst_and_each_origin_have_a_row():
     rows = foreign_rows(measure_foreign(TABLE, 0.5, (0.4, 0.6), resamples=20))
     assert rows[0] == ["Foreign sources", "Images", *FOREIGN_TITLES.values()]
+    assert foreign_rows(measure_foreign(TABLE, 0.5, None, resamples=20), "Videos")[0][1] == "Videos"
     assert [row[0] for row in rows[1:]] == ["mean of 2", "worst", "a", "b"]
     assert len({len(row) for row in rows}) == 1
     assert rows[2][6].startswith("0.500 ")  # of b's two reals one is confidently called fake

@@ -6,9 +6,11 @@ from html.parser import HTMLParser
 import pytest
 
 from hf_deepfake.metrics.conditions import ConditionResult
+from hf_deepfake.metrics.decision import Decision
 from hf_deepfake.metrics.foreign import FOREIGN_METRICS, ForeignResult, OriginMean, WorstOrigin
 from hf_deepfake.metrics.result import Metric, evaluate_scores
 from hf_deepfake.metrics.subgroups import OwnThreshold
+from hf_deepfake.metrics.videos import VideoResult
 from hf_deepfake.report.html import build_page
 from hf_deepfake.report.report import BackendResult, CheckpointInfo, Report
 
@@ -58,6 +60,21 @@ def test_a_plain_report_has_no_empty_sections():
     assert str(RESULT.metrics["auc"].low)[:5] in page.text
     for word in ("None", "N/A", "unsure", "undefined"):
         assert word not in page.text
+
+
+def test_results_by_video_are_shown():
+    decision = Decision(1.5, 0.3, (0.25, 0.5), "accuracy", 0.05)
+    banded = evaluate_scores(SCORES, LABELS, threshold=0.3, abstention_band=(0.25, 0.5))
+    videos = VideoResult(decision, 16, {"test": banded}, {"manipulation": {"swap": RESULT, "gan": RESULT}}, FOREIGN)
+    page = Reader(build_page(replace(PLAIN, videos=videos), {}))
+    assert set(page.headings) == WORDS | {"By video"}
+    assert (
+        "A video's score is the mean logit of its frames (median: 16), divided by a temperature of 1.500." in page.text
+    )
+    assert f"AUC{banded.metrics['auc']}" in page.text
+    assert "Foreign sourcesVideosAUC" in page.text
+    assert "Manipulationrealfake" in page.text
+    assert page.open == ["html"]
 
 
 def test_how_runtimes_agree_is_shown():

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from hf_deepfake.metrics.decision import Decision
 from hf_deepfake.metrics.result import evaluate_scores
 from hf_deepfake.metrics.score_table import COLUMNS
 from hf_deepfake.metrics.subgroups import measure_subsets, own_thresholds
@@ -22,6 +23,7 @@ def table():
         "origin": "a",
         "source": np.tile(["a", "a", "b", "b"], 20),
         "group": [str(number // 2) for number in range(80)],
+        "video": None,
         "manipulation": None,
         "format": "JPEG",
         "side": 64,
@@ -44,6 +46,26 @@ def test_each_split_at_the_operating_point(table):
     assert set(report.subsets) == {"source"}
     assert report.own_thresholds == own_thresholds(test, 0.4)
     assert (report.checkpoint, report.training) == (NET, {"best_epoch": 1})
+
+
+def test_videos_beside_images(table):
+    named = table.assign(video=[str(number // 8) for number in range(80)]).astype(COLUMNS)
+    decision = Decision(2.0, 0.6, (0.5, 0.7), "accuracy", 0.05)
+    report = measure(named, NET, video_decision=decision)
+    assert report.splits == measure(table, NET).splits
+    # Each eight images are four reals and four fakes of two sources: four videos of two frames in each split's 40.
+    assert (report.videos.splits["test"].n, report.videos.frames) == (20, 2)
+    assert report.videos.splits["test"].threshold == 0.6
+    assert measure(table, NET).videos is None
+
+
+def test_foreign_videos_alone_or_beside_others(table):
+    named = table.assign(video=[str(number // 8) for number in range(80)]).astype(COLUMNS)
+    beside = measure(pd.concat([named, named.assign(split="foreign")]).astype(COLUMNS), NET)
+    alone = measure(named[named["split"] == "test"], NET, foreign=beside.foreign)
+    assert beside.videos.foreign.origins["a"].n == 40
+    assert alone.videos.foreign.origins["a"].n == 20
+    assert measure(named, NET).videos.foreign is None
 
 
 def test_a_report_survives_its_file(table, tmp_path):

@@ -21,7 +21,8 @@ def scored(split, source="faces", count=40, seed=0):
     score = np.random.default_rng(seed).uniform(0, 1, count) * 0.5 + 0.4 * label
     rows = {
         "file": [f"{number}.jpg" for number in range(count)], "split": split, "source": source, "origin": source,
-        "group": None, "manipulation": None, "format": "JPEG", "side": 64, "label": label, "score": score,
+        "group": None, "video": None, "manipulation": None, "format": "JPEG", "side": 64,
+        "label": label, "score": score,
     }  # fmt: skip
     return pd.DataFrame(rows)[list(COLUMNS)].astype(COLUMNS)
 

@@ -8,8 +8,10 @@ import pytest
 from hf_deepfake.errors import InputError
 from hf_deepfake.metrics.bootstrap import intervals
 from hf_deepfake.metrics.classification import METRICS, compute_metrics
+from hf_deepfake.metrics.decision import Decision
 from hf_deepfake.metrics.foreign import measure_foreign
 from hf_deepfake.metrics.result import Metric, evaluate_scores
+from hf_deepfake.metrics.videos import VideoResult
 from hf_deepfake.report.report import CheckpointInfo, ExplanationResult, Mean, Report
 
 SCORES, LABELS, GROUPS = [0.9, 0.8, 0.3, 0.2, 0.6, 0.1], [1, 1, 1, 0, 0, 0], ["a", "b", "c", "a", "b", None]
@@ -107,6 +109,26 @@ def test_summary_shows_splits_side_by_side(report):
     auc = next(line for line in lines if line.startswith("AUC"))
     assert str(report.splits["test"].metrics["auc"]) in auc
     assert auc.endswith("undefined (no fake images)")
+
+
+def test_summary_shows_results_by_video(report, tmp_path):
+    videos = VideoResult(Decision(1.5, 0.3, (0.2, 0.6), "f1", 0.05), 8, {"test": evaluate_scores([0.9, 0.2], [1, 0],
+                         abstention_band=(0.2, 0.6))}, {})  # fmt: skip
+    shown = replace(report, videos=videos)
+    lines = shown.summary().splitlines()
+    place = lines.index(next(line for line in lines if line.startswith("By video")))
+    assert lines[place + 1].split() == ["Videos", "1", "real,", "1", "fake"]
+    assert lines[-1].startswith("A video's score is the mean logit of its frames (median: 8), divided by")
+    shown.save(tmp_path / "report.json")
+    assert Report.load(tmp_path / "report.json") == shown
+
+
+def test_a_report_from_before_videos_is_read(report, tmp_path):
+    report.save(tmp_path / "report.json")
+    content = json.loads((tmp_path / "report.json").read_text())
+    del content["videos"]
+    (tmp_path / "report.json").write_text(json.dumps(content))
+    assert Report.load(tmp_path / "report.json") == report
 
 
 def test_summary_shows_bands_subsets_and_other_data(report):

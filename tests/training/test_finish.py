@@ -1,5 +1,7 @@
 """What comes out of a run: a calibrated checkpoint, and a report that tells of that folder."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,8 @@ from tiny_runs import config
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.explain.error_sheets import TILE
 from hf_deepfake.metrics.decision import abstention_band
+from hf_deepfake.metrics.score_table import load_scores
+from hf_deepfake.metrics.videos import decide_videos
 from hf_deepfake.training.finish import _rounding, for_others
 from hf_deepfake.training.run import train
 
@@ -43,6 +47,22 @@ def test_the_decision_is_that_of_the_validation_scores(finished):
     assert checkpoint.criterion == "accuracy"
     expected = abstention_band(validation["score"], validation["label"], checkpoint.operating_point, 0.05)
     assert checkpoint.abstention_band == pytest.approx(expected, abs=1e-5)
+
+
+def test_validation_videos_decide_on_videos(faces, tmp_path, monkeypatch):
+    monkeypatch.setattr("hf_deepfake.metrics.videos.FEWEST", 5)
+    clips = tmp_path / "clips"
+    shutil.copytree(faces, clips)
+    rows = [line.split(",") for line in (clips / "groups.csv").read_text().splitlines()[1:]]
+    lines = [f"{file},{group},{group}" for file, group, _ in rows]
+    (clips / "groups.csv").write_text("\n".join(["file,group,video", *lines]) + "\n")
+    given = config(clips, tmp_path / "run", model="test_resnet", epochs=1)
+    done = train(given)
+    scores = load_scores(done.checkpoint / "scores.parquet")
+    videos = done.report.videos
+    assert videos.decision == decide_videos(scores[scores["split"] == "validation"], given)
+    assert list(videos.splits) == ["validation", "test"]
+    assert videos.splits["test"].threshold == videos.decision.operating_point
 
 
 def test_figures_are_of_the_rounded_weights(faces, tmp_path, monkeypatch):
