@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from hf_deepfake.metrics.bootstrap import index_groups, sign_test
 from hf_deepfake.metrics.classification import Counts, Floats, Ranking
 from hf_deepfake.metrics.result import Metric, SplitResult, bootstrapped
 from hf_deepfake.metrics.score_table import SCORES_FILE, groups_of, load_scores
+from hf_deepfake.metrics.videos import VideoResult, video_scores
 from hf_deepfake.models.checkpoint import checkpoint_name
 from hf_deepfake.report.report import MAIN_METRICS, REPORT_FILE, Report
 from hf_deepfake.report.text_table import align
@@ -55,7 +56,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric of two detectors on the same images.
+    """One metric of two detectors on the same images or videos.
 
     Attributes:
         first: name of a detector.
@@ -68,6 +69,7 @@ class Difference:
             Obuchowski 1997 has them). None where the value or its interval is None.
         p_holm: `p` after Holm's correction over all differences (Holm 1979).
         verdict: "better", "worse" (of the first) or "no difference shown".
+        by_video: whether it is of videos; see `metrics.videos.video_scores`.
     """
 
     first: str
@@ -77,6 +79,7 @@ class Difference:
     p: float | None
     p_holm: float | None = None
     verdict: str = ""
+    by_video: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,14 +89,16 @@ class Comparison:
     Attributes:
         n: images that all were evaluated by.
         results: of each detector on all of them, by name.
-        differences: of all pairs, or of the reference and each other.
+        differences: of all pairs, or of the reference and each other; on images, then on videos.
         matrix: AUC by detector and source; see `matrix`.
+        videos: results of each detector by video; empty where not all know of the same videos.
     """
 
     n: int
     results: dict[str, SplitResult]
     differences: list[Difference]
     matrix: dict[str, dict[str, Metric]]
+    videos: dict[str, SplitResult] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as JSON has them."""
@@ -102,15 +107,20 @@ class Comparison:
     def summary(self) -> str:
         """Text tables: the detectors, their differences, and the sources where there are several."""
         metrics = ("auc", "accuracy")
-        rows = [["", *(MAIN_METRICS[metric] for metric in metrics)]]
-        rows += [[name, *(str(one.metrics[metric]) for metric in metrics)] for name, one in self.results.items()]
-        lines = [f"{self.n:,} images, the same for all", "", *align(rows), ""]
+        lines = []
+        for what, results in {"images": self.results, "videos": self.videos}.items():
+            if results:
+                rows = [["", *(MAIN_METRICS[metric] for metric in metrics)]]
+                rows += [[name, *(str(one.metrics[metric]) for metric in metrics)] for name, one in results.items()]
+                lines += [f"{next(iter(results.values())).n:,} {what}, the same for all", "", *align(rows), ""]
         rows = [["First", "Second", "Metric", "Difference", "p", "p, corrected", "The first is"]]
         for one in self.differences:
             numbers = (str(one.value), *("" if p is None else f"{p:.3g}" for p in (one.p, one.p_holm)))
-            rows.append([one.first, one.second, MAIN_METRICS[one.metric], *numbers, one.verdict])
+            metric = MAIN_METRICS[one.metric] + " by video" * one.by_video
+            rows.append([one.first, one.second, metric, *numbers, one.verdict])
         lines += align(rows)
-        return "\n".join([*lines, *(["", matrix_text(self.matrix)] if _several_sources(self.matrix) else [])])
+        several = any(len(row) > 1 for row in self.matrix.values())
+        return "\n".join([*lines, *(["", matrix_text(self.matrix)] if several else [])])
 
 
 def load_candidates(folders: Sequence[str | Path]) -> list[Candidate]:
@@ -161,27 +171,49 @@ def compare_candidates(candidates: Sequence[Candidate], reference: str | None = 
     tables = [candidate.table.set_index(_KEY).sort_index() for candidate in candidates]
     for candidate, table in zip(candidates[1:], tables[1:], strict=True):
         _check_same(candidates[0], tables[0], candidate, table)
-    labels = tables[0].index.get_level_values("label").to_numpy()
-    groups = index_groups(groups_of(tables[0]), len(labels))
-    differences = []
-    for (one, first), (other, second) in itertools.combinations(zip(candidates, tables, strict=True), 2):
-        if reference not in {None, one.name, other.name}:
-            continue
-        scores = [table["score"].to_numpy() for table in (first, second)]
-        right = [
-            (score >= candidate.report.checkpoint.operating_point) == (labels == 1)
-            for score, candidate in zip(scores, (one, other), strict=True)
-        ]
-        differences += [
-            Difference(one.name, other.name, "auc", *auc_difference(scores, labels, groups)),
-            Difference(one.name, other.name, "accuracy", *_accuracy_difference(right, groups)),
-        ]
+    tables = [table.reset_index() for table in tables]
+    points = [candidate.report.checkpoint.operating_point for candidate in candidates]
+    every = itertools.combinations(range(len(names)), 2)
+    pairs = [both for both in every if reference is None or reference in {names[one] for one in both}]
+    differences = _differences(names, tables, points, pairs)
+    videos = _videos(candidates, tables)
+    by_video = {one.name: videos[one.name].splits[one.report.evaluated_split] for one in candidates if videos}
+    if videos:
+        scored = [video_scores(table, one.decision) for table, one in zip(tables, videos.values(), strict=True)]
+        points = [one.threshold for one in by_video.values()]
+        differences += [replace(one, by_video=True) for one in _differences(names, scored, points, pairs)]
     return Comparison(
-        n=len(labels),
+        n=len(tables[0]),
         results={candidate.name: candidate.result for candidate in candidates},
         differences=_judge(differences),
         matrix=matrix(candidates),
+        videos=by_video,
     )
+
+
+def _differences(
+    names: Sequence[str], tables: Sequence[pd.DataFrame], points: Sequence[float], pairs: Sequence[tuple[int, int]]
+) -> list[Difference]:
+    """Differences of pairs of detectors: tables of the same images or videos in the same order, thresholds."""
+    labels = tables[0]["label"].to_numpy()
+    groups = index_groups(groups_of(tables[0]), len(labels))
+    scores = [table["score"].to_numpy() for table in tables]
+    right = [(score >= point) == (labels == 1) for score, point in zip(scores, points, strict=True)]
+    found = []
+    for one, other in pairs:
+        both = names[one], names[other]
+        found += [
+            Difference(*both, "auc", *auc_difference([scores[one], scores[other]], labels, groups)),
+            Difference(*both, "accuracy", *_accuracy_difference([right[one], right[other]], groups)),
+        ]
+    return found
+
+
+def _videos(candidates: Sequence[Candidate], tables: Sequence[pd.DataFrame]) -> dict[str, VideoResult]:
+    """Results of each detector by video, by name; nothing where not all know of the same videos."""
+    found = {one.name: one.report.videos for one in candidates if one.report.videos is not None}
+    same = tables[0]["video"].notna().any() and all(one["video"].equals(tables[0]["video"]) for one in tables)
+    return found if same and len(found) == len(candidates) else {}
 
 
 def matrix(candidates: Sequence[Candidate]) -> dict[str, dict[str, Metric]]:
@@ -214,11 +246,6 @@ def matrix_text(cells: dict[str, dict[str, Metric]]) -> str:
     rows = [["AUC by source", *sources]]
     rows += [[name, *(str(row.get(source, "")) for source in sources)] for name, row in cells.items()]
     return "\n".join(align(rows))
-
-
-def _several_sources(cells: dict[str, dict[str, Metric]]) -> bool:
-    """Whether a matrix says more than the results on all images."""
-    return any(len(row) > 1 for row in cells.values())
 
 
 def _check_same(one: Candidate, first: pd.DataFrame, other: Candidate, second: pd.DataFrame) -> None:

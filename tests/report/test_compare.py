@@ -32,7 +32,8 @@ def scored(score, label, source="faces", group=None):
     count = len(label)
     rows = {
         "file": [f"{number}.jpg" for number in range(count)], "split": "test", "source": source, "origin": source,
-        "group": group, "manipulation": None, "format": "JPEG", "side": 64, "label": label, "score": score,
+        "group": group, "video": None, "manipulation": None, "format": "JPEG", "side": 64,
+        "label": label, "score": score,
     }  # fmt: skip
     return pd.DataFrame(rows)[list(COLUMNS)].astype(COLUMNS)
 
@@ -100,6 +101,31 @@ def test_equal_detectors_are_rarely_told_apart():
     assert sum(one.verdict != "no difference shown" for pair in found for one in pair) <= 4  # 1.5 expected
     p = np.array([pair[0].p for pair in found])
     assert 0.3 < p.mean() < 0.7
+
+
+def test_videos_are_compared_where_all_know_them():
+    (good, label), (bad, _) = drawn(600, 1, 2.0), drawn(600, 2, 1.0)
+    # Eight images are four frames of a real clip and four of a fake one.
+    clips = [str(number // 8) for number in range(600)]
+    tables = [scored(score, label).assign(video=clips).astype(COLUMNS) for score in (good, bad)]
+    both = [Candidate(name, measure(table, NET), table) for name, table in zip("ab", tables, strict=True)]
+    found = compare_candidates(both)
+    assert [(one.metric, one.by_video) for one in found.differences] == [
+        ("auc", False), ("accuracy", False), ("auc", True), ("accuracy", True),
+    ]  # fmt: skip
+    assert {name: one.n for name, one in found.videos.items()} == {"a": 150, "b": 150}
+    auc = found.differences[2].value.value
+    assert auc == pytest.approx(found.videos["a"].metrics["auc"].value - found.videos["b"].metrics["auc"].value)
+    accuracy = found.differences[3].value.value
+    assert accuracy == pytest.approx(
+        found.videos["a"].metrics["accuracy"].value - found.videos["b"].metrics["accuracy"].value
+    )
+    assert found.differences[3].p_holm >= found.differences[3].p
+    lines = found.summary().splitlines()
+    assert "150 videos, the same for all" in lines
+    assert any(line.split()[2:5] == ["AUC", "by", "video"] for line in lines)
+    plain = scored(tables[1]["score"], label)
+    assert compare_candidates([both[0], Candidate("c", measure(plain, NET), plain)]).videos == {}
 
 
 def test_groups_are_drawn_whole():
