@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hf_deepfake.config import LABELS, SPLITS
 from hf_deepfake.data.find import Finder, is_video
 from hf_deepfake.data.labels import choose_labels, label_columns
+from hf_deepfake.data.layouts import listed_splits, read_pairs
 from hf_deepfake.data.names import normal, split_index
 from hf_deepfake.data.tables import MEDIA, Table, read_table
 from hf_deepfake.errors import InputError
@@ -20,7 +21,8 @@ RESERVED = frozenset({"image", "label", "source"})
 """Columns that every data set has, so that no table may bring them."""
 
 _GROUPS = ("group", "groups", "groupid")
-_VIDEOS = ("video", "videoid", "videoname", "clip", "person", "personid", "identity", "subject", "subjectid")
+_CLIPS = ("video", "videoid", "videoname", "clip")
+_VIDEOS = (*_CLIPS, "person", "personid", "identity", "subject", "subjectid")
 _SPLITS = ("split", "subset", "partition", "set")
 _SCORES = frozenset({"score", "scores", "probability", "prob", "prediction", "predicted", "verdict", "logit", "pfake"})
 
@@ -39,6 +41,7 @@ class Said:
         unused: what each table lacks that gives no labels.
         taken: tables of which anything is used.
         tests_listed: whether there is a list of test videos.
+        pair_lists: lists of pairs of videos by split.
     """
 
     labels: NDArray[np.int8]
@@ -50,6 +53,7 @@ class Said:
     unused: dict[str, str] = field(default_factory=dict)
     taken: list[str] = field(default_factory=list)
     tests_listed: bool = False
+    pair_lists: list[str] = field(default_factory=list)
 
 
 def annotate(
@@ -64,7 +68,8 @@ def annotate(
 
     groups.csv and attributes.csv add their columns and come before all others. A metadata table (CSV, JSON lines, JSON
     or parquet) adds its columns, and labels where it has them. Any other table counts where it has a column of paths
-    and one of labels. Rows whose images are missing are counted.
+    and one of labels. Rows whose images are missing are counted. A list of pairs of videos that is called after a split
+    (FaceForensics++) says the split.
 
     Args:
         root: the folder.
@@ -86,7 +91,13 @@ def annotate(
     added: dict[str, list[str | None]] = {}
     finder = Finder(root, files)
     not_understood: list[tuple[list[int], InputError]] = []
+    listed: dict[str, int] = {}
     for path in sorted(tables):
+        split = _named_split(path)
+        if split >= 0 and path.lower().endswith(".json") and (pairs := read_pairs(root / path)):
+            listed |= dict.fromkeys(pairs, split)
+            said.pair_lists.append(path)
+            continue
         try:
             table = read_table(root, path)
         except InputError as error:
@@ -115,6 +126,7 @@ def annotate(
             rows = _sure(table, column, rows, finder, splits, known, labels)
             said.tests_listed |= table.lists_tests
             _put(said, table, column, rows, labels, {column, *table.path_columns(), *candidates}, finder)
+    said.named_splits = np.maximum(said.named_splits, listed_splits(files, listed)) if listed else said.named_splits
     for touched, error in not_understood:
         if (np.maximum(said.labels, known)[touched] < 0).any():
             raise error
@@ -154,7 +166,7 @@ def _sure(
 ) -> list[list[int]]:
     """The images of each row; of several with a short name that of the table's split and the row's class."""
     values = table.columns[column]
-    own_split = _named_split(table)
+    own_split = _named_split(table.path)
     sure = []
     for place, (value, fitting) in enumerate(zip(values, rows, strict=True)):
         found = fitting
@@ -211,13 +223,15 @@ def _put(
     if split is not None:
         indices = np.array([split_index(value) for value in table.columns[split]], np.int8)
         _put_indices(said.splits, rows, indices, SPLITS, where, finder)
-    if (named := _named_split(table)) >= 0:
+    if (named := _named_split(table.path)) >= 0:
         said.named_splits[[row for found in rows for row in found]] = named
     used |= {split or "", ""} | RESERVED
     further = {name: values for name, values in table.columns.items() if name not in used}
     if (groups := _groups(table, column)) is not None:
         further = {name: values for name, values in further.items() if normal(name) not in _GROUPS + _VIDEOS}
         further["group"] = groups
+    if (videos := _videos(table, column)) is not None:
+        further["video"] = videos
     for name, values in further.items():
         _put_texts(said.columns, name, rows, values, where, finder)
 
@@ -282,9 +296,9 @@ def _unmatched(values: Sequence[str], rows: list[list[int]]) -> int:
     return sum(bool(value) and not found for value, found in zip(values, rows, strict=True))
 
 
-def _named_split(table: Table) -> int:
+def _named_split(path: str) -> int:
     """The split that a table's name means (train.csv, labels_test.csv), or a folder above it; -1 if none does."""
-    *folders, name = table.path.split("/")
+    *folders, name = path.split("/")
     words = [*re.split(r"[_\-. ]", posixpath.splitext(name)[0]), *reversed(folders)]
     return next((split for split in map(split_index, words) if split >= 0), -1)
 
@@ -302,3 +316,12 @@ def _groups(table: Table, column: str) -> list[str] | None:
         posixpath.splitext(posixpath.basename((original or own).replace("\\", "/")))[0]
         for original, own in zip(originals, table.columns[column], strict=True)
     ]
+
+
+def _videos(table: Table, column: str) -> list[str] | None:
+    """The video of each row's image: in a column of its own, or where the rows themselves are videos (DFDC)."""
+    named = next((own for name in _CLIPS for own in table.columns if normal(own) == name and own != column), None)
+    if named is not None:
+        return table.columns[named]
+    values = table.columns[column]
+    return [posixpath.splitext(value)[0] for value in values] if all(map(is_video, filter(None, values))) else None

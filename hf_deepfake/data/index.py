@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hf_deepfake.config import LABELS, SPLITS
 from hf_deepfake.data.annotate import Said, annotate
+from hf_deepfake.data.layouts import layout_columns
 from hf_deepfake.data.names import normal, split_index
 from hf_deepfake.data.tables import ADDING, is_table, read_table
 from hf_deepfake.data.walk import IMAGE_SUFFIXES, NOT_UTF8, Walked, describe_left_out, is_utf8, walk
@@ -138,15 +139,19 @@ def label_files(root: Path, files: list[str], tables: list[str], classes: dict[s
     splits = _splits(root, files, of_folder[:, 1], said, rows)
     notes = [f"labels from {', '.join(said.labelled_by)}"] if said.labelled_by else []
     notes += ["test split from the list of test videos"] if said.tests_listed else []
+    notes += [f"splits from the lists of pairs {', '.join(said.pair_lists)}"] if said.pair_lists else []
     notes += [f"not used: {path} {reason}" for path, reason in said.unused.items() if path not in said.taken]
+    columns = dict(said.columns)
+    for name, values in layout_columns(files).items():
+        columns[name] = [own or other for own, other in zip(columns.get(name, values), values, strict=True)]
     return Listing(
         [files[row] for row in rows],
         labels[rows],
         splits[rows],
-        {name: [values[row] for row in rows] for name, values in said.columns.items()},
+        {name: [values[row] for row in rows] for name, values in columns.items()},
         said.unmatched,
         len(files) - len(rows),
-        bool(said.labelled_by or said.tests_listed),
+        bool(said.labelled_by or said.tests_listed or said.pair_lists),
         tuple(notes),
     )
 

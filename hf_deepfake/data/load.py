@@ -209,6 +209,9 @@ def _distinct(sources: list[Source]) -> list[Source]:
         name = source.name if seen[source.name] == 1 else f"{source.name}-{seen[source.name]}"
         # Columns go into whatever is made of the data, so that they too must not say where these lie.
         columns = {column: below_shared(values) for column, values in source.columns.items()}
+        if "video" in columns:  # the frames of a video belong together, whatever else is known
+            groups = columns.get("group", columns["video"])
+            columns["group"] = [group or video for group, video in zip(groups, columns["video"], strict=True)]
         if len(sources) > 1 and "group" in columns:
             columns["group"] = [group and f"{name}/{group}" for group in columns["group"]]
         distinct.append(replace(source, name=name, columns=columns))

@@ -36,7 +36,7 @@ _SUFFIX = re.compile(r"\.(7z|3gp|[a-z][a-z0-9]*)")
 
 _HINTS = {
     "unpack archives yourself": _words(".zip .tar .gz .tgz .bz2 .tbz2 .xz .txz .zst .rar .7z .lz4 .cab .iso"),
-    "videos are not read, so cut them into frames, a folder each (ffmpeg -i a.mp4 -vf fps=1 a/%04d.png)": _words(
+    "videos are no images, so crop the faces of their frames first (hf-deepfake crop FOLDER OUT)": _words(
         ".mp4 .m4v .avi .mov .mkv .webm .wmv .flv .mpg .mpeg .3gp .mts .m2ts .ts .ogv"
     ),
     "convert what is in another format to JPEG or PNG": _words(

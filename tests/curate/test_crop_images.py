@@ -150,7 +150,7 @@ def test_what_is_left_out_is_said_and_names_without_a_suffix_stay(drawn, tmp_pat
     for source in ("in", "in.zip"):
         report = crop_set(tmp_path / source, tmp_path / f"crops of {source}")
         assert (report.written, report.left_out) == (3, {".mp4": 1})
-        assert "1 file left out: 1 .mp4; videos are not read" in report.summary()
+        assert "1 file left out: 1 .mp4; videos are no images" in report.summary()
         crops = [name for name in files(tmp_path / f"crops of {source}") if name != RECORD]
         assert crops == ["fake/n12.jpg", "real/frame.0001.jpg", "real/frame.0002.jpg"]
 

@@ -373,4 +373,28 @@ def test_short_names_of_the_class_that_the_row_names(tmp_path):
 def test_columns_that_give_groups(tmp_path, column):
     make(tmp_path, "1.png", "2.png")
     table(tmp_path / "t.csv", {"path": ["1.png", "2.png"], "label": ["real", "fake"], column: ["v1", "v1"]})
-    assert listed(tmp_path).columns == {"group": ["v1", "v1"]}
+    videos = {"video": ["v1", "v1"]} if column.startswith("video") else {}
+    assert listed(tmp_path).columns == {"group": ["v1", "v1"]} | videos
+
+
+def test_pairs_of_faceforensics_say_the_split(tmp_path):
+    folder = "c23/frames"
+    videos = [f"original_sequences/youtube/{folder}/{video}" for video in ("000", "003", "010", "011")]
+    videos += [f"manipulated_sequences/FaceSwap/{folder}/{video}" for video in ("000_003", "011_010")]
+    make(tmp_path, *(f"{video}/{frame}.png" for video in videos for frame in ("003", "010")))
+    for name, pair in (("train", ["003", "000"]), ("val", ["010", "011"])):
+        (tmp_path / f"{name}.json").write_text(json.dumps([pair]))
+    found = listed(tmp_path)
+    by_video = {file.split("/")[-2]: split for file, (_, split) in said(found).items()}
+    assert by_video == {"000": 0, "003": 0, "000_003": 0, "010": 1, "011": 1, "011_010": 1}
+    assert labels(found)["manipulated_sequences/FaceSwap/c23/frames/000_003/003.png"] == 1
+    assert set(found.columns["manipulation"]) == {None, "FaceSwap"}
+    assert found.from_tables
+    assert found.notes == ("splits from the lists of pairs train.json, val.json",)
+
+
+def test_videos_of_frames_that_dfdc_names(tmp_path):
+    make(tmp_path, "aaa/1.png", "bbb/1.png", "bbb/2.png")
+    rows = {"aaa.mp4": {"label": "REAL"}, "bbb.mp4": {"label": "FAKE", "original": "aaa.mp4"}}
+    (tmp_path / "metadata.json").write_text(json.dumps(rows))
+    assert listed(tmp_path).columns == {"group": ["aaa"] * 3, "video": ["aaa", "bbb", "bbb"]}

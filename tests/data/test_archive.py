@@ -172,4 +172,4 @@ def test_a_zip_of_zips_or_videos_says_what_to_do(tmp_path):
     refused(
         pack(tmp_path / "a.zip", {"part1.zip": b"PK"}), tmp_path / "c", r"a\.zip holds no images; .*unpack archives"
     )
-    refused(pack(tmp_path / "b.zip", {"a/1.mp4": b""}), tmp_path / "c", r"b\.zip holds no images; .*cut them into")
+    refused(pack(tmp_path / "b.zip", {"a/1.mp4": b""}), tmp_path / "c", r"b\.zip holds no images; .*hf-deepfake crop")

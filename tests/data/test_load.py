@@ -86,7 +86,7 @@ def test_what_is_left_out_is_said(tmp_path, caplog):
     report = prepared(tmp_path, root)[1]
     assert report.left_out == {".txt": 1, ".mp4": 1, "not named in UTF-8": 1}
     assert not report.clean
-    assert "3 files left out: 1 .mp4, 1 .txt, 1 not named in UTF-8; videos are not read" in report.summary()
+    assert "3 files left out: 1 .mp4, 1 .txt, 1 not named in UTF-8; videos are no images" in report.summary()
     assert len(report.bad_files) == 2
 
 
@@ -145,6 +145,15 @@ def test_columns_of_csv_files(tmp_path):
     groups = [set(split["group"]) for split in data.values()]
     assert [len(names) for names in groups] == [8, 1, 1]
     assert not groups[0] & groups[1] | groups[1] & groups[2] | groups[0] & groups[2]
+
+
+def test_frames_of_a_video_stay_together_where_no_group_is_known(tmp_path):
+    root = folder(tmp_path / "faces")
+    lines = [f"{name}/{number}.png,{name} {number // 2}" for name in ("real", "fake") for number in range(10)]
+    (root / "attributes.csv").write_text("\n".join(["file,video", *lines]))
+    data, _ = prepared(tmp_path, root)
+    assert set(data["train"]["group"]) == set(data["train"]["video"])
+    assert [len(set(split["group"])) * 2 for split in data.values()] == [len(split) for split in data.values()]
 
 
 def test_several_sources(tmp_path):

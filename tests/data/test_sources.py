@@ -311,7 +311,7 @@ def test_other_tars_are_to_be_unpacked(tmp_path):
             open_source(str(tmp_path / name), CLASSES, tmp_path)
     (tmp_path / "videos" / "real").mkdir(parents=True)
     (tmp_path / "videos" / "real" / "1.MP4").touch()
-    with pytest.raises(InputError, match=r"1 \.mp4; videos are not read, so cut them into frames"):
+    with pytest.raises(InputError, match=r"1 \.mp4; videos are no images, so crop the faces of their frames"):
         open_source(str(tmp_path / "videos"), CLASSES, tmp_path)
 
 

@@ -119,7 +119,13 @@ def test_what_was_left_out_in_words():
 
 @pytest.mark.parametrize(
     ("kind", "hint"),
-    [(".gz", "unpack"), (".rar", "unpack"), (".zip", "unpack"), (".mp4", "cut them into frames"), (".cr2", "convert")],
+    [
+        (".gz", "unpack"),
+        (".rar", "unpack"),
+        (".zip", "unpack"),
+        (".mp4", "hf-deepfake crop"),
+        (".cr2", "convert"),
+    ],
 )
 def test_what_may_hold_images_gets_a_hint(kind, hint):
     assert hint in describe_left_out({kind: 2})

@@ -66,7 +66,7 @@ def test_every_file_that_was_given_has_its_line(form, detector, tmp_path, caplog
     assert len(lines) == 6
     assert all(Path(file).name in line for file, line in zip(given, lines, strict=True))
     assert all("error" in line or "check the path" in line or "not a" in line for line in lines)
-    assert "clip.mp4: videos are not read, so cut them into frames" in caplog.text
+    assert "clip.mp4: videos are no images, so crop the faces" in caplog.text
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])
