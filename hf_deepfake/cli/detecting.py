@@ -32,7 +32,9 @@ Nothing of this changes a score. Content Credentials are read with pip install "
 CROP_EXAMPLES = """\
   hf-deepfake crop photos.zip photos_cropped
   hf-deepfake crop photos/ photos_cropped --checkpoint runs/faces/checkpoint
+  hf-deepfake crop FaceForensics++/ ff_cropped --frames 16
 
+A folder with more videos than images is one of clips: frames of each are cropped to the face that is largest over time.
 The crops lie as in the training images of the checkpoint, or else as in the DFDC competition's face crops. The same
 command goes on from where it was stopped; crop.json in the new folder says what was left out."""
 
@@ -83,11 +85,15 @@ def register(commands: Any) -> None:
     crop = add_command(
         commands, "crop", "SOURCE TARGET", "crop a data set to its faces as training images are", CROP_EXAMPLES, _crop
     )
-    crop.add_argument("source", type=local_name, metavar="SOURCE", help="folder or zip with class folders")
+    crop.add_argument(
+        "source", type=local_name, metavar="SOURCE", help="folder or zip with class folders; or a folder of videos"
+    )
     crop.add_argument("target", metavar="TARGET", type=local_path, help="folder for the crops")
     crop.add_argument(
         "--checkpoint", type=local_name, metavar="CHECKPOINT", help="whose margin around the face to take"
     )
+    crop.add_argument("--frames", type=int, metavar="N", help="of each video, evenly in time (default 16)")
+    crop.add_argument("--workers", type=int, metavar="N", help="processes that read videos (default: one a core)")
     serve = add_command(commands, "serve", "--checkpoint CHECKPOINT", "serve the page", SERVE_EXAMPLES, _serve)
     _add_checkpoint(serve)
     serve.add_argument("--host", metavar="NAME", help="address to listen at (default 127.0.0.1: this machine alone)")
@@ -167,6 +173,8 @@ def _inspect(given: dict[str, Any]) -> int:
 def _crop(given: dict[str, Any]) -> int:
     """`hf-deepfake crop`."""
     from hf_deepfake.curate.crop_images import DFDC_MARGIN, crop_set
+    from hf_deepfake.curate.crop_videos import FRAMES, crop_clips
+    from hf_deepfake.data.clips import holds_clips
     from hf_deepfake.models.checkpoint import load_checkpoint
 
     margin: Any = DFDC_MARGIN
@@ -174,7 +182,14 @@ def _crop(given: dict[str, Any]) -> int:
         margin = load_checkpoint(given["checkpoint"]).face_margin
         if margin is None:
             raise InputError(f"{given['checkpoint']} states no margin around the face; leave out --checkpoint")
-    print(crop_set(given["source"], given["target"], margin=margin).summary())
+    source, target, frames, workers = (given[name] for name in ("source", "target", "frames", "workers"))
+    if local_path(source).is_dir() and holds_clips(local_path(source)):
+        options = {"frames": FRAMES if frames is None else frames, "workers": workers}
+        print(crop_clips(source, target, margin=margin, **options).summary())
+    elif frames is not None or workers is not None:
+        raise InputError(f"{source} is no folder of videos, for which --frames and --workers are; leave them out")
+    else:
+        print(crop_set(source, target, margin=margin).summary())
     return 0
 
 

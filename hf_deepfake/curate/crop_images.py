@@ -105,7 +105,7 @@ def crop_set(
     packed = zipfile.is_zipfile(source)
     if not (packed or source.is_dir()):
         raise InputError(f"{source} is neither a folder nor a zip; give one that holds images")
-    _claim(target, source, settings)
+    claim(target, source, settings)
     with tempfile.TemporaryDirectory(dir=target, prefix=".") as unpacked:
         root = unpack(source, Path(unpacked)) if packed else source
         not_unpacked = left_out_of(root) if packed else Counter()
@@ -132,8 +132,17 @@ def crop_set(
     return report
 
 
-def _claim(target: Path, source: Path, settings: dict[str, Any]) -> None:
-    """Make the target and mark it as ours, or refuse it."""
+def claim(target: Path, source: Path, settings: dict[str, Any]) -> None:
+    """Make the folder of a new set and mark it as ours.
+
+    Args:
+        target: the folder.
+        source: of what is cropped.
+        settings: what was cropped how; a call with others must not go on in the same folder.
+
+    Raises:
+        InputError: it lies in the source, holds something else, or crops with other settings.
+    """
     if target.resolve().is_relative_to(source.resolve()):
         raise InputError(f"{target} lies in {source}, whose images are read; choose a folder outside")
     try:
@@ -141,7 +150,7 @@ def _claim(target: Path, source: Path, settings: dict[str, Any]) -> None:
         if (target / RECORD).exists():
             earlier = json.loads((target / RECORD).read_text(encoding="utf-8"))
             if {name: earlier.get(name) for name in settings} != settings:
-                raise InputError(f"{target} holds crops with another margin; choose another folder")
+                raise InputError(f"{target} holds crops with another margin or number of frames; choose another folder")
         elif any(target.iterdir()):
             raise InputError(f"{target} holds something else than crops; choose a new folder")
         else:

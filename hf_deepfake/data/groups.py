@@ -77,7 +77,12 @@ def video_prefix(stem: str) -> str | None:
 
 
 def infer_groups(
-    files: Sequence[str], splits: NDArray[np.int8], classes: Mapping[str, int], how: str = "auto"
+    files: Sequence[str],
+    splits: NDArray[np.int8],
+    classes: Mapping[str, int],
+    how: str = "auto",
+    *,
+    clips: bool = False,
 ) -> Inferred:
     """Read groups out of paths.
 
@@ -100,11 +105,13 @@ def infer_groups(
         classes: from `names.class_names`.
         how: "auto"; "folder": the folder of each image below the class folder, whatever its name; "name": the part
             of its file name before the last number; "given": nothing.
+        clips: the files are clips, each of which stands for a folder of frames.
 
     Returns:
         The groups.
     """
-    names = _names(files, classes, how)
+    frames = [f"{posixpath.splitext(file)[0]}/{frame}.jpg" for file in files for frame in (0, 1)] if clips else files
+    names = _names(frames, classes, how)[:: 2 if clips else 1]
     images = sum(name is not None for name in names)
     if not images:
         return Inferred([None] * len(files), "")
@@ -134,11 +141,12 @@ def infer_groups(
             break
     distinct = len(set(groups) - {None})
     example = next(name for name in names if name is not None)
+    what, turned_off = ("clips", "") if clips else ("images", ", and --groups given turns this off")
     where = "folders and file names" if how == "auto" else "folders" if how == "folder" else "file names"
     return Inferred(
         groups,
-        f"{distinct:,} groups inferred from {where} such as {example} ({images:,} images{said}); "
-        "a groups.csv comes before, and --groups given turns this off",
+        f"{distinct:,} groups inferred from {where} such as {example} ({images:,} {what}{said}); "
+        f"a groups.csv comes before{turned_off}",
     )
 
 

@@ -72,7 +72,7 @@ def list_folder(root: Path, classes: dict[str, int], walked: Walked | None = Non
     """
     walked = walked or walk(root)
     files = [file for file in walked.files if is_utf8(file)]
-    tables = _tables(walked)
+    tables = tables_in(walked)
     left_out = walked.left_out(tables) + Counter({NOT_UTF8: len(walked.files) - len(files)})
     if not files:
         found = "; ".join(["", *filter(None, [describe_left_out(left_out), *walked.remarks()])])
@@ -156,8 +156,15 @@ def label_files(root: Path, files: list[str], tables: list[str], classes: dict[s
     )
 
 
-def _tables(walked: Walked) -> list[str]:
-    """Paths of the tables, without those with the name of an image, which are about that one (such as landmarks)."""
+def tables_in(walked: Walked) -> list[str]:
+    """Find the tables of a folder.
+
+    Args:
+        walked: what was found there.
+
+    Returns:
+        Their paths, without those with the name of an image, which are about that one (such as landmarks).
+    """
     images = {posixpath.splitext(file)[0] for file in walked.files}
     tables = [file for file in walked.others if is_table(posixpath.basename(file)) and is_utf8(file)]
     return [table for table in tables if posixpath.splitext(table)[0] not in images]
