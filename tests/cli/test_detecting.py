@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+from clips import encode
 from PIL import Image
 
 from hf_deepfake.cli.main import main
@@ -86,6 +87,21 @@ def test_crops_of_a_data_set(tmp_path, capsys):
     written = len(list((tmp_path / "crops").rglob("*.jpg")))
     assert written >= 4  # of six drawn faces the finder may miss one or two
     assert said[:2] == [str(written), "written"]
+
+
+def test_crops_of_clips(tmp_path, capsys):
+    draw_sample(tmp_path, count=2, size=160)
+    for name in ("real", "fake"):
+        picture = Image.open(tmp_path / "images" / name / "0000.jpg")
+        (tmp_path / "clips" / name).mkdir(parents=True)
+        (tmp_path / "clips" / name / "0.mp4").write_bytes(encode([picture] * 8, rate=8))
+    words = ["crop", str(tmp_path / "clips"), str(tmp_path / "crops"), "--frames", "2", "--workers", "1"]
+    assert main(words) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "        4  crops of 2 clips"
+    assert len(list((tmp_path / "crops").rglob("*.jpg"))) == 4
+    assert main(["crop", str(tmp_path / "images"), str(tmp_path / "more"), "--frames", "2"]) == 2
+    assert "is no folder of videos, for which --frames and --workers are" in capsys.readouterr().err
+    assert not (tmp_path / "more").exists()
 
 
 def test_crops_need_a_margin_that_the_checkpoint_states(checkpoint, tmp_path, capsys):
