@@ -301,7 +301,7 @@ class Report:
         lines += [] if self.foreign or self.cross_calibrated else ["", IN_SOURCE_ONLY]
         if self.videos:
             lines += ["", *align(video_rows(self.videos, MAIN_METRICS))]
-            lines += align(foreign_rows(self.videos.foreign, "Videos")) if self.videos.foreign else []
+            lines += ["", *align(foreign_rows(self.videos.foreign, "Videos"))] if self.videos.foreign else []
             lines.append(video_note(self.videos, checkpoint.operating_point))
         if seen := self.data.get("seen"):
             lines += ["", f"{seen:,} of these images had a part in making the checkpoint; their share hardly counts"]

@@ -35,7 +35,7 @@ def video_note(videos: VideoResult, operating_point: float) -> str:
         operating_point: the checkpoint's, for frames.
 
     Returns:
-        Two sentences.
+        Two or three sentences.
     """
     score = f"A video's score is the mean logit of its frames (median: {videos.frames:g})"
     decision = videos.decision
@@ -47,6 +47,6 @@ def video_note(videos: VideoResult, operating_point: float) -> str:
     low, high = decision.abstention_band
     return (
         f"{score}, divided by a temperature of {decision.temperature:.3f}. Its verdict is fake from P(fake) "
-        f"{decision.operating_point:.3f} on and unsure from {low:.3f} to {high:.3f}, decided on videos as it is on "
-        "images."
+        f"{decision.operating_point:.3f} on and unsure from {low:.3f} to {high:.3f}. All this was chosen on the "
+        "videos of the images that decided."
     )

@@ -30,7 +30,8 @@ def test_how_a_video_is_decided_in_words():
     own = VideoResult(Decision(1.5, 0.3, (0.25, 0.5), "accuracy", 0.05), 16, {"test": result}, {})
     assert video_note(own, 0.4) == (
         "A video's score is the mean logit of its frames (median: 16), divided by a temperature of 1.500. Its verdict "
-        "is fake from P(fake) 0.300 on and unsure from 0.250 to 0.500, decided on videos as it is on images."
+        "is fake from P(fake) 0.300 on and unsure from 0.250 to 0.500. All this was chosen on the videos of the images "
+        "that decided."
     )
     assert video_note(VideoResult(None, 4.5, {"test": result}, {}), 0.4) == (
         "A video's score is the mean logit of its frames (median: 4.5). Its verdict is fake from P(fake) 0.400 on, as "
