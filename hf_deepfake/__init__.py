@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from hf_deepfake.data.load import load_images
     from hf_deepfake.detect.detector import Detector
     from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
-    from hf_deepfake.errors import ImageError, InputError
+    from hf_deepfake.detect.video_verdict import VideoVerdict
+    from hf_deepfake.errors import ImageError, InputError, VideoError
     from hf_deepfake.evaluation.compare_models import compare
     from hf_deepfake.evaluation.evaluate import evaluate
     from hf_deepfake.hub.card import build_card
     from hf_deepfake.hub.push import push_to_hub
+    from hf_deepfake.images.video import VideoLimits, read_frames
     from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
     from hf_deepfake.report.report import Report
     from hf_deepfake.training.run import train
@@ -41,6 +43,9 @@ _HOMES = {
     "Stopped": "training.signals",
     "TrainConfig": "config",
     "Verdict": "detect.verdict",
+    "VideoError": "errors",
+    "VideoLimits": "images.video",
+    "VideoVerdict": "detect.video_verdict",
     "audit": "audits.search",
     "build_card": "hub.card",
     "compare": "evaluation.compare_models",
@@ -49,6 +54,7 @@ _HOMES = {
     "load_checkpoint": "models.checkpoint",
     "load_images": "data.load",
     "push_to_hub": "hub.push",
+    "read_frames": "images.video",
     "train": "training.run",
 }
 
@@ -63,6 +69,9 @@ __all__ = [
     "Stopped",
     "TrainConfig",
     "Verdict",
+    "VideoError",
+    "VideoLimits",
+    "VideoVerdict",
     "audit",
     "build_card",
     "compare",
@@ -71,6 +80,7 @@ __all__ = [
     "load_checkpoint",
     "load_images",
     "push_to_hub",
+    "read_frames",
     "train",
 ]
 

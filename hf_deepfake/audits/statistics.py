@@ -25,12 +25,11 @@ WINDOW = 512
 def statistics(image: Image.Image) -> dict[str, float]:
     """Measure the central window of an image.
 
-    `sharpness` is the natural logarithm of the variance of the Laplacian (Pech-Pacheco et al., "Diatom
-    autofocusing", ICPR 2000), `noise` the standard deviation of white noise after Immerkær, "Fast Noise Variance
-    Estimation" (1996), `slope` that of log power against log frequency, about -2 for natural scenes (Field 1987),
-    `high_frequencies` the logarithm of the share of power above half the Nyquist frequency, `blocks` how much more
-    neighbouring pixels differ across the borders of 8 x 8 blocks than elsewhere, at whichever place of the grid it is
-    most (1: no grid).
+    `sharpness` is that of the function below, `noise` the standard deviation of white noise after Immerkær, "Fast
+    Noise Variance Estimation" (1996), `slope` that of log power against log frequency, about -2 for natural scenes
+    (Field 1987), `high_frequencies` the logarithm of the share of power above half the Nyquist frequency, `blocks` how
+    much more neighbouring pixels differ across the borders of 8 x 8 blocks than elsewhere, at whichever place of the
+    grid it is most (1: no grid).
 
     Args:
         image: RGB, at least 32 px a side.
@@ -46,7 +45,6 @@ def statistics(image: Image.Image) -> dict[str, float]:
     red, green, blue = rgb.mean(axis=(0, 1)).tolist()
     brightest = rgb.max(axis=2)
     bend = np.diff(grey, 2, axis=0)
-    laplacian = bend[:, 1:-1] + np.diff(grey, 2, axis=1)[1:-1]
     residue = np.abs(np.diff(bend, 2, axis=1))
     slope, high = _spectrum(grey)
     return {
@@ -55,12 +53,25 @@ def statistics(image: Image.Image) -> dict[str, float]:
         "blue": blue,
         "saturation": float(((brightest - rgb.min(axis=2)) / np.maximum(brightest, 1)).mean()),
         "contrast": float(grey.std()),
-        "sharpness": float(np.log(laplacian.var() + 1e-3)),
+        "sharpness": sharpness(grey),
         "noise": float(np.sqrt(np.pi / 2) / 6 * residue.mean()),
         "slope": slope,
         "high_frequencies": high,
         "blocks": float(np.mean([_grid(grey), _grid(grey.T)])),
     }
+
+
+def sharpness(grey: NDArray[np.float32]) -> float:
+    """The natural logarithm of the variance of the Laplacian (Pech-Pacheco et al., "Diatom autofocusing", ICPR 2000).
+
+    Args:
+        grey: (H, W) in [0, 255], at least 3 px a side.
+
+    Returns:
+        The sharpness; it depends on the scale at which an image is shown.
+    """
+    laplacian = np.diff(grey, 2, axis=0)[:, 1:-1] + np.diff(grey, 2, axis=1)[1:-1]
+    return float(np.log(laplacian.var() + 1e-3))
 
 
 def _spectrum(grey: NDArray[np.float32]) -> tuple[float, float]:

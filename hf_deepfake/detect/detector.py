@@ -12,23 +12,25 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import torch
 from PIL.Image import Image
-from scipy.special import expit, logit
 
-from hf_deepfake.config import LABELS
+from hf_deepfake.detect.answers import answer_regions, explain_regions
 from hf_deepfake.detect.backends import BackendName
 from hf_deepfake.detect.choice import choose
+from hf_deepfake.detect.decide import decide
 from hf_deepfake.detect.face_crops import Prepared, prepare
-from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
+from hf_deepfake.detect.verdict import Explanation, Verdict
+from hf_deepfake.detect.video_verdict import FRAMES, VideoVerdict
 from hf_deepfake.errors import ImageError, InputError
 from hf_deepfake.explain.overlay import compose
 from hf_deepfake.images.open import open_image
 from hf_deepfake.images.source import TAKEN, ImageInput, as_it_is_now, is_several
+from hf_deepfake.images.video import LIMITS, VideoInput, VideoLimits
 from hf_deepfake.machine import best_device, submit, usable_cores
 from hf_deepfake.models.checkpoint import LoadedCheckpoint, load_checkpoint
-from hf_deepfake.runtimes.variants import PLAIN, Variant
+from hf_deepfake.runtimes.variants import Variant
 
 if TYPE_CHECKING:
-    from hf_deepfake.explain.cam import Maps, Method
+    from hf_deepfake.explain.cam import Method
     from hf_deepfake.hub.upload import PushResult
 
 BATCH_SIZE = 32
@@ -118,7 +120,7 @@ class Detector:
         self._backend = choose(self._wanted, self.checkpoint, target.type)
         self.device = target
         if self._backend.variant.runtime == "torch":
-            self._model  # noqa: B018 - moved now, not at the first image
+            self._build()  # moved now, not at the first image
         self._process = os.getpid()
         return self
 
@@ -156,8 +158,7 @@ class Detector:
 
         return push_to_hub(self.checkpoint.folder, repo_id, license=license, **options)
 
-    @property
-    def _model(self) -> torch.nn.Module:
+    def _build(self) -> torch.nn.Module:
         """The model on the device; other runtimes than torch need it for some maps only."""
         return self.checkpoint.model.to(self.device).to(memory_format=torch.channels_last)
 
@@ -170,7 +171,7 @@ class Detector:
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits of the SHA-256 of the weights: which checkpoint a stored verdict is from."""
         digest = hashlib.sha256()
-        for name, tensor in self._model.state_dict().items():
+        for name, tensor in self._build().state_dict().items():
             digest.update(name.encode())
             digest.update(tensor.contiguous().cpu().numpy().tobytes())
         return digest.hexdigest()[:12]
@@ -250,31 +251,50 @@ class Detector:
         self._revive()
         opened = open_image(image)
         prepared = self._prepare_opened(opened)
-        batches = [prepared.pixels[start : start + BATCH_SIZE] for start in range(0, len(prepared.pixels), BATCH_SIZE)]
-        by_backend = self._backend.variant != PLAIN
-        seen = [self._backend(self._batch(batch)) for batch in batches] if by_backend else []
-        # The verdict of the model itself comes out of the maps' own pass.
-        maps = [] if by_backend else [self._map(one, method, fine) for one in batches]
-        logits = torch.cat([one for one, _ in seen] or [one.logits for one in maps])
-        verdict = self._verdict(prepared, logits.softmax(dim=1).tolist())
-        target = LABELS.index(verdict.label)
-        planes = [plane for _, plane in seen if plane is not None]
-        values = []
-        for number, batch in enumerate(batches):
-            if planes and method == "gradcam" and not fine:
-                values.append(planes[number][:, target].clamp(min=0))
-            elif maps and (maps[number].targets == target).all():
-                values.append(maps[number].values)
-            else:
-                values.append(self._map(batch, method, fine, target).values)
-        return Explanation(verdict, opened, compose(torch.cat(values), prepared.regions, opened.size))
+        batches = [
+            self._batch(prepared.pixels[start : start + BATCH_SIZE])
+            for start in range(0, len(prepared.pixels), BATCH_SIZE)
+        ]
+        logits, values = explain_regions(batches, self._backend, self._build, method, fine)
+        verdict = decide(prepared, logits.softmax(dim=1).tolist(), self.checkpoint)
+        return Explanation(verdict, opened, compose(values, prepared.regions, opened.size))
 
-    def _map(self, batch: Sequence[torch.Tensor], method: "Method", fine: bool, target: int | None = None) -> "Maps":
-        """Maps by torch, for each region's own label or for one."""
-        from hf_deepfake.explain.cam import explain  # Captum takes a second to import, and other runtimes have maps
+    def video(
+        self,
+        source: VideoInput,
+        *,
+        frames: int = FRAMES,
+        every: float | None = None,
+        explain: bool = False,
+        limits: VideoLimits = LIMITS,
+    ) -> VideoVerdict:
+        """Evaluate a video by the faces in frames of it, linked to tracks, of which the most fake one decides.
 
-        targets = None if target is None else torch.full((len(batch),), target, device=self.device)
-        return explain(self._model, self._batch(batch), targets=targets, method=method, fine=fine)
+        Args:
+            source: path, encoded bytes, or an open binary file.
+            frames: how many are evaluated, evenly in time; more see shorter appearances.
+            every: seconds between frames, in place of their number.
+            explain: make a map of each face, for `SampledFrame.overlay`.
+            limits: beyond which a video is refused.
+
+        Returns:
+            The verdict, with tracks, timeline and frames.
+
+        Raises:
+            VideoError: the video cannot be read, or is beyond the limits.
+            InputError: frames or every makes no sense, or there is no map of this model.
+        """
+        from hf_deepfake.detect.video_detector import evaluate_video  # an image needs no tracks and no intervals
+
+        self._revive()
+        return evaluate_video(
+            source,
+            self._prepare_opened,
+            lambda pixels: answer_regions(self._batch(pixels), self._backend, self._build, explain),
+            self.checkpoint,
+            {"count": frames} if every is None else {"every": every},
+            limits,
+        )
 
     def _revive(self) -> None:
         """In the child of a fork, start what did not come along: no thread of the parent did."""
@@ -313,34 +333,12 @@ class Detector:
             if isinstance(item, ImageError):
                 yield item
             else:
-                yield self._verdict(item, list(islice(remaining, len(item.pixels))))
+                yield decide(item, list(islice(remaining, len(item.pixels))), self.checkpoint)
 
     def _batch(self, pixels: Sequence[torch.Tensor]) -> torch.Tensor:
         """Regions as one batch on the device, in the layout that the backend works in."""
         layout = torch.channels_last if self._backend.variant.runtime == "torch" else torch.contiguous_format
         return torch.stack(list(pixels)).to(self.device, memory_format=layout)
-
-    def _verdict(self, prepared: Prepared, probabilities: Sequence[Sequence[float]]) -> Verdict:
-        """The verdict from P(real) and P(fake) of each region."""
-        boxes = prepared.boxes or prepared.regions
-        judged = tuple(self._evaluated(box, *pair) for box, pair in zip(boxes, probabilities, strict=True))
-        worst = max(judged, key=lambda face: face.fake_probability)
-        return Verdict(
-            worst.label,
-            worst.score,
-            worst.fake_probability,
-            worst.unsure or prepared.doubtful,
-            judged if prepared.boxes else (),
-            prepared.reasons,
-        )
-
-    def _evaluated(self, box: tuple[float, float, float, float], real: float, fake: float) -> FaceVerdict:
-        """The verdict on one region."""
-        band = self.checkpoint.abstention_band
-        # The band is stated in P(fake) before the operating point was folded in.
-        unfolded = expit(logit(fake) + logit(self.checkpoint.operating_point))
-        unsure = band is not None and bool(band[0] <= unfolded <= band[1])
-        return FaceVerdict(box, "fake" if fake > real else "real", max(real, fake), fake, unsure)
 
 
 @cache

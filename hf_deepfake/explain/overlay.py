@@ -95,7 +95,7 @@ def draw_overlay(
     width, height = (max(round(side * scale), 1) for side in image.size)
     heat = Image.fromarray(heatmap).resize((width, height), Image.Resampling.BILINEAR)
     shaded = shade(image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3), np.asarray(heat))
-    _frame(shaded, [tuple(scale * edge for edge in box) for box in boxes])
+    frame_boxes(shaded, [tuple(scale * edge for edge in box) for box in boxes])
 
     canvas_width = max(width, WIDTH)
     margin = em = 14 + canvas_width // 128
@@ -112,8 +112,13 @@ def draw_overlay(
     return canvas
 
 
-def _frame(image: Image.Image, boxes: Sequence[tuple[float, ...]]) -> None:
-    """Draw boxes in white on a dark rim, which shows on any image."""
+def frame_boxes(image: Image.Image, boxes: Sequence[tuple[float, ...]]) -> None:
+    """Draw boxes in white on a dark rim, which shows on any image.
+
+    Args:
+        image: RGB, drawn on.
+        boxes: (left, top, right, bottom) of each, px.
+    """
     draw = ImageDraw.Draw(image)
     line = max(max(image.size) // 250, 2)
     for left, top, right, bottom in boxes:
