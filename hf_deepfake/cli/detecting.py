@@ -12,6 +12,7 @@ PREDICT_EXAMPLES = """\
   hf-deepfake predict photo.jpg --checkpoint runs/faces/checkpoint
   hf-deepfake predict inbox/ "more/**/*.png" --checkpoint owner/name --csv --out verdicts.csv
   hf-deepfake predict photo.jpg --checkpoint runs/faces/checkpoint --explain maps
+  hf-deepfake predict clip.mp4 --checkpoint owner/name --every 1 --explain pages     (a page with timeline and faces)
   accelerate launch --multi_gpu --num_processes 4 scripts/predict.py packed/ --checkpoint owner/name --json --out OUT
 
 The exit code is 0 whatever the verdicts; a file that does not open has its error in its place. With --out, the same
@@ -48,14 +49,19 @@ The page needs gradio: pip install "hf-deepfake[space]"."""
 def register(commands: Any) -> None:
     """Add these commands to the parser."""
     predict = add_command(
-        commands, "predict", "FILE...", "evaluate images: files, folders, data sets", PREDICT_EXAMPLES, _predict
+        commands,
+        "predict",
+        "FILE...",
+        "evaluate images and videos, in files or data sets",
+        PREDICT_EXAMPLES,
+        _predict,
     )
     predict.add_argument(
         "files",
         nargs="+",
         type=local_name,
         metavar="FILE",
-        help="an image, a folder, a pattern, parquet, or OWNER/NAME",
+        help="an image, a video, a folder, a pattern, parquet, or OWNER/NAME",
     )
     _add_checkpoint(predict)
     form = predict.add_mutually_exclusive_group()
@@ -65,8 +71,16 @@ def register(commands: Any) -> None:
     form.add_argument("--csv", dest="form", action="store_const", const="csv", help="CSV with a header")
     predict.add_argument("--out", metavar="FILE", type=local_path, help="write there, and go on where it ends")
     predict.add_argument(
-        "--explain", metavar="DIR", type=local_path, help="save an image of what speaks for each verdict"
+        "--explain",
+        metavar="DIR",
+        type=local_path,
+        help="save what speaks for each verdict, of a video a page",
     )
+    sampling = predict.add_mutually_exclusive_group()
+    sampling.add_argument(
+        "--frames", metavar="N", type=int, help="of a video, how many frames to evaluate, evenly (default 16)"
+    )
+    sampling.add_argument("--every", metavar="S", type=float, help="of a video, evaluate a frame every S seconds")
     predict.add_argument(
         "--faces",
         choices=("auto", "off"),
@@ -140,7 +154,8 @@ def _predict(given: dict[str, Any]) -> int:
         take_cores(launch["LOCAL_WORLD_SIZE"], launch["LOCAL_RANK"])
     units = find_units(given["files"])
     detector = Detector.from_pretrained(given["checkpoint"], device=device, faces=given["faces"])
-    options = {"form": given["form"], "out": given["out"], "explanations": given["explain"]}
+    sampling = {name: given[name] for name in ("frames", "every") if given[name] is not None}
+    options = {"form": given["form"], "out": given["out"], "explanations": given["explain"], "sampling": sampling}
     for line in predict(detector, units, **options, process=launch["RANK"], processes=launch["WORLD_SIZE"]):
         print(line)
     return 0

@@ -7,8 +7,8 @@ import json
 import os
 import shutil
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence, Set
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,13 +18,15 @@ from tqdm import tqdm
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.detect.units import Item, Unit, cut
 from hf_deepfake.detect.verdict import Verdict
+from hf_deepfake.detect.video_verdict import VideoVerdict
 from hf_deepfake.errors import ImageError, InputError
 from hf_deepfake.files import make_folder, printable, replacing, try_file, try_folder
+from hf_deepfake.images.video import is_video
 
 Form = Literal["text", "json", "csv"]
 
 COLUMNS = ("file", "label", "score", "fake_probability", "unsure", "faces", "reasons", "error", "checkpoint")
-"""Of a CSV row; `faces` is their number, reasons are joined by spaces."""
+"""Of a CSV row; `faces` is their number, of a video that of its tracks; reasons are joined by spaces."""
 
 
 def predict(
@@ -34,6 +36,7 @@ def predict(
     form: Form = "text",
     out: Path | None = None,
     explanations: Path | None = None,
+    sampling: Mapping[str, Any] | None = None,
     process: int = 0,
     processes: int = 1,
 ) -> Iterator[str]:
@@ -49,8 +52,9 @@ def predict(
         units: the images, from `find_units`.
         form: "text" for people, "json" for one object a line, "csv" for rows with the columns `COLUMNS`.
         out: file that receives the lines, for "json" and "csv".
-        explanations: folder that receives the overlay of each image, in the folders that the images have
-            relative to each other.
+        explanations: folder that receives the overlay of each image and the page on each video, in the folders that
+            these have relative to each other.
+        sampling: which frames of a video are evaluated: frames or every, as `Detector.video` takes it.
         process: which process this is, from 0.
         processes: how many there are.
 
@@ -68,7 +72,7 @@ def predict(
             raise InputError(f"{processes} processes need a place to join their verdicts; add --out FILE")
         if form == "csv":
             yield _csv(COLUMNS)
-        yield from _Lines(detector, form, overlays, units)(item for unit in units for item in unit)
+        yield from _Lines(detector, form, overlays, sampling or {}, units)(item for unit in units for item in unit)
         return
     if form == "text":
         raise InputError(f"{out} would hold text that no run can go on from; add --json or --csv")
@@ -77,7 +81,7 @@ def predict(
         files = [file for unit in units for file in unit.files if printable(file) not in done]
         units = cut(files) + [unit for unit in units if not unit.files]
     parts = out.with_name(out.name + ".parts")
-    lines = _Lines(detector, form, overlays, units[process::processes], quiet=process > 0)
+    lines = _Lines(detector, form, overlays, sampling or {}, units[process::processes], quiet=process > 0)
     places = [parts / f"{number:06d}-{lines.key(unit)}" for number, unit in enumerate(units)]
     make_folder(parts)
     for unit, place in list(zip(units, places, strict=True))[process::processes]:
@@ -90,31 +94,52 @@ class _Lines:
     """Lays out lines of images, in one form, with overlays where they are wanted."""
 
     def __init__(
-        self, detector: Detector, form: Form, overlays: "_Overlays | None", units: Sequence[Unit], quiet: bool = False
+        self,
+        detector: Detector,
+        form: Form,
+        overlays: "_Overlays | None",
+        sampling: Mapping[str, Any],
+        units: Sequence[Unit],
+        quiet: bool = False,
     ) -> None:
-        self.detector, self.form, self.overlays = detector, form, overlays
+        self.detector, self.form, self.overlays, self.sampling = detector, form, overlays, sampling
         self.checkpoint = detector.fingerprint
         total = sum(len(unit.files) for unit in units) if all(unit.files for unit in units) else None
         self.progress = tqdm(total=total, unit=" images", disable=quiet or None)
 
     def key(self, unit: Unit) -> str:
         """Sixteen hexadecimal digits of what decides a unit's lines."""
-        text = "\0".join([self.checkpoint, self.form, unit.name, *unit.files])
+        text = "\0".join([self.checkpoint, self.form, *map(str, self.sampling.items()), unit.name, *unit.files])
         return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).hexdigest()
 
     def __call__(self, items: Iterable[Item]) -> Iterator[str]:
         """A line for each image."""
-        names: deque[str] = deque()
-        noted = _noting(items, names)
-        if self.overlays is None:
-            results = self.detector.stream(image for _, image in noted)
-        else:
-            results = (self.overlays.explained(self.detector, *item) for item in noted)
-        for result in results:
-            self.progress.update()
-            yield self._line(names.popleft(), result)
+        for clips, run in groupby(items, key=_is_clip):
+            names: deque[str] = deque()
+            noted = _noting(run, names)
+            if clips:
+                results = (self._watched(*item) for item in noted)
+            elif self.overlays is None:
+                results = self.detector.stream(image for _, image in noted)
+            else:
+                results = (self.overlays.explained(self.detector, *item) for item in noted)
+            for result in results:
+                self.progress.update()
+                yield self._line(names.popleft(), result)
 
-    def _line(self, name: str, result: Verdict | ImageError) -> str:
+    def _watched(self, name: str, clip: str | bytes) -> VideoVerdict | ImageError:
+        """Evaluate a video, and save its page."""
+        try:
+            verdict = self.detector.video(clip, **self.sampling, explain=self.overlays is not None)
+        except ImageError as error:
+            return error
+        if self.overlays is not None:
+            from hf_deepfake.detect.video_report import write_report  # Jinja is not needed for a verdict
+
+            write_report(verdict, Path(name).name, self.overlays.place(name, clip, ".html"))
+        return verdict
+
+    def _line(self, name: str, result: Verdict | VideoVerdict | ImageError) -> str:
         """One line."""
         if self.form == "text":
             return f"{_said(result)}  {name}"
@@ -122,6 +147,11 @@ class _Lines:
         record |= {"error": printable(str(result))} if isinstance(result, ImageError) else result.to_dict()
         record["checkpoint"] = self.checkpoint
         return json.dumps(record, ensure_ascii=False) if self.form == "json" else _row(record)
+
+
+def _is_clip(item: Item) -> bool:
+    """Whether an item is a video; shards hold images."""
+    return isinstance(item[1], str) and is_video(item[1])
 
 
 def _noting(items: Iterable[Item], names: deque[str]) -> Iterator[Item]:
@@ -174,7 +204,7 @@ def _join(out: Path, parts: Path, places: Sequence[Path], header: str) -> None:
             lock.unlink()  # who waits for it finds no parts, and leaves no lock either
 
 
-def _said(result: Verdict | ImageError) -> str:
+def _said(result: Verdict | VideoVerdict | ImageError) -> str:
     """A result in words."""
     return f"error: {printable(str(result))}" if isinstance(result, ImageError) else str(result)
 
@@ -193,19 +223,23 @@ class _Overlays:
             explanation = detector.explain(image)
         except ImageError as error:
             return error
-        # An image of a shard has no path of its own: its name says where it lies among the others.
-        of_file = isinstance(image, str) and printable(image) == name
-        place = Path(name).absolute().relative_to(self.common) if of_file else Path(name.lstrip("/"))
-        place = self.folder / place.with_name(f"{place.name}.png")
+        place = self.place(name, image, ".png")
         make_folder(place.parent)
         with replacing(place) as temporary:
             explanation.overlay.save(temporary, format="PNG")
         return explanation.verdict
 
+    def place(self, name: str, image: str | bytes, suffix: str) -> Path:
+        """Where to save what belongs to an image."""
+        # An image of a shard has no path of its own: its name says where it lies among the others.
+        of_file = isinstance(image, str) and printable(image) == name
+        place = Path(name).absolute().relative_to(self.common) if of_file else Path(name.lstrip("/"))
+        return self.folder / place.with_name(f"{place.name}{suffix}")
+
 
 def _row(record: dict[str, Any]) -> str:
     """A record as a CSV row."""
-    faces, reasons = record.get("faces"), record.get("reasons", ())
+    faces, reasons = record.get("faces", record.get("tracks")), record.get("reasons", ())
     flat = record | {"faces": None if faces is None else len(faces), "reasons": " ".join(reasons)}
     return _csv(flat.get(column) for column in COLUMNS)
 

@@ -12,6 +12,7 @@ from typing import Any
 from hf_deepfake.data.walk import describe_left_out, hints, kind_of, walk
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import local_name, printable
+from hf_deepfake.images.video import SUFFIXES, is_video
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,8 @@ def find_units(words: Sequence[str]) -> list[Unit]:
             shard is a unit.
 
     Returns:
-        Units: the files of all words in their order, without repetition and sorted within a folder; then the shards.
+        Units: the files of all words in their order, without repetition and sorted within a folder, whose videos come
+        last; then the shards.
 
     Raises:
         InputError: a word names nothing, or a data set that cannot be read.
@@ -78,7 +80,9 @@ def find_units(words: Sequence[str]) -> list[Unit]:
             matches = sorted(glob.glob(word, recursive=True))  # noqa: PTH207
         found = [_found(match) for match in matches]
         if not any(own or shards for own, shards in found):
-            raise InputError(f"{word} names no image; give files, folders with images, or a pattern in quotes")
+            raise InputError(
+                f"{word} names no image and no video; give files, folders that hold some, or a pattern in quotes"
+            )
         for own, shards in found:
             files |= dict.fromkeys(own)
             units += shards
@@ -96,7 +100,7 @@ def _found(path: str) -> tuple[list[str], list[Unit]]:
     place = Path(path)
     if not place.is_dir():
         kind = _kind_of_shard(place)
-        for hint in hints([kind_of(place.name)]) if kind is None else ():
+        for hint in hints([kind_of(place.name)]) if kind is None and not is_video(place) else ():
             logger.warning("%s: %s", printable(path), hint)
         return ([path], []) if kind is None else ([], _streamed(path, kind, [path]))
     if (place / "dataset_info.json").exists() or (place / "dataset_dict.json").exists():
@@ -109,13 +113,14 @@ def _found(path: str) -> tuple[list[str], list[Unit]]:
     for file in walked.others:
         if kind := _kind_of_shard(place / file):
             shards.setdefault(kind, []).append(file)
-    left_out = walked.left_out([file for own in shards.values() for file in own])
+    clips = [file for file in walked.others if Path(file).suffix.lower() in SUFFIXES]
+    left_out = walked.left_out([*clips, *(file for own in shards.values() for file in own)])
     for line in filter(None, [describe_left_out(left_out), *walked.remarks()]):
         logger.warning("%s: %s", printable(path), printable(line))
     units = [
         unit for kind, own in shards.items() for unit in _streamed(path, kind, [f"{place / file}" for file in own])
     ]
-    return [str(place / file) for file in walked.files], units
+    return [str(place / file) for file in [*walked.files, *clips]], units
 
 
 def _kind_of_shard(path: Path) -> str | None:

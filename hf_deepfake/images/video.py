@@ -34,9 +34,11 @@ def is_video(path: str | os.PathLike[str]) -> bool:
     """
     place = local_path(Path(path))
     try:
+        if not place.is_file():  # a pipe would never answer
+            return False
         with place.open("rb") as file:
             head = file.read(HEAD)
-    except (OSError, ValueError):  # no such file, a folder, or no name of a file
+    except (OSError, ValueError):  # ValueError: a zero in the name
         return False
     if begins_image(head):
         return False

@@ -4,7 +4,7 @@ import json
 import sys
 
 import pytest
-from clips import encode
+from clips import encode, numbered
 from PIL import Image
 
 from hf_deepfake.cli.main import main
@@ -47,6 +47,22 @@ def test_predict_writes_lines_tables_and_overlays(checkpoint, tmp_path, capsys):
     assert {path.name for path in (tmp_path / "maps").iterdir()} == {"a.png.png", "b.png.png"}
     assert main([*words, "--json", "--csv"]) == 2
     assert "not allowed with" in capsys.readouterr().err
+
+
+def test_predict_watches_videos(checkpoint, tmp_path, capsys):
+    clip, pages = tmp_path / "clip.mp4", tmp_path / "pages"
+    clip.write_bytes(encode([numbered(0)] * 25))
+    words = ["predict", str(clip), "--checkpoint", str(checkpoint), "--device", "cpu", "--json"]
+    assert main([*words, "--explain", str(pages)]) == 0
+    assert len(json.loads(capsys.readouterr().out)["frames"]) == 16
+    assert (pages / "clip.mp4.html").is_file()
+    assert main([*words, "--frames", "4"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["frames"]) == 4
+    assert main([*words, "--every", "0.5"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["frames"]) == 2
+    for extra, sentence in ((["--frames", "0"], "count is 0"), (["--frames", "4", "--every", "1"], "not allowed with")):
+        assert main([*words, *extra]) == 2
+        assert sentence in capsys.readouterr().err
 
 
 def test_predict_takes_the_checkpoint_of_the_environment(checkpoint, tmp_path, monkeypatch, capsys):

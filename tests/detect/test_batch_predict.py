@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from clips import encode, numbered
 from datasets import Dataset, Features, Value
 from datasets import Image as Feature
 from PIL import Image
@@ -65,8 +67,9 @@ def test_every_file_that_was_given_has_its_line(form, detector, tmp_path, caplog
     lines = list(predict(detector, find_units(given), form=form))[form == "csv" :]
     assert len(lines) == 6
     assert all(Path(file).name in line for file, line in zip(given, lines, strict=True))
-    assert all("error" in line or "check the path" in line or "not a" in line for line in lines)
-    assert "clip.mp4: videos are no images, so crop the faces" in caplog.text
+    assert all(any(said in line for said in ("error", "check the path", "not a", "broken")) for line in lines)
+    assert "clip.mp4 is truncated or broken" in "".join(lines)
+    assert "videos are not read" not in caplog.text
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])
@@ -286,3 +289,36 @@ def test_launched_processes_write_what_one_writes(inbox, tmp_path):
     subprocess.run([*launcher, *plain, *command, tmp_path / "two"], check=True, cwd=ROOT)
     assert (tmp_path / "two").read_text() == (tmp_path / "one").read_text()
     assert len((tmp_path / "two").read_text().splitlines()) == 1104
+
+
+@pytest.fixture
+def mixed(inbox) -> Path:
+    """A folder of two images, a broken one, and a clip of two seconds whose frames are all alike."""
+    (inbox / "clip.mp4").write_bytes(encode([numbered(0)] * 50))
+    return inbox
+
+
+def test_videos_among_images_have_their_lines_in_order(mixed, detector, tmp_path):
+    files = [str(mixed / name) for name in ("a.jpg", "clip.mp4", "d.jpg", "b.png")]
+    lines = [json.loads(line) for line in predict(detector, find_units(files), form="json", sampling={"every": 0.5})]
+    assert [line["file"] for line in lines] == files
+    assert [set(line) >= {"label"} for line in lines] == [True, True, False, True]
+    assert [frame["time"] for frame in lines[1]["frames"]] == [0, 0.48, 1, 1.48]
+    whole = detector(numbered(0))
+    assert lines[1]["fake_probability"] == pytest.approx(whole.fake_probability, abs=0.02)
+    (row,) = csv.DictReader(predict(detector, find_units(files[1:2]), form="csv"))
+    assert (row["faces"], row["label"], row["error"]) == ("1", whole.label, "")
+    (text,) = predict(detector, find_units(files[1:2]))
+    assert re.fullmatch(rf"{whole.label}, score 0\.\d\d \[.*\]  .*clip\.mp4", text)
+
+
+def test_a_folder_s_videos_come_last_and_have_pages(mixed, detector, tmp_path, caplog):
+    out = tmp_path / "verdicts.jsonl"
+    for _ in range(2):
+        list(predict(detector, find_units([str(mixed)]), form="json", out=out, explanations=tmp_path / "maps"))
+    files = [Path(json.loads(line)["file"]).name for line in out.read_text().splitlines()]
+    assert files == ["a.jpg", "b.png", "d.jpg", "c.PNG", "clip.mp4"]
+    page = (tmp_path / "maps" / "clip.mp4.html").read_text()
+    assert "<h1>clip.mp4</h1>" in page
+    assert "What shines" in page
+    assert ".mp4" not in caplog.text

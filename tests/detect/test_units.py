@@ -41,7 +41,7 @@ def test_files_folders_and_patterns(inbox):
 
 @pytest.mark.parametrize("word", ["nosuch.jpg", "nosuch/*.jpg"])
 def test_a_word_that_names_nothing_is_an_error(word):
-    with pytest.raises(InputError, match=r"names no image; give files, folders"):
+    with pytest.raises(InputError, match=r"names no image and no video; give files, folders"):
         find_units([word])
 
 
