@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from PIL import Image
 
-from hf_deepfake.errors import VideoError
+from hf_deepfake.errors import InputError, VideoError
 from hf_deepfake.images.formats import HEAD
 from hf_deepfake.images.video_file import Clock, TimedFile, VideoInput, container_of, open_file
 from hf_deepfake.images.video_rgb import HDR, quarter_turns, square, to_rgb
@@ -107,6 +107,10 @@ class Video:
         self.source, self.limits, self.threads = source, limits, threads
 
     def __enter__(self) -> Self:
+        try:
+            import av  # noqa: F401
+        except ImportError as error:
+            raise InputError("videos are read by av, which cannot be imported here; run pip install av") from error
         with ExitStack() as stack:
             file, self.name = open_file(self.source)
             if file is not self.source:

@@ -1,7 +1,9 @@
+import sys
+
 import pytest
 from clips import every_kind
 
-from hf_deepfake.errors import VideoError
+from hf_deepfake.errors import InputError, VideoError
 from hf_deepfake.images.video import VideoLimits, read_frames
 from hf_deepfake.images.video_decoder import Video
 
@@ -50,3 +52,9 @@ def test_time_of_the_caller_does_not_count(clips, monkeypatch):
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     for _ in read_frames(clips["H.264, one key frame, MP4"], every=1, limits=VideoLimits(seconds=5)):
         now[0] += 100
+
+
+def test_without_av_one_sentence_says_what_to_do(clips, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(InputError, match=r"videos are read by av, which cannot be imported here; run pip install av"):
+        list(read_frames(clips["H.264, MP4"], count=1))
