@@ -199,8 +199,8 @@ def _crop(given: dict[str, Any]) -> int:
             raise InputError(f"{given['checkpoint']} states no margin around the face; leave out --checkpoint")
     source, target, frames, workers = (given[name] for name in ("source", "target", "frames", "workers"))
     if local_path(source).is_dir() and holds_clips(local_path(source)):
-        options = {"frames": FRAMES if frames is None else frames, "workers": workers}
-        print(crop_clips(source, target, margin=margin, **options).summary())
+        frames = FRAMES if frames is None else frames
+        print(crop_clips(source, target, margin=margin, frames=frames, workers=workers).summary())
     elif frames is not None or workers is not None:
         raise InputError(f"{source} is no folder of videos, for which --frames and --workers are; leave them out")
     else:

@@ -69,7 +69,7 @@ def test_every_file_that_was_given_has_its_line(form, detector, tmp_path, caplog
     assert all(Path(file).name in line for file, line in zip(given, lines, strict=True))
     assert all(any(said in line for said in ("error", "check the path", "not a", "broken")) for line in lines)
     assert "clip.mp4 is truncated or broken" in "".join(lines)
-    assert "videos are not read" not in caplog.text
+    assert "videos are no images" not in caplog.text
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])
