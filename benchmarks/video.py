@@ -108,7 +108,7 @@ def parts(path: Path, detector: Detector, which: dict[str, Any]) -> dict[str, di
 
     def model() -> None:
         for start in range(0, len(pixels), 8):
-            answer_regions(detector._batch(pixels[start : start + 8]), detector._backend, detector._model, False)
+            answer_regions(detector._batch(pixels[start : start + 8]), detector._backend, detector._build, False)
 
     found["model"], _ = timed(model)
     frames.clear()
@@ -187,11 +187,12 @@ def run(words: argparse.Namespace) -> dict[str, Any]:
         minute = encode(Path(folder) / "minute.mp4", people(60, (1280, 720)), "H.264 in MP4")
         samplings: dict[str, dict[str, Any]] = {"16 frames": {"count": 16}, "every second": {"every": 1.0}}
         detector.video(minute, frames=2)
-        result["minute of 720p"] = {"bytes": minute.stat().st_size}
+        of_minute: dict[str, Any] = {"bytes": minute.stat().st_size}
+        result["minute of 720p"] = of_minute
         for name, which in samplings.items():
-            result["minute of 720p"][name] = [parts(minute, detector, which) for _ in range(words.repeats)]
+            of_minute[name] = [parts(minute, detector, which) for _ in range(words.repeats)]
             options = {"frames": which["count"]} if "count" in which else which
-            result["minute of 720p"][f"{name}, MB"] = peak(VERDICT, words.checkpoint, str(minute), repr(options))
+            of_minute[f"{name}, MB"] = peak(VERDICT, words.checkpoint, str(minute), repr(options))
         print("minute done", flush=True)
         result["codecs"] = {}
         for kind in KINDS:

@@ -27,7 +27,7 @@ from hf_deepfake.errors import InputError, VideoError
 from hf_deepfake.files import local_path, refusal, replacing, try_folder, write_json
 from hf_deepfake.images.crop import MIN_FACE, Margin, crop_region
 from hf_deepfake.images.faces import find_faces
-from hf_deepfake.images.tracks import link_faces
+from hf_deepfake.images.tracks import area, link
 from hf_deepfake.images.video import read_frames
 from hf_deepfake.machine import leave_signals_to_parent, usable_cores
 from hf_deepfake.progress import Progress
@@ -203,10 +203,13 @@ def crop_clip(source: Path, clip: str, folder: Path, frames: int, margin: Margin
             crops.append({face: frame.image.crop(crop_region(face, margin, frame.image.size)) for face in faces})
     except VideoError as error:
         return row | {"outcome": "broken", "reason": without_path(str(error), str(source / clip), clip)}
-    tracks = link_faces(found)
+    tracks = link([[face.box for face in faces] for faces in found])
     if not tracks:
         return row | {"outcome": "without_face"}
-    chosen = {number: crops[number][face] for number, face in tracks[0].faces.items() if face.shortest_side >= MIN_FACE}
+    # Large in sum is who is near and long in the picture.
+    largest = max(tracks, key=lambda track: sum(area(found[number][face].box) for number, face in track))
+    faces = {number: found[number][face] for number, face in largest}
+    chosen = {number: crops[number][face] for number, face in faces.items() if face.shortest_side >= MIN_FACE}
     if not chosen:
         return row | {"outcome": "too_small"}
     _write_crops(folder, chosen)

@@ -9,9 +9,9 @@ from scipy.special import expit
 
 from hf_deepfake.detect.decide import Box, abstains, decide_face
 from hf_deepfake.detect.face_crops import TOO_SMALL, Prepared
-from hf_deepfake.detect.tracks import link
 from hf_deepfake.detect.video_verdict import SampledFrame, Sighting, Track, VideoVerdict
 from hf_deepfake.images.scene_cuts import is_cut
+from hf_deepfake.images.tracks import link
 from hf_deepfake.images.video import VideoFacts
 from hf_deepfake.metrics.block_bootstrap import mean_interval
 from hf_deepfake.models.checkpoint import LoadedCheckpoint

@@ -1,69 +1,60 @@
-"""One person's face through a clip: the faces of sampled frames, linked by overlap."""
+"""Which faces of a video's frames are one person's."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 
-from hf_deepfake.images.faces import SAME_FACE, Face
+Box = tuple[float, float, float, float]
+
+OVERLAP = 0.2
+"""Least intersection over union of a face's boxes in two sampled frames: a head may move by two thirds of its width."""
 
 GAP = 2
-"""Sampled frames in which a face may not be found before its track ends: faces turn away, and detectors miss some."""
+"""Sampled frames in which a face may be missed, turned away or behind a hand, before its track ends."""
 
 
-@dataclass(frozen=True)
-class Track:
-    """A face over time.
-
-    Attributes:
-        faces: by number of the frame.
-    """
-
-    faces: dict[int, Face]
-
-    @property
-    def area(self) -> float:
-        """Square pixels of all its boxes together: large for who is near and long in the picture."""
-        return sum(_area(face.box) for face in self.faces.values())
-
-
-def link_faces(frames: Sequence[Sequence[Face]]) -> list[Track]:
-    """Link the faces of a clip's frames to tracks.
-
-    Frame by frame each face joins the track whose last box it shares most of, the best match first, where both share
-    more than `SAME_FACE` of the smaller box. So a cut to somebody elsewhere in the picture, or a leap, ends a track.
+def link(found: Sequence[Sequence[Box]], cuts: Collection[int] = ()) -> list[list[tuple[int, int]]]:
+    """Link the faces of successive frames by the overlap of their boxes, the greatest overlap first.
 
     Args:
-        frames: faces of each frame, in the order of time.
+        found: for each sampled frame, in the order of time, the boxes of its faces, px.
+        cuts: frames with which another scene begins; no track goes over them.
 
     Returns:
-        The tracks, that of the largest area first.
+        Tracks in the order in which they begin: for each face its frame's index and its own index there. A frame has at
+        most one face of a track.
     """
-    tracks: list[Track] = []
-    for number, faces in enumerate(frames):
-        going = [track for track in tracks if number - max(track.faces) <= GAP + 1]
-        matches = [
-            (_shared(track.faces[max(track.faces)].box, face.box), place, which)
-            for place, track in enumerate(going)
-            for which, face in enumerate(faces)
-        ]
-        free = set(range(len(faces)))
+    tracks: list[list[tuple[int, int]]] = []
+    open_tracks: list[list[tuple[int, int]]] = []
+    for index, boxes in enumerate(found):
+        open_tracks = [track for track in open_tracks if index not in cuts and index - track[-1][0] <= GAP + 1]
+        overlaps = sorted(
+            (
+                (overlap(found[track[-1][0]][track[-1][1]], box), -number, -face)
+                for number, track in enumerate(open_tracks)
+                for face, box in enumerate(boxes)
+            ),
+            reverse=True,
+        )
         taken: set[int] = set()
-        for shared, place, which in sorted(matches, key=lambda match: -match[0]):
-            if shared > SAME_FACE and which in free and place not in taken:
-                going[place].faces[number] = faces[which]
-                free.discard(which)
-                taken.add(place)
-        tracks += [Track({number: faces[which]}) for which in sorted(free)]
-    return sorted(tracks, key=lambda track: -track.area)
+        linked: set[int] = set()
+        for shared, number, face in overlaps:
+            if shared >= OVERLAP and -number not in linked and -face not in taken:
+                open_tracks[-number].append((index, -face))
+                linked.add(-number)
+                taken.add(-face)
+        begun = [[(index, face)] for face in range(len(boxes)) if face not in taken]
+        tracks += begun
+        open_tracks += begun
+    return tracks
 
 
-def _area(box: tuple[float, float, float, float]) -> float:
-    """Square pixels of a box."""
-    return (box[2] - box[0]) * (box[3] - box[1])
-
-
-def _shared(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> float:
-    """Share of the smaller box that lies in both."""
+def overlap(one: Box, other: Box) -> float:
+    """Intersection over union of two boxes, in [0, 1]."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
-    smaller = min(_area(one), _area(other))
-    return max(width, 0.0) * max(height, 0.0) / smaller if smaller > 0 else 0.0
+    shared = max(width, 0) * max(height, 0)
+    return shared / max(area(one) + area(other) - shared, 1e-9)
+
+
+def area(box: Box) -> float:
+    """Area of a box in square px."""
+    return (box[2] - box[0]) * (box[3] - box[1])

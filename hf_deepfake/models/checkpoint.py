@@ -96,7 +96,10 @@ class LoadedCheckpoint:
 
     @cached_property
     def model(self) -> nn.Module:
-        """The folded model in eval mode, float32 on the CPU; (N, 3, side, side) to logits (N, 2), real and fake.
+        """Build the model when it is first asked for.
+
+        Returns:
+            The folded model in eval mode, float32 on the CPU; (N, 3, side, side) to logits (N, 2), real and fake.
 
         Raises:
             InputError: the weights cannot be read, or have changed since the checkpoint was loaded.

@@ -1,47 +1,43 @@
-"""Tracks by hand."""
+import pytest
 
-from hf_deepfake.images.faces import Face
-from hf_deepfake.images.tracks import GAP, link_faces
-
-
-def face(left, top=0, side=100):
-    return Face((left, top, left + side, top + side), 0.9, ())
+from hf_deepfake.images.tracks import GAP, link, overlap
 
 
-def lefts(track):
-    """Where the face is, by frame."""
-    return {number: one.box[0] for number, one in track.faces.items()}
+def box(left, top=0, side=100):
+    return (left, top, left + side, top + side)
 
 
-def test_a_face_that_moves_is_one_track():
-    # Each time 60 of 100 px further: 40 % of the box is shared.
-    (track,) = link_faces([[face(0)], [face(60)], [face(120)]])
-    assert lefts(track) == {0: 0, 1: 60, 2: 120}
-    assert track.area == 30_000
+def test_overlap_by_hand():
+    assert overlap(box(0), box(0)) == 1
+    assert overlap(box(0), box(50)) == pytest.approx(1 / 3)
+    assert overlap(box(0), box(0, 0, 50)) == 0.25
+    assert overlap(box(0), box(200)) == 0
+    assert overlap((5, 5, 5, 5), (5, 5, 5, 5)) == 0
 
 
-def test_a_leap_or_a_cut_ends_a_track():
-    # 70 px further, 30 % are shared, which is not more than 30 %.
-    assert [lefts(track) for track in link_faces([[face(0)], [face(70)]])] == [{0: 0}, {1: 70}]
+def test_one_who_moves_is_one_track():
+    assert link([[box(40 * index)] for index in range(5)]) == [[(index, 0) for index in range(5)]]
 
 
-def test_two_people_are_two_tracks_the_larger_first():
-    small, large = face(0, side=50), face(200, side=100)
-    tracks = link_faces([[large, small], [small, large], [large]])
-    assert [lefts(track) for track in tracks] == [{0: 200, 1: 200, 2: 200}, {0: 0, 1: 0}]
+def test_two_people_are_two_tracks_in_whatever_order_they_are_found():
+    found = [[box(0), box(300)], [box(310), box(10)], [box(20), box(320)]]
+    assert link(found) == [[(0, 0), (1, 1), (2, 0)], [(0, 1), (1, 0), (2, 1)]]
 
 
-def test_the_best_match_comes_first():
-    # The face at 30 would fit both; it is nearer to the one at 40, and the one at 0 goes on at 10.
-    tracks = link_faces([[face(0), face(40)], [face(30), face(10)]])
-    assert sorted(lefts(track)[1] - lefts(track)[0] for track in tracks) == [-10, 10]
+def test_the_greatest_overlap_counts():
+    assert link([[box(0), box(60)], [box(50)]]) == [[(0, 0)], [(0, 1), (1, 0)]]
 
 
-def test_a_face_may_be_missed_a_few_times():
-    faces = [[face(0)], *[[]] * GAP, [face(10)]]
-    assert [lefts(track) for track in link_faces(faces)] == [{0: 0, GAP + 1: 10}]
-    assert len(link_faces([[face(0)], *[[]] * (GAP + 1), [face(10)]])) == 2
+def test_a_cut_ends_all_tracks():
+    assert link([[box(0)], [box(0)], [box(0)]], cuts={2}) == [[(0, 0), (1, 0)], [(2, 0)]]
 
 
-def test_frames_without_a_face_have_no_track():
-    assert link_faces([[], []]) == link_faces([]) == []
+def test_a_face_may_be_missed_for_a_while_and_no_longer():
+    missed = [[box(0)], *[[]] * GAP, [box(0)]]
+    assert link(missed) == [[(0, 0), (GAP + 1, 0)]]
+    longer = [[box(0)], *[[]] * (GAP + 1), [box(0)]]
+    assert link(longer) == [[(0, 0)], [(GAP + 2, 0)]]
+
+
+def test_nobody():
+    assert link([]) == link([[], []]) == []
