@@ -1,7 +1,8 @@
 """The page itself: its tabs, what happens in them, and how it is served."""
 
-import json
 import socket
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,13 @@ import gradio as gr
 from PIL.Image import Image
 
 from hf_deepfake.detect.detector import Detector
-from hf_deepfake.detect.verdict import Explanation
 from hf_deepfake.errors import InputError
 from hf_deepfake.images.source import MAX_BYTES
-from hf_deepfake.page.shown import (
-    NO_VERDICT,
-    describe_error,
-    describe_verdict,
-    list_faces,
-    mark_faces,
-    show_card,
-    show_inspection,
-)
+from hf_deepfake.page.about_tab import add_about
+from hf_deepfake.page.check_tab import Checker, add_check, describe_error
+from hf_deepfake.page.texts import LANGUAGES, render, texts
 from hf_deepfake.page.turns import Turns
-from hf_deepfake.page.uploads import BAD_CALLS, FAILED, FILE, UploadsOnly, read_upload
+from hf_deepfake.page.uploads import BAD_CALLS, FILE, UploadsOnly, read_upload
 
 HERE = Path(__file__).parent
 
@@ -31,6 +25,51 @@ WAITING = 20
 
 # gradio 6.31's semi-bold file of this font lacks most letters, and its orange is too pale to read.
 THEME = gr.themes.Default(primary_hue="indigo", font=[gr.themes.LocalFont("Source Sans Pro", (400, 700)), "sans-serif"])
+
+
+class Words(gr.I18n):
+    """What of the page is fixed, in every language; the browser takes that of its user."""
+
+    def __init__(self) -> None:
+        super().__init__(**{language: {} for language in LANGUAGES})
+
+    def add(self, sentence: Callable[[str], str]) -> Any:
+        """Take up a sentence or a part of the page.
+
+        Args:
+            sentence: what it is in a language.
+
+        Returns:
+            What stands for it.
+        """
+        key = f"page_{len(self.translations[LANGUAGES[0]])}"
+        for language in LANGUAGES:
+            self.translations[language][key] = sentence(language)
+        return self(key)
+
+    def static(self, template: str, **values: Any) -> gr.HTML:
+        """Add a fixed part to the Blocks that are being built.
+
+        Args:
+            template: its name.
+            **values: what the template names.
+
+        Returns:
+            The part.
+        """
+        markup = self.add(lambda language: render(template, language, **values))
+        return gr.HTML(markup, apply_default_css=False, js_on_load=None)
+
+    def tab(self, name: str) -> gr.Tab:
+        """Add a tab to the Blocks that are being built.
+
+        Args:
+            name: of its sentence, and its id.
+
+        Returns:
+            The tab.
+        """
+        return gr.Tab(self.add(lambda language: texts(language)["tabs"][name]), elem_id=f"tab-{name}", id=name)
 
 
 def build_page(checkpoint: str) -> UploadsOnly:
@@ -47,22 +86,8 @@ def build_page(checkpoint: str) -> UploadsOnly:
     """
     detector = Detector.from_pretrained(checkpoint)
     turns = Turns(WAITING)
-
-    def explain(upload: dict[str, Any] | None) -> Explanation:
-        content = read_upload(upload)  # before waiting, during which the file may be deleted
-        with turns.take():
-            return detector.explain(content)
-
-    def show(upload: dict[str, Any] | None) -> tuple[str, gr.ImageSlider, str]:
-        if upload is None:
-            return "", gr.ImageSlider(visible=False), ""
-        try:
-            explanation = explain(upload)
-        except InputError as error:
-            return NO_VERDICT.format(describe_error(error)), gr.ImageSlider(visible=False), ""
-        found = explanation.verdict
-        pair = (mark_faces(explanation.image, found), mark_faces(explanation.shaded, found))
-        return describe_verdict(found), gr.ImageSlider(pair, visible=True), list_faces(found)
+    checker = Checker(detector, turns, version("hf-deepfake"))
+    words = Words()
 
     def predict(image: dict[str, Any] | None) -> tuple[dict[str, Any], Image]:
         """Say what a model makes of an image of a face: real or deepfake, how sure, and where it looked.
@@ -74,38 +99,30 @@ def build_page(checkpoint: str) -> UploadsOnly:
             The verdict, and the image with what speaks for the verdict laid over it.
         """
         try:
-            explanation = explain(image)
+            content = read_upload(image)  # before waiting, during which the file may be deleted
+            explanation = turns.queue(lambda: detector.explain(content)).result()
         except InputError as error:
             raise gr.Error(describe_error(error), print_exception=False) from error
         return explanation.verdict.to_dict(), explanation.overlay
 
-    with UploadsOnly(title="Real or deepfake?", analytics_enabled=False) as page:
-        gr.Markdown((HERE / "introduction.md").read_text(encoding="utf-8"))
-        with gr.Tab("Evaluate an image"), gr.Row():
-            with gr.Column():
-                image = gr.Image(label="Face image", height=300, buttons=[])
-                verdict = gr.Markdown(elem_id="verdict")
-                examples = sorted(str(file) for file in (HERE / "examples").glob("*.jpg"))
-                label = "Examples: four generated faces (SFHQ, MIT), and a drawn one"
-                gr.Examples(examples, image, label=label, api_visibility="private")
-            with gr.Column():
-                maps = gr.ImageSlider(label="Slide: what speaks for the verdict", visible=False, buttons=["fullscreen"])
-                faces = gr.Markdown(elem_id="faces")
-                gr.Markdown((HERE / "limits.md").read_text(encoding="utf-8"))
-        with gr.Tab("Look closer") as closer:
-            show_inspection(closer, image, turns)
-        with gr.Tab("About"):
-            show_card(checkpoint)
+    with UploadsOnly(title=texts(LANGUAGES[0])["title"], analytics_enabled=False) as page:
+        words.static("introduction")
+        with words.tab("check"):
+            closer = add_check(checker, words.static)
+        with words.tab("closer"):
+            words.static("closer_about")
+            closer.render()
+        with words.tab("about"):
+            add_about(checkpoint, words.static, words.add(lambda language: texts(language)["about"]["card"]))
+        page.load(None, None, None, js="() => deepfakePage.ready()", api_visibility="private")
         # Without preprocessing gr.Image does not open the upload: what is no image shall get our own words.
-        shown = [verdict, maps, faces]
-        image.change(show, image, shown, preprocess=False, concurrency_limit=None, api_visibility="private").failure(
-            None, None, shown, js=f"() => [{json.dumps(NO_VERDICT.format(FAILED))}, null, '']"
-        )
+        image = gr.Image(label="Face image", visible=False)
         results = [gr.JSON(label="verdict", visible=False), gr.Image(label="overlay", visible=False)]
         api = gr.Button(visible=False)
         api.click(predict, image, results, preprocess=False, concurrency_limit=None, api_name="predict")
         # gradio's own sample in the API panel is a link, which is refused here.
         image.example_payload = lambda: {"path": "face.jpg", "url": "face.jpg", "meta": FILE}
+    page.words = words
     return page
 
 
@@ -130,15 +147,23 @@ def serve(page: UploadsOnly, host: str | None = None, port: int | None = None, *
             max_file_size=MAX_BYTES,
             run_history=False,
             app_kwargs={"lifespan": page.swept, "exception_handlers": BAD_CALLS},
-            footer_links=["api"],
+            footer_links=["api", "settings"],
             theme=THEME,
             css_paths=HERE / "page.css",
+            head=_head(),
+            i18n=page.words,
             **options,
         )
     except (OSError, OverflowError) as error:
         raise InputError(
             f"the page cannot be served ({error}); give a free port, and a host of this machine"
         ) from error
+
+
+def _head() -> str:
+    """The script, and the style of cards, which the script also puts into a report that is kept."""
+    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("card.css", "page.js"))
+    return f'<style id="card-style">{style}</style><script>{script}</script>'
 
 
 def _try_host(host: str) -> None:

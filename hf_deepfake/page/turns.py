@@ -1,16 +1,67 @@
-"""Who is next: images are evaluated one at a time, and only so many wait."""
+"""Who is next: images are evaluated one at a time, in the order in which they came, and only so many wait."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
-from threading import BoundedSemaphore, Lock
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Event, Lock
+from typing import Generic, TypeVar
 
 from hf_deepfake.errors import InputError
 
+T = TypeVar("T")
+
+
+class Turn(Generic[T]):
+    """Work that waits for its turn or has had it; iterate over how many are still before it.
+
+    Args:
+        work: what is to be done.
+        ahead: how many are before it when it comes.
+    """
+
+    def __init__(self, work: Callable[[], T], ahead: int):
+        self._work = work
+        self._ahead: SimpleQueue[int | None] = SimpleQueue()
+        self._ahead.put(ahead)
+        self._future: Future[T] = Future()
+        self._done = Event()
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield how many are before it: at once, whenever that changes, and 0 when it is its turn, until it is done."""
+        return iter(self._ahead.get, None)
+
+    def move(self, ahead: int | None) -> None:
+        """Note how many are before it now.
+
+        Args:
+            ahead: their number; None when it is done and others may come.
+        """
+        self._ahead.put(ahead)
+        if ahead is None:
+            self._done.set()
+
+    def do(self) -> None:
+        """Do the work."""
+        try:
+            self._future.set_result(self._work())
+        except BaseException as error:
+            self._future.set_exception(error)
+
+    def result(self) -> T:
+        """Wait for what the work returns.
+
+        Returns:
+            That; what the work raises is raised here.
+        """
+        self._done.wait()
+        return self._future.result()
+
 
 class Turns:
-    """Lets one through at a time.
+    """Does one piece of work at a time.
 
-    gradio's own queue could count, too, but what it says when it is full is not for us to word.
+    gradio's own queue could count, too, but what it says when it is full is not for us to word. Work that nobody waits
+    for any more is done all the same: who leaves must not be able to stop the others.
 
     Args:
         waiting: how many may wait beside the one whose turn it is.
@@ -18,20 +69,35 @@ class Turns:
 
     def __init__(self, waiting: int):
         self._waiting = waiting
-        self._places = BoundedSemaphore(1 + waiting)
-        self._turn = Lock()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="turns")
+        self._order: list[Turn] = []
+        self._lock = Lock()
 
-    @contextmanager
-    def take(self) -> Generator[None]:
-        """Wait for one's turn, which lasts as long as the block.
+    def queue(self, work: Callable[[], T]) -> Turn[T]:
+        """Let work wait for its turn.
+
+        Args:
+            work: what takes long.
+
+        Returns:
+            Its place among the others, and its result.
 
         Raises:
             InputError: too many are waiting already.
         """
-        if not self._places.acquire(blocking=False):
-            raise InputError(f"{self._waiting} images are waiting already; try again in a minute")
-        try:
-            with self._turn:
-                yield
-        finally:
-            self._places.release()
+        with self._lock:
+            if len(self._order) > self._waiting:
+                raise InputError(f"{self._waiting} images are waiting already; try again in a minute")
+            turn = Turn(work, len(self._order))
+            self._order.append(turn)
+            self._worker.submit(self._take, turn)
+        return turn
+
+    def _take(self, turn: Turn) -> None:
+        """Do what is first in order, and let all that wait behind it move up."""
+        turn.do()
+        with self._lock:
+            self._order.remove(turn)
+            turn.move(None)
+            for ahead, behind in enumerate(self._order):
+                behind.move(ahead)

@@ -32,12 +32,23 @@ FAILED = "Something went wrong on the server, not with your image; please try ag
 
 FILE = {"_type": "gradio.FileData"}
 
+MOST = 50
+"""Uploads in one request, whatever the page asks for."""
+
+UPLOADS = "uploads"
+"""Class of the elements that hand over uploads: {"paths": a list of what /gradio_api/upload answered, ...}."""
+
 
 class UploadsOnly(gr.Blocks):
     """Blocks whose files are uploads: gradio by itself fetches links, too, and opens a path that is not marked as one.
 
     The check stands where the page, the API and MCP all pass, before gradio does anything with a file.
+
+    Attributes:
+        words: the page's sentences in its languages, for its launch.
     """
+
+    words: gr.I18n | None = None
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *rest: Any, **options: Any) -> list[Any]:
         """Take uploads and nothing else as images, then go on as gradio does."""
@@ -46,7 +57,7 @@ class UploadsOnly(gr.Blocks):
         if len(inputs) < len(block_fn.inputs):
             raise gr.Error(NO_UPLOAD, print_exception=False)
         pairs = zip(block_fn.inputs, inputs, strict=False)  # gradio ignores what is too many
-        checked = [_taken(value) if isinstance(block, gr.Image) else value for block, value in pairs]
+        checked = [_checked(block, value) for block, value in pairs]
         try:
             return await super().preprocess_data(block_fn, checked, *rest, **options)
         except Exception as error:
@@ -111,10 +122,40 @@ def read_upload(upload: dict[str, Any] | None) -> bytes:
     """
     if upload is None or upload["path"] is None:
         raise InputError("no image was given; choose one")
+    return read_path(upload["path"])
+
+
+def read_path(path: str) -> bytes:
+    """Read an upload.
+
+    Args:
+        path: as `UploadsOnly` lets it through.
+
+    Returns:
+        The file's bytes.
+
+    Raises:
+        InputError: it has been deleted meanwhile.
+    """
     try:
-        return Path(upload["path"]).read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
         raise InputError("the image has been deleted from the server; upload it again") from error
+
+
+def _checked(block: Any, value: Any) -> Any:
+    """What a request says of one input; of what holds images, nothing but uploads."""
+    if isinstance(block, gr.Image):
+        return _taken(value)
+    if UPLOADS not in (block.elem_classes or ()) or value is None:
+        return value
+    paths = value.get("paths") if isinstance(value, dict) else None
+    if not isinstance(paths, list) or len(paths) > MOST or not all(isinstance(path, str) for path in paths):
+        raise gr.Error(NO_UPLOAD, print_exception=False)
+    taken = [_taken({"path": path}) for path in paths]
+    # All else is text, lest gradio find a file in it.
+    words = {name: str(value.get(name)) for name in ("language", "number")}
+    return {"paths": [one["path"] for one in taken if one], **words}
 
 
 def _taken(value: Any) -> dict[str, Any] | None:

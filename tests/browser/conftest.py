@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from chromium import find_browser, require_browser
 from matplotlib.figure import Figure
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from hf_deepfake.data.sample import draw_sample
@@ -96,6 +97,35 @@ def serve(checkpoint, tmp_path_factory):
 def server(serve):
     """One server for all tests that leave it as it was."""
     return serve()
+
+
+@pytest.fixture(scope="session")
+def bundled(tmp_path_factory):
+    """The page of the bundled model, which finds faces."""
+    server = Server(ROOT / "space" / "checkpoint", tmp_path_factory.mktemp("bundled") / "uploads")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def several_faces(tmp_path_factory):
+    """Two generated faces and a drawn one on a ground: the model calls at least one fake and one not."""
+    examples = ROOT / "hf_deepfake" / "page" / "examples"
+    image = Image.new("RGB", (900, 300), (90, 110, 120))
+    for number, name in enumerate(("fake-1", "fake-4", "real-1")):
+        with Image.open(examples / f"{name}.jpg") as face:
+            image.paste(face.resize((220, 220)), (40 + 290 * number, 40))
+    file = tmp_path_factory.mktemp("faces") / "three.jpg"
+    image.save(file, quality=92)
+    return file
+
+
+@pytest.fixture(scope="session")
+def no_face(tmp_path_factory):
+    """An even ground."""
+    file = tmp_path_factory.mktemp("faces") / "wall.png"
+    Image.new("RGB", (400, 300), (120, 130, 140)).save(file)
+    return file
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,4 @@
-import time
-from threading import Thread
+from threading import Event
 
 import pytest
 
@@ -7,27 +6,34 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.page.turns import Turns
 
 
-def wait_for(met):
-    deadline = time.monotonic() + 60
-    while not met():
-        assert time.monotonic() < deadline
+def test_each_sees_its_place_and_gets_its_turn_in_order():
+    turns, go_on, order = Turns(waiting=2), Event(), []
+
+    def work(name):
+        assert go_on.wait(60)
+        order.append(name)
+        return name
+
+    first, second, third = (turns.queue(lambda name=name: work(name)) for name in "abc")
+    with pytest.raises(InputError, match=r"^2 images are waiting already; try again in a minute$"):
+        turns.queue(lambda: work("d"))
+    places = iter(third)
+    assert next(places) == 2
+    go_on.set()
+    assert list(places) == [1, 0]
+    assert list(second) == [1, 0]
+    assert [one.result() for one in (first, second, third)] == list("abc") == order
+    assert turns.queue(lambda: "e").result() == "e"
 
 
-def test_turns():
-    turns = Turns(waiting=1)
-    order = []
+def test_what_work_raises_is_raised_and_the_next_one_has_its_turn():
+    turns = Turns(waiting=0)
 
-    def wait():
-        with turns.take():
-            order.append("second")
+    def fail():
+        raise InputError("no image")
 
-    with turns.take():
-        second = Thread(target=wait)
-        second.start()
-        wait_for(lambda: turns._places._value == 0)
-        with pytest.raises(InputError, match=r"^1 images are waiting already; try again in a minute$"), turns.take():
-            pass
-        order.append("first")
-    second.join()
-    with turns.take():
-        assert order == ["first", "second"]
+    failed = turns.queue(fail)
+    assert list(failed) == [0]
+    with pytest.raises(InputError, match="no image"):
+        failed.result()
+    assert turns.queue(lambda: 3).result() == 3
