@@ -14,6 +14,8 @@ from hf_deepfake.errors import InputError
 from hf_deepfake.images.source import MAX_BYTES
 from hf_deepfake.page.about_tab import add_about
 from hf_deepfake.page.check_tab import Checker, add_check, describe_error
+from hf_deepfake.page.compare_tab import add_compare
+from hf_deepfake.page.several_tab import add_several
 from hf_deepfake.page.texts import LANGUAGES, render, texts
 from hf_deepfake.page.turns import Turns
 from hf_deepfake.page.uploads import BAD_CALLS, FILE, UploadsOnly, read_upload
@@ -112,6 +114,10 @@ def build_page(checkpoint: str) -> UploadsOnly:
         with words.tab("closer"):
             words.static("closer_about")
             closer.render()
+        with words.tab("several"):
+            add_several(checker, words.static)
+        with words.tab("compare"):
+            add_compare(checker, words.static)
         with words.tab("about"):
             add_about(checkpoint, words.static, words.add(lambda language: texts(language)["about"]["card"]))
         page.load(None, None, None, js="() => deepfakePage.ready()", api_visibility="private")

@@ -6,6 +6,7 @@ window.deepfakePage = (() => {
   const KEPT = 12;
   const places = {}; // of results: element, and how to set its HTML
   const pickers = {}; // by panel: how to hand over files
+  const waiting = {}; // by panel of several images: who waits for the next one's row
 
   const escaped = (text) => {
     const span = document.createElement("span");
@@ -25,7 +26,21 @@ window.deepfakePage = (() => {
   function tell(picker, kind, sentence) {
     const names = picker.dataset.shows.split(" ");
     names.forEach((name, index) => places[name]?.set(index === 0 ? message(picker, kind, sentence) : ""));
-    say(picker, sentence);
+    if (Number(picker.dataset.most) === 1) say(picker, sentence);
+    else if (kind === "failed") answer(picker, fragment(message(picker, kind, sentence)));
+  }
+
+  function fragment(html) {
+    const box = document.createElement("template");
+    box.innerHTML = html;
+    return box.content.firstElementChild;
+  }
+
+  // Give the row of one of several images to who waits for it.
+  function answer(picker, card) {
+    const panel = panelOf(picker)?.id;
+    waiting[panel]?.(card);
+    delete waiting[panel];
   }
 
   function say(picker, sentence) {
@@ -47,24 +62,73 @@ window.deepfakePage = (() => {
 
   // A panel's picker: what was chosen is uploaded, and its paths are handed over.
   function pick(panel, upload, handOver) {
-    pickers[panel] = async (files) => {
+    pickers[panel] = (files) => {
       const picker = pickerOf(panel);
       const number = newNumber();
       picker.dataset.number = number;
       const most = Number(picker.dataset.most);
-      preview(picker, files.length === 1 ? files[0] : null);
+      preview(picker, most === 1 && files.length === 1 ? files[0] : null);
       if (files.length > most) return tell(picker, "failed", picker.dataset.tooMany);
-      if (files.some((file) => file.size > MOST_BYTES)) return tell(picker, "failed", picker.dataset.tooLarge);
-      tell(picker, "waiting", picker.dataset.uploading);
-      reveal(picker);
-      try {
-        const paths = [];
-        for (const file of files) paths.push((await upload(file)).path);
-        if (picker.dataset.number === number) handOver({ paths, language: picker.dataset.language, number });
-      } catch {
-        if (picker.dataset.number === number) tell(picker, "failed", picker.dataset.failed);
-      }
+      if (most > 1) return several(panel, files, number, upload, handOver);
+      return one(picker, files[0], number, upload, handOver);
     };
+  }
+
+  async function one(picker, file, number, upload, handOver) {
+    if (file.size > MOST_BYTES) return tell(picker, "failed", picker.dataset.tooLarge);
+    tell(picker, "waiting", picker.dataset.uploading);
+    reveal(picker);
+    try {
+      const { path } = await upload(file);
+      const { language } = picker.dataset;
+      if (picker.dataset.number === number) handOver({ paths: [path], language, number });
+    } catch {
+      if (picker.dataset.number === number) tell(picker, "failed", picker.dataset.failed);
+    }
+  }
+
+  // One image after the other, so that none is deleted before its turn; each row comes when it is done.
+  async function several(panel, files, number, upload, handOver) {
+    const picker = pickerOf(panel);
+    const table = document.querySelector(`#${panel} .table`);
+    const body = table.querySelector("tbody");
+    const said = (sentence, counts) => sentence.replace(/\{(\w+)\}/g, (_, name) => counts[name]);
+    body.replaceChildren();
+    table.hidden = false;
+    table.lines = [table.dataset.head];
+    for (const [index, file] of files.entries()) {
+      const progress = said(table.dataset.progress, { done: index, all: files.length });
+      table.querySelector(".progress").textContent = progress;
+      say(picker, progress);
+      const own = `${number}${index.toString(36)}`;
+      picker.dataset.number = own;
+      const card = await new Promise((resolve) => {
+        waiting[panel] = resolve;
+        if (file.size > MOST_BYTES) tell(picker, "failed", picker.dataset.tooLarge);
+        else one(picker, file, own, upload, handOver);
+      });
+      if (picker.dataset.number !== own) return; // others were chosen meanwhile
+      const row = card.querySelector("tr")?.cloneNode(true) ?? failedRow(picker, file, card);
+      body.append(row);
+      const line = card.querySelector(".line")?.textContent;
+      table.lines.push(line ?? `"${file.name.replaceAll('"', '""').replace(/^[=+\-@]/, "'$&")}",failed`);
+      places[picker.dataset.shows].set("");
+    }
+    const count = (kind) => body.querySelectorAll(`tr.${kind}`).length;
+    const [fake, real, all] = [count("fake"), count("real"), files.length];
+    const sum = said(table.dataset.done, { all, fake, real, rest: all - fake - real });
+    table.querySelector(".progress").textContent = sum;
+    say(picker, sum);
+  }
+
+  function failedRow(picker, file, card) {
+    const row = document.createElement("tr");
+    row.className = "card failed";
+    for (const text of [file.name, picker.dataset.noVerdict, "", card.querySelector("p").textContent]) {
+      row.append(Object.assign(document.createElement(row.children.length ? "td" : "th"), { textContent: text }));
+    }
+    row.firstChild.scope = "row";
+    return row;
   }
 
   // On a phone the result stands below the picker, out of sight.
@@ -97,6 +161,7 @@ window.deepfakePage = (() => {
       return;
     }
     if (name !== first) return;
+    if (Number(picker.dataset.most) > 1) return card.dataset.state === "done" ? answer(picker, card.cloneNode(true)) : undefined;
     say(picker, card.dataset.headline || card.querySelector(".verdict").textContent.replace(/\s+/g, " ").trim());
     reveal(picker);
     if (card.dataset.state === "done" && name === "verdict") remember(card);
@@ -133,7 +198,7 @@ window.deepfakePage = (() => {
       `<!doctype html><html lang="${card.lang}"><head><meta charset="utf-8">` +
       `<meta name="viewport" content="width=device-width, initial-scale=1">` +
       `<title>${escaped(`${card.dataset.headline}: ${card.dataset.name}`)}</title><style>${style}</style></head>` +
-      `<body class="report">${copy.outerHTML}</body></html>`
+      `<body class="report"><main><h1>${escaped(document.title)} ${escaped(card.dataset.name)}</h1>${copy.outerHTML}</main></body></html>`
     );
   }
 
@@ -211,6 +276,9 @@ window.deepfakePage = (() => {
     if (target.closest(".save-page")) return save(`${stem(card)}.html`, "text/html", asPage(card));
     if (target.closest(".save-data")) {
       return save(`${stem(card)}.json`, "application/json", card.querySelector(".record").textContent);
+    }
+    if (target.closest(".save-table")) {
+      return save("verdicts.csv", "text/csv", `\ufeff${target.closest(".table").lines.join("\r\n")}\r\n`);
     }
     const face = card && target.closest("[data-face]");
     if (face) return choose(card, face.dataset.face);
