@@ -27,6 +27,7 @@ from hf_deepfake.errors import InputError, VideoError
 from hf_deepfake.files import local_path, refusal, replacing, try_folder, write_json
 from hf_deepfake.images.crop import MIN_FACE, Margin, crop_region
 from hf_deepfake.images.faces import find_faces
+from hf_deepfake.images.scene_cuts import colours, is_cut
 from hf_deepfake.images.tracks import area, link
 from hf_deepfake.images.video import read_frames
 from hf_deepfake.machine import leave_signals_to_parent, usable_cores
@@ -193,17 +194,19 @@ def crop_clip(source: Path, clip: str, folder: Path, frames: int, margin: Margin
         frame that there is a crop of (frames), and whether there were several tracks (several).
     """
     row: dict[str, Any] = {"outcome": "written", "reason": "", "frames": [], "several": False}
-    found, crops, times = [], [], []
+    found, crops, times, looks = [], [], [], []
     try:
         for frame in read_frames(source / clip, count=frames):
             faces = find_faces(frame.image)
             found.append(faces)
+            looks.append(colours(frame.image))
             times.append(round(frame.time, 3))
             # Only what may be wanted is kept: sixteen frames of 4K would take half a gigabyte.
             crops.append({face: frame.image.crop(crop_region(face, margin, frame.image.size)) for face in faces})
     except VideoError as error:
         return row | {"outcome": "broken", "reason": without_path(str(error), str(source / clip), clip)}
-    tracks = link([[face.box for face in faces] for faces in found])
+    cuts = {number for number in range(1, len(looks)) if is_cut(looks[number - 1], looks[number])}
+    tracks = link([[face.box for face in faces] for faces in found], cuts)
     if not tracks:
         return row | {"outcome": "without_face"}
     # Large in sum is who is near and long in the picture.
