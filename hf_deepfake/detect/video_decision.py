@@ -25,7 +25,7 @@ a model of 224 px."""
 
 BLURRED = 1.7
 """Sharpness of a face's crop, brought to `SHARP_SIDE`, below which it is blurred. Of 150 photographed crops each of
-four data sets 0 to 5 in 100 are below; blurred by 2 px, 40 to 95 in 100 (docs/video.md)."""
+four data sets 0 to 5 in 100 are below; blurred by 2 px, 25 to 95 in 100 (docs/video.md)."""
 SHARP_SIDE = 224
 
 NO_FACE = "No face was found in any of the frames, so these were evaluated whole; the model was trained on face crops."
