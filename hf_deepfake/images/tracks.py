@@ -4,15 +4,19 @@ from collections.abc import Collection, Sequence
 
 Box = tuple[float, float, float, float]
 
+REACH = 0.5
+"""Share of its sides by which a box is enlarged on each side: between frames that are seconds apart heads move by more
+than their width, and a face seldom appears beside where another was."""
+
 OVERLAP = 0.2
-"""Least intersection over union of a face's boxes in two sampled frames: a head may move by two thirds of its width."""
+"""Least intersection over union of the enlarged boxes: a head may move by 1.3 times its width."""
 
 GAP = 2
 """Sampled frames in which a face may be missed, turned away or behind a hand, before its track ends."""
 
 
 def link(found: Sequence[Sequence[Box]], cuts: Collection[int] = ()) -> list[list[tuple[int, int]]]:
-    """Link the faces of successive frames by the overlap of their boxes, the greatest overlap first.
+    """Link the faces of successive frames by the overlap of their enlarged boxes, the greatest overlap first.
 
     Args:
         found: for each sampled frame, in the order of time, the boxes of its faces, px.
@@ -22,6 +26,7 @@ def link(found: Sequence[Sequence[Box]], cuts: Collection[int] = ()) -> list[lis
         Tracks in the order in which they begin: for each face its frame's index and its own index there. A frame has at
         most one face of a track.
     """
+    found = [[_enlarged(box) for box in boxes] for boxes in found]
     tracks: list[list[tuple[int, int]]] = []
     open_tracks: list[list[tuple[int, int]]] = []
     for index, boxes in enumerate(found):
@@ -55,6 +60,19 @@ def overlap(one: Box, other: Box) -> float:
     return shared / max(area(one) + area(other) - shared, 1e-9)
 
 
+def _enlarged(box: Box) -> Box:
+    """A box with what is around it."""
+    x, y = REACH * (box[2] - box[0]), REACH * (box[3] - box[1])
+    return box[0] - x, box[1] - y, box[2] + x, box[3] + y
+
+
 def area(box: Box) -> float:
-    """Area of a box in square px."""
+    """Area of a box.
+
+    Args:
+        box: (left, top, right, bottom), px.
+
+    Returns:
+        Square px.
+    """
     return (box[2] - box[0]) * (box[3] - box[1])

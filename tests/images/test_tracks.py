@@ -19,6 +19,12 @@ def test_one_who_moves_is_one_track():
     assert link([[box(40 * index)] for index in range(5)]) == [[(index, 0) for index in range(5)]]
 
 
+@pytest.mark.parametrize(("moved", "same"), [(130, True), (140, False)])
+def test_a_head_may_move_by_a_third_more_than_its_width(moved, same):
+    """Boxes of 200 px: (200 - s) / (200 + s) is .2 at s = 133."""
+    assert len(link([[box(0)], [box(moved)]])) == (1 if same else 2)
+
+
 def test_two_people_are_two_tracks_in_whatever_order_they_are_found():
     found = [[box(0), box(300)], [box(310), box(10)], [box(20), box(320)]]
     assert link(found) == [[(0, 0), (1, 1), (2, 0)], [(0, 1), (1, 0), (2, 1)]]
