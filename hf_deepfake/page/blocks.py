@@ -19,6 +19,7 @@ from hf_deepfake.page.several_tab import add_several
 from hf_deepfake.page.texts import LANGUAGES, render, texts
 from hf_deepfake.page.turns import Turns
 from hf_deepfake.page.uploads import BAD_CALLS, FILE, UploadsOnly, read_upload
+from hf_deepfake.page.verdict_card import Judge
 
 HERE = Path(__file__).parent
 
@@ -30,10 +31,15 @@ THEME = gr.themes.Default(primary_hue="indigo", font=[gr.themes.LocalFont("Sourc
 
 
 class Words(gr.I18n):
-    """What of the page is fixed, in every language; the browser takes that of its user."""
+    """What of the page is fixed, in every language; the browser takes that of its user.
 
-    def __init__(self) -> None:
+    Args:
+        megabytes: that an upload may have.
+    """
+
+    def __init__(self, megabytes: int) -> None:
         super().__init__(**{language: {} for language in LANGUAGES})
+        self._megabytes = megabytes
 
     def add(self, sentence: Callable[[str], str]) -> Any:
         """Take up a sentence or a part of the page.
@@ -59,7 +65,7 @@ class Words(gr.I18n):
         Returns:
             The part.
         """
-        markup = self.add(lambda language: render(template, language, **values))
+        markup = self.add(lambda language: render(template, language, megabytes=self._megabytes, **values))
         return gr.HTML(markup, apply_default_css=False, js_on_load=None)
 
     def tab(self, name: str) -> gr.Tab:
@@ -88,8 +94,8 @@ def build_page(checkpoint: str) -> UploadsOnly:
     """
     detector = Detector.from_pretrained(checkpoint)
     turns = Turns(WAITING)
-    checker = Checker(detector, turns, version("hf-deepfake"))
-    words = Words()
+    checker = Checker(detector.explain, Judge.of(detector, version("hf-deepfake")), turns)
+    words = Words(MAX_BYTES // 1_000_000)
 
     def predict(image: dict[str, Any] | None) -> tuple[dict[str, Any], Image]:
         """Say what a model makes of an image of a face: real or deepfake, how sure, and where it looked.
@@ -120,7 +126,7 @@ def build_page(checkpoint: str) -> UploadsOnly:
             add_compare(checker, words.static)
         with words.tab("about"):
             add_about(checkpoint, words.static, words.add(lambda language: texts(language)["about"]["card"]))
-        page.load(None, None, None, js="() => deepfakePage.ready()", api_visibility="private")
+        page.load(None, None, None, js="() => deepfakePage.list()", api_visibility="private")
         # Without preprocessing gr.Image does not open the upload: what is no image shall get our own words.
         image = gr.Image(label="Face image", visible=False)
         results = [gr.JSON(label="verdict", visible=False), gr.Image(label="overlay", visible=False)]
@@ -153,7 +159,7 @@ def serve(page: UploadsOnly, host: str | None = None, port: int | None = None, *
             max_file_size=MAX_BYTES,
             run_history=False,
             app_kwargs={"lifespan": page.swept, "exception_handlers": BAD_CALLS},
-            footer_links=["api", "settings"],
+            footer_links=["api"],
             theme=THEME,
             css_paths=HERE / "page.css",
             head=_head(),

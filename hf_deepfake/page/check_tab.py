@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from hf_deepfake.detect.detector import Detector
+from hf_deepfake.detect.verdict import Explanation
 from hf_deepfake.errors import InputError
 from hf_deepfake.forensics.inspect import inspect_image
 from hf_deepfake.page.closer_tab import show_closer
@@ -24,14 +24,14 @@ class Checker:
     """Checks uploads, one at a time.
 
     Args:
-        detector: what evaluates them.
+        explain: what evaluates an encoded image.
+        judge: the model behind it.
         turns: of all that takes long here.
-        version: of this package, for reports.
     """
 
-    def __init__(self, detector: Detector, turns: Turns, version: str):
-        self.detector = detector
-        self.judge = Judge.of(detector, version)
+    def __init__(self, explain: Callable[[bytes], Explanation], judge: Judge, turns: Turns):
+        self.judge = judge
+        self._explain = explain
         self._turns = turns
 
     def queue(self, path: str) -> Turn[Checked]:
@@ -51,7 +51,7 @@ class Checker:
 
     def _check(self, name: str, content: bytes) -> Checked:
         """Evaluate and inspect one image."""
-        explanation = self.detector.explain(content)
+        explanation = self._explain(content)
         digest = hashlib.sha256(content).hexdigest()
         return Checked(name, digest, quality_of(content), explanation, inspect_image(content))
 

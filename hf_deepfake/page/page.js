@@ -1,7 +1,6 @@
 // What gradio cannot do: choose images and say so at once, move the map's opacity, choose a face, keep a report in the
 // browser, and list what was checked. Nothing here is sent anywhere but to this server's upload.
 window.deepfakePage = (() => {
-  const MOST_BYTES = 20_000_000;
   const HISTORY = "deepfake-history";
   const KEPT = 12;
   const places = {}; // of results: element, and how to set its HTML
@@ -75,7 +74,7 @@ window.deepfakePage = (() => {
   }
 
   async function one(picker, file, number, upload, handOver) {
-    if (file.size > MOST_BYTES) return tell(picker, "failed", picker.dataset.tooLarge);
+    if (file.size > Number(picker.dataset.megabytes) * 1e6) return tell(picker, "failed", picker.dataset.tooLarge);
     tell(picker, "waiting", picker.dataset.uploading);
     reveal(picker);
     try {
@@ -104,7 +103,7 @@ window.deepfakePage = (() => {
       picker.dataset.number = own;
       const card = await new Promise((resolve) => {
         waiting[panel] = resolve;
-        if (file.size > MOST_BYTES) tell(picker, "failed", picker.dataset.tooLarge);
+        if (file.size > Number(picker.dataset.megabytes) * 1e6) tell(picker, "failed", picker.dataset.tooLarge);
         else one(picker, file, own, upload, handOver);
       });
       if (picker.dataset.number !== own) return; // others were chosen meanwhile
@@ -236,12 +235,6 @@ window.deepfakePage = (() => {
       .join("");
   }
 
-  // Once the page stands: what was checked before it was loaded anew; and gradio's signs say what stands beside them.
-  function ready() {
-    list();
-    document.querySelectorAll("footer img").forEach((sign) => { sign.alt = ""; });
-  }
-
   function recall(number) {
     const entry = history().find((one) => one.number === number);
     if (!entry) return;
@@ -317,5 +310,5 @@ window.deepfakePage = (() => {
     if (files.length && panel) pickers[panel.id](files);
   });
 
-  return { pick, show, shown, failed, ready };
+  return { pick, show, shown, failed, list };
 })();

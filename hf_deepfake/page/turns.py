@@ -1,4 +1,4 @@
-"""Who is next: images are evaluated one at a time, in the order in which they came, and only so many wait."""
+"""Who is next: only so many images are evaluated at a time, in the order in which they came, and only so many wait."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,6 +9,10 @@ from typing import Generic, TypeVar
 from hf_deepfake.errors import InputError
 
 T = TypeVar("T")
+
+
+class BusyError(InputError):
+    """So many wait already that this one cannot."""
 
 
 class Turn(Generic[T]):
@@ -58,20 +62,36 @@ class Turn(Generic[T]):
 
 
 class Turns:
-    """Does one piece of work at a time.
+    """Does a few pieces of work at a time.
 
     gradio's own queue could count, too, but what it says when it is full is not for us to word. Work that nobody waits
     for any more is done all the same: who leaves must not be able to stop the others.
 
     Args:
-        waiting: how many may wait beside the one whose turn it is.
+        waiting: how many may wait beside those whose turn it is.
+        concurrency: how many may have their turn at the same time.
     """
 
-    def __init__(self, waiting: int):
+    def __init__(self, waiting: int, concurrency: int = 1):
         self._waiting = waiting
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="turns")
+        self._concurrency = concurrency
+        self._workers = ThreadPoolExecutor(concurrency, thread_name_prefix="turns")
         self._order: list[Turn] = []
         self._lock = Lock()
+
+    def __len__(self) -> int:
+        """How many have their turn or wait for it."""
+        return len(self._order)
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no place left to wait in."""
+        return len(self._order) >= self._concurrency + self._waiting
+
+    @property
+    def busy(self) -> BusyError:
+        """What to say to whoever comes when it is full."""
+        return BusyError(f"{self._waiting} images are waiting already; try again in a minute")
 
     def queue(self, work: Callable[[], T]) -> Turn[T]:
         """Let work wait for its turn.
@@ -83,14 +103,14 @@ class Turns:
             Its place among the others, and its result.
 
         Raises:
-            InputError: too many are waiting already.
+            BusyError: too many are waiting already.
         """
         with self._lock:
-            if len(self._order) > self._waiting:
-                raise InputError(f"{self._waiting} images are waiting already; try again in a minute")
-            turn = Turn(work, len(self._order))
+            if self.full:
+                raise self.busy
+            turn = Turn(work, self._ahead(len(self._order)))
             self._order.append(turn)
-            self._worker.submit(self._take, turn)
+            self._workers.submit(self._take, turn)
         return turn
 
     def _take(self, turn: Turn) -> None:
@@ -99,5 +119,9 @@ class Turns:
         with self._lock:
             self._order.remove(turn)
             turn.move(None)
-            for ahead, behind in enumerate(self._order):
-                behind.move(ahead)
+            for place, behind in enumerate(self._order):
+                behind.move(self._ahead(place))
+
+    def _ahead(self, place: int) -> int:
+        """How many must be done before the turn at a place of the order begins."""
+        return max(0, place - self._concurrency + 1)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from chromium import find_browser, require_browser
 from matplotlib.figure import Figure
+from page_window import DESKTOP
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
@@ -151,6 +152,31 @@ def browser():
         running = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
         yield running
         running.close()
+
+
+@pytest.fixture
+def open_page(browser, server):
+    """Open the page in a window of its own; its `foreign` are the requests that went elsewhere."""
+    contexts = []
+
+    def start(viewport=DESKTOP, at=server, **options):
+        contexts.append(browser.new_context(viewport=viewport, **options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(20_000)
+        page.foreign = []
+        page.on("request", lambda request: _note(page, request.url, at.url))
+        page.goto(at.url)
+        page.locator("#check .choose").wait_for()
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+
+
+def _note(page, url, home):
+    if not url.startswith((home, "data:", "blob:")):
+        page.foreign.append(url)
 
 
 def pytest_collection_finish(session):

@@ -11,6 +11,7 @@ from hf_deepfake.models.checkpoint import export_checkpoint
 from hf_deepfake.page import check_tab
 from hf_deepfake.page.check_tab import Checker
 from hf_deepfake.page.turns import Turns
+from hf_deepfake.page.verdict_card import Judge
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def turns():
 
 @pytest.fixture
 def checker(detector, turns):
-    return Checker(detector, turns, "0.1.0")
+    return Checker(detector.explain, Judge.of(detector, "0.1.0"), turns)
 
 
 def choice(*paths, language="en"):

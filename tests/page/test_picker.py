@@ -17,8 +17,8 @@ def test_an_odd_choice_is_read_as_an_empty_one_in_english(value):
 
 
 def test_limits_are_said_before_the_upload():
-    one = render("picker", "en", shows="verdict", most=1, heading="")
-    more = render("picker", "en", shows="several", most=20, heading="")
+    one = render("picker", "en", shows="verdict", most=1, heading="", megabytes=20)
+    more = render("picker", "en", shows="several", most=20, heading="", megabytes=20)
     assert "at most 20 MB and 40 megapixels" in one
     assert "multiple" not in one
     assert "At most 20 images at a time" in more
