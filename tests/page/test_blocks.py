@@ -6,7 +6,8 @@ import pytest
 from hf_deepfake.errors import InputError
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
-from hf_deepfake.page.blocks import build_page, serve
+from hf_deepfake.page.blocks import Words, build_page, serve
+from hf_deepfake.page.texts import LANGUAGES
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +38,20 @@ def test_host_and_port_are_those_given(page, taken):
         port = free.getsockname()[1]
     serve(page, "127.0.0.1", port, prevent_thread_lock=True, quiet=True)
     assert page.local_url == f"http://127.0.0.1:{port}/"
+
+
+def test_what_is_fixed_is_there_in_every_language(page):
+    parts = page.words.translations
+    assert list(parts) == list(LANGUAGES)
+    assert all(part.keys() == parts["en"].keys() for part in parts.values())
+    tabs = [block.label.key for block in page.blocks.values() if isinstance(block, gr.Tab)]
+    assert [parts["en"][key] for key in tabs] == ["Check", "Look closer", "Several", "Compare", "About"]
+    assert [parts["de"][key] for key in tabs] == ["Prüfen", "Genauer", "Mehrere", "Vergleich", "Über"]
+
+
+def test_limits_are_those_given():
+    words = Words(megabytes=7)
+    with gr.Blocks():
+        part = words.static("picker", shows="verdict", most=1, heading="")
+    assert part.value
+    assert ["7 MB" in one for language in words.translations.values() for one in language.values()] == [True, True]

@@ -49,3 +49,14 @@ def test_thumbnail_and_file(tmp_path):
     assert decode(pictures.thumbnail(Image.new("RGB", (300, 100)))).size == (72, 72)
     Image.new("RGB", (40, 40)).save(tmp_path / "a.jpg")
     assert decode(pictures.inline_file(tmp_path / "a.jpg")).size == (40, 40)
+
+
+def test_the_map_of_a_large_image_lies_where_it_did():
+    heatmap = np.zeros((1600, 3200), np.float32)
+    heatmap[800:, :1600] = 1
+    found = pictures.picture(Image.new("RGB", (3200, 1600)), heatmap)
+    opacity = np.asarray(decode(found.map).convert("RGBA"))[..., 3]
+    assert opacity.shape == (400, 800)
+    assert opacity[210:, :390].min() > 160
+    assert opacity[:190].max() < 5
+    assert opacity[:, 410:].max() < 5
