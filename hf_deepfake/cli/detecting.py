@@ -42,8 +42,12 @@ command goes on from where it was stopped; crop.json in the new folder says what
 SERVE_EXAMPLES = """\
   hf-deepfake serve --checkpoint runs/faces/checkpoint
   hf-deepfake serve --checkpoint owner/name --host 0.0.0.0 --port 8080     (for others in the network, too)
+  hf-deepfake serve --checkpoint owner/name --root_path /faces --rate 30   (behind a proxy)
+  curl --data-binary @face.jpg http://127.0.0.1:7860/predict
 
-The page needs gradio: pip install "hf-deepfake[space]"."""
+Beside the page there are POST /predict, an MCP tool at /gradio_api/mcp/, and GET /health, /ready and /metrics. Logs are
+JSON lines on standard error. On SIGTERM what runs is finished, and the exit code is 0. It needs
+pip install "hf-deepfake[space]"."""
 
 
 def register(commands: Any) -> None:
@@ -108,10 +112,18 @@ def register(commands: Any) -> None:
     )
     crop.add_argument("--frames", type=int, metavar="N", help="of each video, evenly in time (default 16)")
     crop.add_argument("--workers", type=int, metavar="N", help="processes that read videos (default: one a core)")
-    serve = add_command(commands, "serve", "--checkpoint CHECKPOINT", "serve the page", SERVE_EXAMPLES, _serve)
+    serve = add_command(
+        commands, "serve", "--checkpoint CHECKPOINT", "serve page, API and MCP tool", SERVE_EXAMPLES, _serve
+    )
     _add_checkpoint(serve)
     serve.add_argument("--host", metavar="NAME", help="address to listen at (default 127.0.0.1: this machine alone)")
     serve.add_argument("--port", metavar="N", type=int, help="port to listen at (default: the first free from 7860 on)")
+    serve.add_argument("--root_path", metavar="PATH", help="path under which a proxy shows it, such as /faces")
+    limits = serve.add_argument_group("limits")
+    limits.add_argument("--megabytes", metavar="N", type=int, help="largest image, MB (default 20, which is the most)")
+    limits.add_argument("--concurrency", metavar="N", type=int, help="images evaluated at the same time (default 1)")
+    limits.add_argument("--waiting", metavar="N", type=int, help="images that may wait beside those (default 20)")
+    limits.add_argument("--rate", metavar="N", type=int, help="calls of one client in a minute (default: any number)")
 
 
 def _add_checkpoint(command: Parser) -> None:
@@ -217,6 +229,11 @@ def _serve(given: dict[str, Any]) -> int:
 
     end_on_signals()
     from hf_deepfake.page.blocks import build_page, serve
+    from hf_deepfake.page.json_lines import log_as_json
+    from hf_deepfake.page.limits import Limits
 
-    serve(build_page(given["checkpoint"]), given["host"], given["port"])
+    log_as_json()
+    names = ("megabytes", "concurrency", "waiting", "rate")
+    limits = Limits(**{name: given[name] for name in names if given[name] is not None})
+    serve(build_page(given["checkpoint"], limits), given["host"], given["port"], given["root_path"])
     return 0

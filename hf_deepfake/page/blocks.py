@@ -8,23 +8,27 @@ from typing import Any
 
 import gradio as gr
 from PIL.Image import Image
+from starlette.middleware import Middleware
 
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.errors import InputError
-from hf_deepfake.images.source import MAX_BYTES
 from hf_deepfake.page.about_tab import add_about
 from hf_deepfake.page.check_tab import Checker, add_check, describe_error
 from hf_deepfake.page.compare_tab import add_compare
+from hf_deepfake.page.gate import Gate
+from hf_deepfake.page.limits import Limits
+from hf_deepfake.page.mcp_tool import DataUrlTool
+from hf_deepfake.page.routes import SPARE, service_routes
+from hf_deepfake.page.service import Service
 from hf_deepfake.page.several_tab import add_several
+from hf_deepfake.page.stopping import run_until_stopped
 from hf_deepfake.page.texts import LANGUAGES, render, texts
-from hf_deepfake.page.turns import Turns
 from hf_deepfake.page.uploads import BAD_CALLS, FILE, UploadsOnly, read_upload
 from hf_deepfake.page.verdict_card import Judge
 
 HERE = Path(__file__).parent
 
-WAITING = 20
-"""Images that may wait while one is evaluated; whoever comes then is asked to come again."""
+DEFAULTS = Limits()
 
 # gradio 6.31's semi-bold file of this font lacks most letters, and its orange is too pale to read.
 THEME = gr.themes.Default(primary_hue="indigo", font=[gr.themes.LocalFont("Source Sans Pro", (400, 700)), "sans-serif"])
@@ -80,22 +84,23 @@ class Words(gr.I18n):
         return gr.Tab(self.add(lambda language: texts(language)["tabs"][name]), elem_id=f"tab-{name}", id=name)
 
 
-def build_page(checkpoint: str) -> UploadsOnly:
+def build_page(checkpoint: str, limits: Limits = DEFAULTS) -> UploadsOnly:
     """The page for one checkpoint.
 
     Args:
         checkpoint: folder, or owner/name on the Hub.
+        limits: what the service takes on.
 
     Returns:
         The page, not launched yet; its one public endpoint is `/predict`.
 
     Raises:
-        InputError: there is no such checkpoint.
+        InputError: there is no such checkpoint, or it cannot be served within these limits.
     """
     detector = Detector.from_pretrained(checkpoint)
-    turns = Turns(WAITING)
-    checker = Checker(detector.explain, Judge.of(detector, version("hf-deepfake")), turns)
-    words = Words(MAX_BYTES // 1_000_000)
+    service = Service(detector, limits)
+    checker = Checker(service.detector.explain, Judge.of(detector, version("hf-deepfake")), service.turns)
+    words = Words(limits.megabytes)
 
     def predict(image: dict[str, Any] | None) -> tuple[dict[str, Any], Image]:
         """Say what a model makes of an image of a face: real or deepfake, how sure, and where it looked.
@@ -108,7 +113,7 @@ def build_page(checkpoint: str) -> UploadsOnly:
         """
         try:
             content = read_upload(image)  # before waiting, during which the file may be deleted
-            explanation = turns.queue(lambda: detector.explain(content)).result()
+            explanation = service.in_turn(lambda: service.detector.explain(content))
         except InputError as error:
             raise gr.Error(describe_error(error), print_exception=False) from error
         return explanation.verdict.to_dict(), explanation.overlay
@@ -131,45 +136,70 @@ def build_page(checkpoint: str) -> UploadsOnly:
         image = gr.Image(label="Face image", visible=False)
         results = [gr.JSON(label="verdict", visible=False), gr.Image(label="overlay", visible=False)]
         api = gr.Button(visible=False)
-        api.click(predict, image, results, preprocess=False, concurrency_limit=None, api_name="predict")
+        # Not queued, so that MCP calls it here and not over HTTP.
+        api.click(predict, image, results, preprocess=False, concurrency_limit=None, queue=False, api_name="predict")
         # gradio's own sample in the API panel is a link, which is refused here.
         image.example_payload = lambda: {"path": "face.jpg", "url": "face.jpg", "meta": FILE}
     page.words = words
+    page.service = service
     return page
 
 
-def serve(page: UploadsOnly, host: str | None = None, port: int | None = None, **options: Any) -> None:
-    """Launch the page, as safe as it should always be.
+def serve(
+    page: UploadsOnly,
+    host: str | None = None,
+    port: int | None = None,
+    root_path: str | None = None,
+    *,
+    prevent_thread_lock: bool = False,
+    **options: Any,
+) -> None:
+    """Launch the page, as safe as it should always be, and its API and MCP tool with it.
 
     Args:
         page: what `build_page` returned.
         host: name or address to listen at; by default GRADIO_SERVER_NAME, or else this machine alone.
         port: by default GRADIO_SERVER_PORT, or else the first free one from 7860 on.
-        **options: further ones of gradio's `launch`, such as `prevent_thread_lock`.
+        root_path: under which a proxy shows it; by default GRADIO_ROOT_PATH, or else none.
+        prevent_thread_lock: return at once; else it returns when it was interrupted and what ran has ended.
+        **options: further ones of gradio's `launch`.
 
     Raises:
         InputError: nothing can listen there.
     """
+    service = page.service
     try:
         if host:
             _try_host(host)
         page.launch(
             server_name=host,
             server_port=port,
-            max_file_size=MAX_BYTES,
+            root_path=root_path,
+            max_file_size=service.limits.image_bytes,
+            max_threads=service.limits.concurrency + service.limits.waiting + SPARE,
             run_history=False,
-            app_kwargs={"lifespan": page.swept, "exception_handlers": BAD_CALLS},
+            mcp_server=True,
+            app_kwargs={
+                "lifespan": page.swept,
+                "exception_handlers": BAD_CALLS,
+                "middleware": [Middleware(Gate, service=service)],
+                "routes": service_routes(service),
+            },
             footer_links=["api"],
             theme=THEME,
             css_paths=HERE / "page.css",
             head=_head(),
             i18n=page.words,
+            prevent_thread_lock=True,
             **options,
         )
     except (OSError, OverflowError) as error:
         raise InputError(
             f"the page cannot be served ({error}); give a free port, and a host of this machine"
         ) from error
+    page.mcp_server_obj.__class__ = DataUrlTool  # gradio lets nobody choose its class
+    if not prevent_thread_lock:
+        run_until_stopped(page)
 
 
 def _head() -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from hf_deepfake.explain.overlay import COLOURS, OPACITY
+from hf_deepfake.explain.overlay import OPACITY, viridis
 from hf_deepfake.report.html import inline
 
 SIDE = 800
@@ -133,7 +133,7 @@ def _both(image: Image.Image, heatmap: NDArray[np.float32]) -> Picture:
     levels = (heatmap[::step, ::step] * 255 + 0.5).astype(np.uint8)
     heat = Image.fromarray(levels).resize(image.size, Image.Resampling.BILINEAR)
     opacity = heat.point([round(OPACITY * level) for level in range(256)])
-    heat.putpalette(COLOURS)
+    heat.putpalette(viridis())
     layer = heat.convert("RGB")
     layer.putalpha(opacity)
     return Picture(encode(image), image.width, image.height, _address(layer, "WEBP", quality=80))

@@ -3,11 +3,10 @@
 import asyncio
 import os
 import stat
-import traceback
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from fastapi import Request
@@ -17,7 +16,11 @@ from gradio.route_utils import FnIndexInferError
 from gradio.utils import get_upload_folder
 
 from hf_deepfake.errors import InputError
+from hf_deepfake.page.json_lines import LOG
 from hf_deepfake.page.keep import Sweep
+
+if TYPE_CHECKING:
+    from hf_deepfake.page.service import Service
 
 KEPT = 60
 """Seconds from one sweep to the next: uploads and maps are deleted 60 to 120 s after they came."""
@@ -46,9 +49,11 @@ class UploadsOnly(gr.Blocks):
 
     Attributes:
         words: the page's sentences in its languages, for its launch.
+        service: what evaluates the uploads.
     """
 
     words: gr.I18n | None = None
+    service: "Service"
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *rest: Any, **options: Any) -> list[Any]:
         """Take uploads and nothing else as images, then go on as gradio does."""
@@ -70,7 +75,7 @@ class UploadsOnly(gr.Blocks):
         except gr.Error:
             raise
         except Exception as error:
-            traceback.print_exception(error)
+            LOG.error("evaluation failed", exc_info=error)
             raise gr.Error(FAILED, print_exception=False) from error
 
     async def pause(self) -> None:

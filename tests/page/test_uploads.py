@@ -17,6 +17,7 @@ from PIL import Image
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
 from hf_deepfake.page import blocks, uploads
+from hf_deepfake.page.limits import Limits
 
 FILE = {"_type": "gradio.FileData"}
 DUE = Semaphore(0)
@@ -37,8 +38,7 @@ def checkpoint(tmp_path_factory):
 def page(checkpoint):
     """The page with room for nobody to wait, swept when `DUE` says so."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "WAITING", 0)
-        page = blocks.build_page(checkpoint)
+        page = blocks.build_page(checkpoint, Limits(waiting=0))
         # Of this page alone: another one's server that has not quite ended would take what is due here.
         patch.setattr(page, "pause", pause)
         blocks.serve(page, prevent_thread_lock=True, quiet=True)

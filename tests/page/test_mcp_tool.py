@@ -1,0 +1,59 @@
+"""The MCP tool, called by the protocol's own client."""
+
+import asyncio
+import base64
+
+import pytest
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+
+from hf_deepfake import Detector
+
+
+@pytest.fixture
+def ask(served):
+    """Run something with a session."""
+
+    def run(work):
+        async def inside():
+            url = f"{served.local_url}/gradio_api/mcp/"
+            async with streamable_http_client(url) as (read, write, _), ClientSession(read, write) as session:
+                await session.initialize()
+                return await work(session)
+
+        return asyncio.run(inside())
+
+    return run
+
+
+def test_its_schema_says_data_url_and_nothing_of_links(ask):
+    (tool,) = ask(lambda session: session.list_tools()).tools
+    assert (tool.name, tool.inputSchema["required"]) == ("predict", ["image"])
+    image = tool.inputSchema["properties"]["image"]
+    assert (image["type"], image["format"], image["pattern"]) == ("string", "data-url", "^data:")
+    said = tool.model_dump_json().lower()
+    assert "http" not in said
+    assert "upload_file" not in said
+
+
+def test_it_takes_a_data_url(ask, tiny, face):
+    url = "data:image/png;base64," + base64.b64encode(face.read_bytes()).decode()
+    answer = ask(lambda session: session.call_tool("predict", {"image": url}))
+    assert not answer.isError
+    verdict, overlay = answer.content[:2]
+    assert str(Detector.from_pretrained(tiny)(face).to_dict()["fake_probability"])[:8] in verdict.text
+    assert overlay.mimeType == "image/webp"
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        ("https://example.com/a.jpg", "does not match '^data:'"),
+        ("/etc/passwd", "does not match '^data:'"),
+        ("data:image/png;base64,AAAA", "The image is not an image in any of"),
+    ],
+)
+def test_it_refuses_all_else_in_words(ask, image, said):
+    answer = ask(lambda session: session.call_tool("predict", {"image": image}))
+    assert answer.isError
+    assert said in answer.content[0].text
