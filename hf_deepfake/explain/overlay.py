@@ -1,7 +1,7 @@
 """Draw a map over its image: what speaks for the verdict shines, the rest of the image stays as it is."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from torch import Tensor
 
 FLOOR = 1.0
 """Logits, odds of 2.7 to 1: a map whose strongest place is weaker than this is drawn as weak as it is."""
+
+ROWS = 256
+"""Rows of a large heat map that are computed at once."""
 
 SIDES = (448, 1024)
 """Least and greatest longer side of the image in an overlay, px."""
@@ -34,9 +37,22 @@ def to_heatmap(values: Tensor | NDArray[np.float32], size: tuple[int, int]) -> N
         float32 (height, width) in [0, 1], where 1 is the map's strongest place or `FLOOR`, whichever is more;
         bicubic between the cells.
     """
-    grid = torch.as_tensor(values, dtype=torch.float32, device="cpu").numpy()
-    grid = grid / max(float(grid.max()), FLOOR)
-    return np.asarray(Image.fromarray(grid).resize(size, Image.Resampling.BICUBIC)).clip(0, 1)
+    heatmap = np.empty((size[1], size[0]), np.float32)
+    for rows, band in _bands(values, size):
+        heatmap[rows] = band
+    return heatmap
+
+
+def _bands(values: Tensor | NDArray[np.float32], size: tuple[int, int]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Rows of a heat map and where they lie: of an image of 40 megapixels the whole of it takes 160 MB."""
+    array = torch.as_tensor(values, dtype=torch.float32, device="cpu").numpy()
+    grid = Image.fromarray(array / max(float(array.max()), FLOOR))
+    step = grid.height / size[1]
+    for top in range(0, size[1], ROWS):
+        bottom = min(top + ROWS, size[1])
+        place = (0, top * step, grid.width, bottom * step)
+        band = grid.resize((size[0], bottom - top), Image.Resampling.BICUBIC, box=place)
+        yield slice(top, bottom), np.asarray(band).clip(0, 1)
 
 
 def compose(values: Tensor, regions: Sequence[tuple[int, int, int, int]], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -53,7 +69,8 @@ def compose(values: Tensor, regions: Sequence[tuple[int, int, int, int]], size: 
     heatmap = np.zeros((size[1], size[0]), np.float32)
     for value, (left, top, right, bottom) in zip(values, regions, strict=True):
         place = heatmap[top:bottom, left:right]
-        np.maximum(place, to_heatmap(value, (right - left, bottom - top)), out=place)
+        for rows, band in _bands(value, (right - left, bottom - top)):
+            np.maximum(place[rows], band, out=place[rows])
     return heatmap
 
 
@@ -67,10 +84,14 @@ def shade(image: Image.Image, heatmap: NDArray[np.float32]) -> Image.Image:
     Returns:
         Opaque RGB of the same size.
     """
-    heat = Image.fromarray((heatmap * 255 + 0.5).astype(np.uint8))
-    opacity = heat.point([round(OPACITY * level) for level in range(256)])
-    heat.putpalette(viridis())
-    return Image.composite(heat.convert("RGB"), image, opacity)
+    shaded = Image.new("RGB", image.size)
+    for top in range(0, image.height, ROWS):
+        heat = Image.fromarray((heatmap[top : top + ROWS] * 255 + 0.5).astype(np.uint8))
+        opacity = heat.point([round(OPACITY * level) for level in range(256)])
+        heat.putpalette(viridis())
+        under = image.crop((0, top, image.width, top + heat.height))
+        shaded.paste(Image.composite(heat.convert("RGB"), under, opacity), (0, top))
+    return shaded
 
 
 def draw_overlay(

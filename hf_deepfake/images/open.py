@@ -23,6 +23,9 @@ MIN_SIDE = 32
 GREY = (128, 128, 128)
 """What stands behind transparent pixels: as far from black as from white."""
 
+_ROWS = 64
+"""Rows of 16 bits that are scaled to 8 at once."""
+
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
@@ -142,8 +145,11 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
     if image.mode in ("I", "F"):
         raise ImageError(f"{name} has 32 bits a channel, of which none is agreed to be white; save it with 8 or 16")
     if image.mode.startswith("I;16"):
-        # Pillow's own conversion clips at 255; 65535 is 257 times that.
-        return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8)).convert("RGB")
+        # Pillow's own conversion clips at 255; 65535 is 257 times that. In rows, for the sake of memory.
+        wide, grey = np.asarray(image), np.empty((image.height, image.width), np.uint8)
+        for top in range(0, image.height, _ROWS):
+            grey[top : top + _ROWS] = (wide[top : top + _ROWS].astype(np.uint32) + 128) // 257
+        return Image.fromarray(grey).convert("RGB")
     if image.has_transparency_data:
         behind = Image.new("RGB", image.size, GREY)
         with_alpha = image if image.mode == "RGBA" else image.convert("RGBA")
