@@ -70,10 +70,12 @@ def register(commands: Any) -> None:
     _add_license(push)
     push.add_argument("--revision", metavar="BRANCH", help="branch to push to (default main)")
     push.add_argument("--create_pr", action="store_true", help="open a pull request instead")
+    push.add_argument("--handler", action="store_true", help="also push handler.py, for Inference Endpoints")
     space = add_command(
         commands, "push-space", "CHECKPOINT OWNER/NAME", "publish the Space with a checkpoint", SPACE_EXAMPLES, _space
     )
     space.add_argument("checkpoint", type=local_name, metavar="CHECKPOINT", help="folder of the checkpoint")
+    space.add_argument("--sdk", choices=("gradio", "docker"), default="gradio", help="what runs it (default gradio)")
     _add_target(space)
     data = add_command(
         commands, "push-data", "SOURCE OWNER/NAME --license NAME", "publish a leak-free split", DATA_EXAMPLES, _data

@@ -8,12 +8,18 @@ from hf_deepfake.files import local_path
 from hf_deepfake.hub.card import CAPTIONS, CARD_FILE, build_card
 from hf_deepfake.hub.push_adapter import adapter_card
 from hf_deepfake.hub.upload import PushResult, check_target, sizes, upload
+from hf_deepfake.hub.wheel import pack_wheel
 from hf_deepfake.models.adapter_folder import ADAPTER_CONFIG, ADAPTER_WEIGHTS, is_adapter
 from hf_deepfake.models.checkpoint import CONFIG_FILE, WEIGHTS_FILE, load_checkpoint
 from hf_deepfake.models.replace import replacing_folder
 from hf_deepfake.models.seen import SEEN_FILE
 from hf_deepfake.report.report import REPORT_FILE, Report
 from hf_deepfake.runtimes.variants import exported_files
+
+HANDLER_FILE = "handler.py"
+
+ENDPOINT_FOLDER = "/repository"
+"""Where an Inference Endpoint has the repository."""
 
 
 def push_to_hub(
@@ -25,6 +31,7 @@ def push_to_hub(
     revision: str | None = None,
     create_pr: bool = False,
     token: str | None = None,
+    handler: bool = False,
     dry_run: bool = False,
 ) -> PushResult:
     """Publish a checkpoint or an adapter in one commit; what else lies in its folder stays here, and it stays as it is.
@@ -40,6 +47,8 @@ def push_to_hub(
         revision: branch to push to, made if need be; by default main.
         create_pr: open a pull request instead.
         token: of the Hub; by default the one that `hf auth login` or HF_TOKEN gave.
+        handler: also push what Inference Endpoints need to give this package's verdicts: handler.py, and a wheel of
+            this package with a requirements.txt that names it where an endpoint has its repository.
         dry_run: say what would be pushed, and ask the Hub nothing.
 
     Returns:
@@ -61,6 +70,8 @@ def push_to_hub(
         files = {**checkpoint_files(folder)}
         card = build_card(Report.load(folder / REPORT_FILE), repo_id=repo_id, license=license, figures=list(files))
     files[CARD_FILE] = card.encode()
+    if handler:
+        files |= handler_files()
     if dry_run:
         return PushResult(sizes(files))
     return upload(
@@ -73,6 +84,20 @@ def push_to_hub(
         create_pr=create_pr,
         token=token,
     )
+
+
+def handler_files() -> dict[str, bytes]:
+    """Pack what an Inference Endpoint needs beside a checkpoint.
+
+    Returns:
+        Content by path in the repository.
+    """
+    name, wheel = pack_wheel()
+    return {
+        HANDLER_FILE: Path(__file__).with_name(HANDLER_FILE).read_bytes(),
+        name: wheel,
+        "requirements.txt": f"hf-deepfake @ file://{ENDPOINT_FOLDER}/{name}\n".encode(),
+    }
 
 
 def checkpoint_files(checkpoint: str | Path) -> dict[str, Path]:

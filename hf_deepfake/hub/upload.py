@@ -15,6 +15,7 @@ from hf_deepfake.data.hub_errors import hub_errors
 from hf_deepfake.errors import InputError
 
 Kind = Literal["model", "dataset", "space"]
+Sdk = Literal["gradio", "docker"]
 Files = Mapping[str, bytes | Path]
 """Content by path in the repository: bytes, or the path of a file here."""
 
@@ -81,6 +82,7 @@ def upload(
     create_pr: bool = False,
     replaced: Sequence[str] = (),
     token: str | None = None,
+    sdk: Sdk | None = None,
 ) -> PushResult:
     """Make the repository if need be, and put all files into it in one commit.
 
@@ -99,6 +101,7 @@ def upload(
         replaced: patterns of files that this push replaces: those in the repository that match and are not in
             `files` are deleted.
         token: of the Hub; by default the one that `hf auth login` or HF_TOKEN gave.
+        sdk: of a Space that is made now.
 
     Returns:
         What was pushed, and where.
@@ -108,7 +111,6 @@ def upload(
     """
     api = HfApi(token=token, library_name="hf_deepfake", library_version=version("hf-deepfake"))
     with hub_errors(f"pushing to {repo_id} failed and nothing is lost"):
-        sdk = "gradio" if kind == "space" else None
         url = api.create_repo(repo_id, repo_type=kind, private=private, exist_ok=True, space_sdk=sdk)
         if private not in {None, api.repo_info(repo_id, repo_type=kind).private}:
             is_so, wanted = ("public", "private") if private else ("private", "public")

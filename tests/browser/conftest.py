@@ -67,7 +67,7 @@ class Server:
     def stop(self, number=signal.SIGTERM):
         """End it; by default as a container is ended."""
         self.process.send_signal(number)
-        self.process.communicate(timeout=20)
+        self.process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,4 @@
-import base64
-import csv
 import hashlib
-import io
 import os
 import re
 import subprocess
@@ -16,7 +13,6 @@ from hub_client import ClientError
 from huggingface_hub import RepoCard
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.hub import push_space as push_module
 from hf_deepfake.hub.push_space import push_space
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +43,21 @@ def test_one_commit_of_space_wheel_and_checkpoint(hub, client, checkpoint):
         client(PUSH, **names)
 
 
+def test_a_docker_space_has_no_files_of_the_other(hub, client, checkpoint):
+    names = {"checkpoint": str(checkpoint), "repo": "me/docker"}
+    client(PUSH, **names)
+    client(PUSH.replace("repo))", 'repo, sdk="docker"))'), **names)
+    pushed = hub.repos["space", "me/docker"].files()
+    assert set(pushed) - {".gitattributes"} == FILES - {"app.py", "requirements.txt"} | {"Dockerfile"}
+    card = RepoCard(pushed["README.md"].decode()).data
+    assert (card.sdk, card.app_port) == ("docker", 7860)
+    assert not hasattr(card, "sdk_version")
+    assert pushed["Dockerfile"] == (ROOT / "space" / "Dockerfile").read_bytes()
+    client(PUSH.replace("repo))", 'repo, sdk="docker"))'), **names | {"repo": "me/new"})
+    assert hub.repos["space", "me/new"].sdk == "docker"
+    assert hub.repos["space", "me/docker"].sdk == "gradio"  # as it was made; the Hub heeds the card
+
+
 def test_a_dry_run_far_from_any_clone(checkpoint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = push_space(checkpoint, "me/space", dry_run=True)
@@ -57,24 +68,6 @@ def test_a_dry_run_far_from_any_clone(checkpoint, tmp_path, monkeypatch):
 def test_what_is_no_checkpoint(tmp_path):
     with pytest.raises(InputError, match="no checkpoint folder"):
         push_space(tmp_path / "nothing", "me/x", dry_run=True)
-
-
-def test_the_wheel_holds_the_package_and_nothing_of_its_place(tmp_path):
-    name, content = push_module._pack_wheel()
-    assert (name, push_module._pack_wheel()[1] == content) == (WHEEL, True)
-    with zipfile.ZipFile(io.BytesIO(content)) as wheel:
-        files = {name: wheel.read(name) for name in wheel.namelist()}
-    package = {name.removeprefix("hf_deepfake/") for name in files if name.startswith("hf_deepfake/")}
-    paths = [path.relative_to(ROOT / "hf_deepfake") for path in (ROOT / "hf_deepfake").rglob("*") if path.is_file()]
-    assert package == {str(path) for path in paths if "__pycache__" not in path.parts}
-    assert {name.rpartition("/")[2] for name in files if ".dist-info/" in name} >= {"METADATA", "WHEEL", "RECORD"}
-    assert not {name for name in files if name.endswith(("direct_url.json", ".pyc", ".pth"))}
-    home = WHEEL.removesuffix("-py3-none-any.whl") + ".dist-info"
-    rows = list(csv.reader(files.pop(f"{home}/RECORD").decode().splitlines()))
-    assert {row[0] for row in rows} == set(files) | {f"{home}/RECORD"}
-    for path, digest, size in rows[:-1]:
-        bare = base64.urlsafe_b64encode(hashlib.sha256(files[path]).digest()).decode().strip("=")
-        assert (digest, size) == (f"sha256={bare}", str(len(files[path])))
 
 
 def test_no_token_is_said_before_anything_is_read(hub, client):
