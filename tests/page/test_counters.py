@@ -24,8 +24,7 @@ def test_what_is_counted():
         pass
     with pytest.raises(ZeroDivisionError), counters.evaluation():
         raise ZeroDivisionError
-    with turns.take():
-        found = values(counters)
+    found = turns.queue(lambda: values(counters)).result()
     assert found["hf_deepfake_requests_total", "predict", "200"] == 2
     assert found["hf_deepfake_requests_total", "predict", "503"] == 1
     assert found["hf_deepfake_request_seconds_sum", "predict"] == pytest.approx(0.5)
