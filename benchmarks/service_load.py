@@ -4,7 +4,7 @@
 
 It starts `hf-deepfake serve` and posts mixed files to /predict: generated faces in several formats, several faces in
 one image, a large image, broken files and texts. Each answer is held against the Detector's own, in this process:
-refused in a sentence where that refuses, else the same score to 1e-5. Then: many small files, with the memory after each
+refused in a sentence where that refuses, else the same score to 1e-5. Then: many small files, the memory after each
 tenth; the peak of one image of 40 megapixels with 16 bits; the time to be ready again once it was killed; and fewer
 places to wait than clients. Times are those of a machine that others use too: the load average stands beside them.
 """
