@@ -52,15 +52,16 @@ def asked(monkeypatch):
 
 
 def test_push(asked, capsys):
-    assert main(["push", "runs/x", "me/x", "--license", "mit", "--revision", "new", "--create_pr"]) == 0
-    expected = {"license": "mit", "private": False, "dry_run": False, "revision": "new", "create_pr": True}
+    assert main(["push", "runs/x", "me/x", "--license", "mit", "--revision", "new", "--create_pr", "--handler"]) == 0
+    expected = {"license": "mit", "private": False, "dry_run": False, "revision": "new"}
+    expected |= {"create_pr": True, "handler": True}
     assert asked == {"push_to_hub": (("runs/x", "me/x"), expected)}
     assert capsys.readouterr().out == "what was pushed\n"
 
 
 def test_push_space_has_neither_licence_nor_private(asked, capsys):
-    assert main(["push-space", "runs/x", "me/space", "--dry_run"]) == 0
-    assert asked == {"push_space": (("runs/x", "me/space"), {"dry_run": True})}
+    assert main(["push-space", "runs/x", "me/space", "--dry_run", "--sdk", "docker"]) == 0
+    assert asked == {"push_space": (("runs/x", "me/space"), {"dry_run": True, "sdk": "docker"})}
     assert main(["push-space", "runs/x", "me/space", "--private"]) == 2
     assert "unknown argument --private" in capsys.readouterr().err
 
