@@ -18,8 +18,9 @@ from hf_deepfake.hub.wheel import pack_wheel
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
 
-SPACE = Path(__file__).parents[1] / "space"
-LINES = re.sub(r"\\\n\s*", "", (SPACE / "Dockerfile").read_text(encoding="utf-8")).splitlines()
+ROOT = Path(__file__).parents[1]
+SPACE, DOCKERFILE = ROOT / "space", ROOT / "hf_deepfake" / "hub" / "Dockerfile"
+LINES = re.sub(r"\\\n\s*", "", DOCKERFILE.read_text(encoding="utf-8")).splitlines()
 STAGES = ("base", "cuda", "cpu")
 
 
@@ -36,7 +37,7 @@ def said(word, stage):
 
 def test_hadolint_has_nothing_to_say():
     tool = shutil.which("hadolint") or str(Path(sys.executable).with_name("hadolint"))
-    done = subprocess.run([tool, SPACE / "Dockerfile"], capture_output=True, text=True, check=False)
+    done = subprocess.run([tool, DOCKERFILE], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
 
@@ -54,7 +55,9 @@ def test_the_last_stage_is_for_cpus():
 
 def test_compose_lets_it_write_nothing_but_its_temporary_files():
     (service,) = yaml.safe_load((SPACE / "compose.yaml").read_text(encoding="utf-8"))["services"].values()
-    assert service["build"] == {"context": ".", "target": "cpu"}
+    build = service["build"]
+    assert (build["context"], build["target"]) == (".", "cpu")
+    assert (SPACE / build["dockerfile"]).resolve() == DOCKERFILE
     assert (service["read_only"], service["tmpfs"], service["cap_drop"]) == (True, ["/tmp"], ["ALL"])
     assert service["restart"] == "unless-stopped"
     assert service["ports"] == ["127.0.0.1:7860:7860"]

@@ -52,7 +52,7 @@ def test_a_docker_space_has_no_files_of_the_other(hub, client, checkpoint):
     card = RepoCard(pushed["README.md"].decode()).data
     assert (card.sdk, card.app_port) == ("docker", 7860)
     assert not hasattr(card, "sdk_version")
-    assert pushed["Dockerfile"] == (ROOT / "space" / "Dockerfile").read_bytes()
+    assert pushed["Dockerfile"] == (ROOT / "hf_deepfake" / "hub" / "Dockerfile").read_bytes()
     client(PUSH.replace("repo))", 'repo, sdk="docker"))'), **names | {"repo": "me/new"})
     assert hub.repos["space", "me/new"].sdk == "docker"
     assert hub.repos["space", "me/docker"].sdk == "gradio"  # as it was made; the Hub heeds the card
