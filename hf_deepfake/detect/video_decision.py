@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from hf_deepfake.detect.decide import Box, abstains, decide_face
+from hf_deepfake.detect.decide import Box, abstains, decide_face, decision_on_videos, for_videos
 from hf_deepfake.detect.face_crops import TOO_SMALL, Prepared
 from hf_deepfake.detect.video_verdict import SampledFrame, Sighting, Track, VideoVerdict
 from hf_deepfake.images.scene_cuts import is_cut
 from hf_deepfake.images.tracks import link
 from hf_deepfake.images.video import VideoFacts
 from hf_deepfake.metrics.block_bootstrap import mean_interval
+from hf_deepfake.metrics.decision import Decision
 from hf_deepfake.models.checkpoint import LoadedCheckpoint
 
 LEAST_FRAMES = 3
@@ -59,19 +60,22 @@ def decide_video(looks: Sequence[Look], facts: VideoFacts, checkpoint: LoadedChe
     Args:
         looks: its frames in the order of time, at least one, with the model's answers.
         facts: of the file.
-        checkpoint: whose abstention band counts.
+        checkpoint: whose decision on videos counts, or else that on images.
         wanted: how many frames were asked for.
 
     Returns:
         The verdict.
+
+    Raises:
+        InputError: the checkpoint's report is damaged.
     """
-    doubt = _doubt(looks)
+    doubt, decision = _doubt(looks), decision_on_videos(checkpoint)
     used = [not look.prepared.doubtful or (doubt != "" and _has(look, doubt)) for look in looks]
     boxes = [look.boxes if use else () for look, use in zip(looks, used, strict=True)]
     cuts = {place for place in range(1, len(looks)) if is_cut(looks[place - 1].colours, looks[place].colours)}
     linked = link(boxes, cuts)
     most = max(map(len, linked))
-    tracks = tuple(_track(looks, one, checkpoint, len(one) >= min(LEAST_FRAMES, most)) for one in linked)
+    tracks = tuple(_track(looks, one, checkpoint, decision, len(one) >= min(LEAST_FRAMES, most)) for one in linked)
     numbers = {place: number for number, one in enumerate(linked) for place in one}
     frames = tuple(_frame(look, index, numbers, index in cuts, checkpoint) for index, look in enumerate(looks))
     candidates = [number for number, track in enumerate(tracks) if track.decides]
@@ -88,6 +92,7 @@ def decide_video(looks: Sequence[Look], facts: VideoFacts, checkpoint: LoadedChe
         frames,
         tuple(_reasons(looks, linked, worst, tracks, facts, wanted, doubt, len(cuts))),
         facts,
+        decision is not None,
     )
 
 
@@ -103,9 +108,15 @@ def _has(look: Look, doubt: str) -> bool:
     return doubt == NO_FACE or len(look.prepared.boxes) > 0
 
 
-def _track(looks: Sequence[Look], places: list[tuple[int, int]], checkpoint: LoadedCheckpoint, decides: bool) -> Track:
+def _track(
+    looks: Sequence[Look],
+    places: list[tuple[int, int]],
+    checkpoint: LoadedCheckpoint,
+    decision: Decision | None,
+    decides: bool,
+) -> Track:
     """The verdict on one track."""
-    odds = [looks[frame].log_odds[face] for frame, face in places]
+    odds = [for_videos(looks[frame].log_odds[face], checkpoint, decision) for frame, face in places]
     mean, spread = float(np.mean(odds)), mean_interval(odds)
     fake = float(expit(mean))
     return Track(
@@ -113,7 +124,7 @@ def _track(looks: Sequence[Look], places: list[tuple[int, int]], checkpoint: Loa
         max(fake, 1 - fake),
         fake,
         None if spread is None else (float(expit(spread[0])), float(expit(spread[1]))),
-        abstains(mean, checkpoint),
+        abstains(mean, decision or checkpoint),
         looks[places[0][0]].time,
         looks[places[-1][0]].time,
         tuple(frame for frame, _ in places),

@@ -108,7 +108,7 @@ class Track:
         score: softmax of that label by the mean of the log-odds, in [.5, 1].
         fake_probability: the same of "fake", in [0, 1].
         interval: of `fake_probability`, 95 %, as other frames of this clip might have it; None with fewer than five.
-        unsure: `fake_probability` lies in the checkpoint's abstention band, which was set on single images.
+        unsure: `fake_probability` lies in the abstention band; see `VideoVerdict.decided_on_videos`.
         start: seconds, of its first frame that was evaluated.
         end: seconds, of its last.
         frames: indices of its frames in the verdict.
@@ -140,6 +140,7 @@ class VideoVerdict:
         frames: that were evaluated, in the order of time.
         reasons: sentences on what is special about this video, such as why it is unsure.
         facts: of the file.
+        decided_on_videos: temperature, operating point and band were chosen on videos; else on single images.
     """
 
     label: Label
@@ -151,6 +152,7 @@ class VideoVerdict:
     frames: tuple[SampledFrame, ...]
     reasons: tuple[str, ...]
     facts: VideoFacts
+    decided_on_videos: bool = False
 
     @property
     def title(self) -> str:
@@ -205,6 +207,7 @@ class VideoVerdict:
     def to_dict(self) -> dict[str, Any]:
         """The verdict in JSON's types, without pictures and maps."""
         plain = {name: getattr(self, name) for name in ("label", "score", "fake_probability", "interval", "unsure")}
+        plain["decided_on_videos"] = self.decided_on_videos
         plain["tracks"] = [asdict(track) for track in self.tracks]
         plain["frames"] = [
             {

@@ -1,10 +1,14 @@
+import json
+import math
 from types import SimpleNamespace
 
 import pytest
 from scipy.special import expit, logit
 
-from hf_deepfake.detect.decide import abstains, decide, decide_face
+from hf_deepfake.detect.decide import abstains, decide, decide_face, decision_on_videos, for_videos
 from hf_deepfake.detect.face_crops import Prepared
+from hf_deepfake.errors import InputError
+from hf_deepfake.metrics.decision import Decision
 
 
 def checkpoint(band=None, point=0.5):
@@ -35,3 +39,26 @@ def test_the_band_is_stated_before_the_operating_point_was_folded_in(unfolded, u
     face = decide_face((0, 0, 1, 1), 1 - fake, fake, checkpoint((0.6, 0.8), 0.7))
     assert (face.label, face.unsure) == ("fake" if unfolded > 0.7 else "real", unsure)
     assert not abstains(folded, checkpoint(None, 0.7))
+
+
+def test_the_decision_on_videos_is_read_where_it_holds_for_the_weights(tmp_path):
+    report = tmp_path / "report.json"
+    loaded = SimpleNamespace(folder=tmp_path, trusted=True)
+    assert decision_on_videos(loaded) is None
+    report.write_text('{"videos": null}')
+    assert decision_on_videos(loaded) is None
+    values = {"temperature": 2.0, "operating_point": 0.6, "abstention_band": [0.5, 0.8], "criterion": "f1"}
+    report.write_text(json.dumps({"videos": {"decision": values | {"confident_error": 0.05}}}))
+    assert decision_on_videos(loaded) == Decision(2.0, 0.6, (0.5, 0.8), "f1", 0.05)
+    assert decision_on_videos(SimpleNamespace(folder=tmp_path, trusted=False)) is None
+    report.write_text(json.dumps({"videos": {"decision": values}}))
+    with pytest.raises(InputError, match="is damaged where videos are decided"):
+        decision_on_videos(loaded)
+
+
+def test_a_decision_on_videos_takes_the_place_of_that_on_images():
+    # Log-odds of 1 with .7 folded in are 1 + log(7/3) without.
+    unfolded = 1 + math.log(7 / 3)
+    assert for_videos(1.0, checkpoint(point=0.7), None) == 1.0
+    found = for_videos(1.0, checkpoint(point=0.7), Decision(2.0, 0.6, (0.5, 0.8), "f1", 0.05))
+    assert found == pytest.approx(unfolded / 2 - math.log(1.5))

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -12,7 +14,7 @@ ROOM, GARDEN = np.array([1.0, 0.0]), np.array([0.0, 1.0])
 
 
 class Checkpoint:
-    abstention_band, operating_point = (0.4, 0.6), 0.5
+    abstention_band, operating_point, trusted = (0.4, 0.6), 0.5, False
 
 
 def look(second, faces, colours=ROOM, doubtful=False, sharp=5.0, found=True):
@@ -36,6 +38,21 @@ def test_the_mean_of_the_log_odds_decides():
     assert (track.start, track.end, track.frames) == (0, 5, (0, 1, 2, 3, 4, 5))
     assert 0.5 < verdict.interval[0] < verdict.fake_probability < verdict.interval[1] < 1
     assert [frame.fake_probability for frame in verdict.frames] == pytest.approx(expit(odds))
+
+
+def test_a_decision_on_videos_counts_for_the_mean(tmp_path):
+    videos = {"temperature": 2.0, "operating_point": 0.6, "abstention_band": [0.7, 0.8]}
+    decision = videos | {"criterion": "balanced_accuracy", "confident_error": 0.05}
+    (tmp_path / "report.json").write_text(json.dumps({"videos": {"decision": decision}}))
+    checkpoint = Checkpoint()
+    checkpoint.trusted, checkpoint.folder = True, tmp_path
+    odds = [2.0, 3.0, 1.0, 2.0]
+    verdict = decide_video([look(second, {LEFT: one}) for second, one in enumerate(odds)], FACTS, checkpoint, 4)
+    # The mean, 2, halved is .731 and in the band; the verdict turns at .6, which is log-odds of .405.
+    assert verdict.fake_probability == pytest.approx(expit(1 - np.log(1.5)))
+    assert (verdict.label, verdict.unsure, verdict.decided_on_videos) == ("fake", True, True)
+    assert verdict.frames[0].fake_probability == pytest.approx(expit(2))
+    assert not decide([look(0, {LEFT: 2.0})]).decided_on_videos
 
 
 def test_of_two_people_the_fake_one_decides():
