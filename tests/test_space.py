@@ -28,8 +28,6 @@ def test_it_is_what_is_pushed():
     assert (SPACE / "README.md").read_text(encoding="utf-8") == card.read_text(encoding="utf-8")
     assert (SPACE / push_space.APP_FILE).read_text(encoding="utf-8") == push_space.APP
     assert (SPACE / push_space.REQUIREMENTS_FILE).read_text(encoding="utf-8") == f"{push_space.REQUIREMENT}\n"
-    packaged = Path(push_space.__file__).with_name(push_space.DOCKERFILE)
-    assert (SPACE / push_space.DOCKERFILE).read_bytes() == packaged.read_bytes()
     assert (SPACE / push_space.CHECKPOINT_FOLDER / "config.json").is_file()
 
 
