@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from itertools import islice
@@ -267,6 +267,7 @@ class Detector:
         every: float | None = None,
         explain: bool = False,
         limits: VideoLimits = LIMITS,
+        progress: Callable[[int, int], object] = lambda done, number: None,
     ) -> VideoVerdict:
         """Evaluate a video by the faces in frames of it, linked to tracks, of which the most fake one decides.
 
@@ -276,6 +277,7 @@ class Detector:
             every: seconds between frames, in place of their number.
             explain: make a map of each face, for `SampledFrame.overlay`.
             limits: beyond which a video is refused.
+            progress: called with how many frames were looked at, and how many will be, as often as that changes.
 
         Returns:
             The verdict, with tracks, timeline and frames.
@@ -294,6 +296,7 @@ class Detector:
             self.checkpoint,
             {"count": frames} if every is None else {"every": every},
             limits,
+            progress,
         )
 
     def _revive(self) -> None:
@@ -309,10 +312,8 @@ class Detector:
 
     def _prepare(self, image: ImageInput | ImageError) -> Prepared | ImageError:
         """An image made ready for the model, or why it cannot be."""
-        if isinstance(image, ImageError):
-            return image
         try:
-            return self._prepare_opened(open_image(image))
+            return image if isinstance(image, ImageError) else self._prepare_opened(open_image(image))
         except ImageError as error:
             return error
 

@@ -42,6 +42,7 @@ def evaluate_video(
     checkpoint: LoadedCheckpoint,
     which: Mapping[str, Any],
     limits: VideoLimits,
+    progress: Callable[[int, int], object] = lambda done, number: None,
 ) -> VideoVerdict:
     """Evaluate a video; see `Detector.video`.
 
@@ -52,6 +53,7 @@ def evaluate_video(
         checkpoint: whose abstention band counts.
         which: count or every, as `read_frames` takes it: the frames that are evaluated.
         limits: beyond which the video is refused.
+        progress: called with how many frames were looked at, and how many will be.
 
     Returns:
         The verdict.
@@ -69,6 +71,7 @@ def evaluate_video(
     waiting: list[Look] = []
     for look in _ahead(sampled, lambda frame: _look(frame, prepare)):
         waiting.append(look)
+        progress(len(looks) + len(waiting), number)
         if sum(len(one.prepared.pixels) for one in waiting) >= BATCH:
             looks += _answered(waiting, answer)
             waiting = []

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from PIL import Image
 
 from hf_deepfake.detect.video_verdict import VideoVerdict
@@ -16,6 +16,8 @@ STRIP = 8
 """Faces of a track that are shown, evenly over its time."""
 FACE, FIGURE, QUALITY = 128, 640, 85
 """Sides of a strip's faces and longest side of a frame, px, and JPEG quality."""
+LABEL = "P(fake) of each face over {time}; {tracks} tracks"
+POINT = "track {track}, {time}: P(fake) {fake:.2f}"
 COLOURS = 6
 """Tracks that have a colour of their own; the next one begins anew."""
 
@@ -55,22 +57,25 @@ def build_video_page(verdict: VideoVerdict, name: str) -> str:
         name=name,
         verdict=verdict,
         timeline=timeline(verdict),
-        tracks=[_strip(verdict, track) for track in range(len(verdict.tracks))],
+        tracks=[strip(verdict, track) for track in range(len(verdict.tracks))],
         telling=[_figure(verdict, index) for index in verdict.telling()],
         mapped=any(one.values is not None for frame in verdict.frames for one in frame.sightings),
         clock=clock,
     )
 
 
-def timeline(verdict: VideoVerdict) -> Markup:
+def timeline(verdict: VideoVerdict, label: str = LABEL, point: str = POINT) -> Markup:
     """Draw P(fake) of each face over the time of the clip.
 
     Args:
         verdict: on the video.
+        label: what it shows, for who cannot see it; fills in what `LABEL` does.
+        point: what stands at a point; fills in what `POINT` does.
 
     Returns:
         An SVG element without colours: its classes are `grid`, `cut` and `axis`, and of a track `spread` (its
-        interval), `mean`, `line` and `dot` with `t0` to `t5`; of one that may not decide also `rare`.
+        interval), `mean`, `line` and `dot` with `t0` to `t5`; of one that may not decide also `rare`. A dot names the
+        index of its frame as `data-frame`.
     """
     end = max(verdict.facts.duration, verdict.frames[-1].time, 1e-3)
 
@@ -98,15 +103,16 @@ def timeline(verdict: VideoVerdict) -> Markup:
             size = f'width="{last - first:.1f}" height="{low - high:.1f}"'
             parts.append(f'<rect class="spread {kind}" x="{first}" y="{high}" {size}/>')
         parts.append(f'<path class="mean {kind}" d="M{first} {down(track.fake_probability)}H{last}"/>')
-        seen = [(verdict.frames[index].time, one.face.fake_probability) for index, one in verdict.sightings(number)]
-        places = [(across(seconds), down(fake)) for seconds, fake in seen]
+        seen = [(index, one.face.fake_probability) for index, one in verdict.sightings(number)]
+        places = [(across(verdict.frames[index].time), down(fake)) for index, fake in seen]
         parts.append(f'<polyline class="line {kind}" points="{" ".join(f"{x},{y}" for x, y in places)}"/>')
-        for (seconds, fake), (x, y) in zip(seen, places, strict=True):
-            said = f"track {number + 1}, {clock(seconds)}: P(fake) {fake:.2f}"
-            parts.append(f'<circle class="dot {kind}" cx="{x}" cy="{y}" r="4"><title>{said}</title></circle>')
-    label = f"P(fake) of each face over {clock(end)}; {len(verdict.tracks)} tracks"
+        for (index, fake), (x, y) in zip(seen, places, strict=True):
+            said = point.format(track=number + 1, time=clock(verdict.frames[index].time), fake=fake)
+            place = f'data-frame="{index}" cx="{x}" cy="{y}"'
+            parts.append(f'<circle class="dot {kind}" {place} r="4"><title>{escape(said)}</title></circle>')
+    name = escape(label.format(time=clock(end), tracks=len(verdict.tracks)))
     inside = "".join(parts)
-    return Markup(f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{inside}</svg>')
+    return Markup(f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{name}">{inside}</svg>')
 
 
 def _text(x: float, y: float, anchor: str, words: str) -> str:
@@ -123,15 +129,25 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
-def _strip(verdict: VideoVerdict, number: int) -> dict[str, Any]:
-    """A track and some of its faces."""
+def strip(verdict: VideoVerdict, number: int) -> dict[str, Any]:
+    """Cut out some of a track's faces.
+
+    Args:
+        verdict: on the video.
+        number: index of the track.
+
+    Returns:
+        The track, the number of its colour, and faces, each with the index of its frame, its time, P(fake), and an
+        image as data URL.
+    """
     seen = verdict.sightings(number)
     chosen = [seen[place] for place in np.unique(np.linspace(0, len(seen) - 1, STRIP).round().astype(int))]
     faces = []
     for index, sighting in chosen:
         portrait = verdict.frames[index].portrait(sighting).resize((FACE, FACE), Image.Resampling.BICUBIC)
         time = clock(verdict.frames[index].time)
-        faces.append({"image": _jpeg(portrait), "time": time, "fake": sighting.face.fake_probability})
+        fake = sighting.face.fake_probability
+        faces.append({"frame": index, "image": _jpeg(portrait), "time": time, "fake": fake})
     return {"track": verdict.tracks[number], "colour": number % COLOURS, "faces": faces}
 
 

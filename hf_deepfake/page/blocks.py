@@ -25,6 +25,7 @@ from hf_deepfake.page.stopping import run_until_stopped
 from hf_deepfake.page.texts import LANGUAGES, render, texts
 from hf_deepfake.page.uploads import BAD_CALLS, FILE, UploadsOnly, read_upload
 from hf_deepfake.page.verdict_card import Judge
+from hf_deepfake.page.video_tab import VideoChecker, add_video, add_video_endpoint
 
 HERE = Path(__file__).parent
 
@@ -92,7 +93,7 @@ def build_page(checkpoint: str, limits: Limits = DEFAULTS) -> UploadsOnly:
         limits: what the service takes on.
 
     Returns:
-        The page, not launched yet; its one public endpoint is `/predict`.
+        The page, not launched yet; its public endpoints are `/predict` and `/predict_video`.
 
     Raises:
         InputError: there is no such checkpoint, or it cannot be served within these limits.
@@ -100,6 +101,7 @@ def build_page(checkpoint: str, limits: Limits = DEFAULTS) -> UploadsOnly:
     detector = Detector.from_pretrained(checkpoint)
     service = Service(detector, limits)
     checker = Checker(service.detector.explain, Judge.of(detector, version("hf-deepfake")), service.turns)
+    videos = VideoChecker(service.detector.video, checker.judge, service.turns)
     words = Words(limits.megabytes)
 
     def predict(image: dict[str, Any] | None) -> tuple[dict[str, Any], Image]:
@@ -129,6 +131,8 @@ def build_page(checkpoint: str, limits: Limits = DEFAULTS) -> UploadsOnly:
             add_several(checker, words.static)
         with words.tab("compare"):
             add_compare(checker, words.static)
+        with words.tab("video"):
+            add_video(videos, words.static)
         with words.tab("about"):
             add_about(checkpoint, words.static, words.add(lambda language: texts(language)["about"]["card"]))
         page.load(None, None, None, js="() => deepfakePage.list()", api_visibility="private")
@@ -140,6 +144,7 @@ def build_page(checkpoint: str, limits: Limits = DEFAULTS) -> UploadsOnly:
         api.click(predict, image, results, preprocess=False, concurrency_limit=None, queue=False, api_name="predict")
         # gradio's own sample in the API panel is a link, which is refused here.
         image.example_payload = lambda: {"path": "face.jpg", "url": "face.jpg", "meta": FILE}
+        add_video_endpoint(videos)
     page.words = words
     page.service = service
     return page
@@ -175,7 +180,7 @@ def serve(
             server_name=host,
             server_port=port,
             root_path=root_path,
-            max_file_size=service.limits.image_bytes,
+            max_file_size=service.limits.upload_bytes,
             max_threads=service.limits.concurrency + service.limits.waiting + SPARE,
             run_history=False,
             mcp_server=True,

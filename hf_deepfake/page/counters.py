@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from hf_deepfake.detect.verdict import Verdict
+from hf_deepfake.detect.video_verdict import VideoVerdict
 from hf_deepfake.page.turns import Turns
 
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -54,11 +55,11 @@ class Counters:
         yield
         self._seconds.observe(time.perf_counter() - began)
 
-    def found(self, verdict: Verdict) -> None:
+    def found(self, verdict: Verdict | VideoVerdict) -> None:
         """Count a verdict.
 
         Args:
-            verdict: on one image.
+            verdict: on one image or video.
         """
         self._verdicts.labels("cannot tell" if verdict.unsure else verdict.label).inc()
 

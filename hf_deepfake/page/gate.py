@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hf_deepfake.page.json_lines import log
-from hf_deepfake.page.limits import Rate
+from hf_deepfake.page.limits import MEGABYTE, VIDEO_MEGABYTES, Rate
 from hf_deepfake.page.service import Service
 
 ROUTES = {
@@ -88,7 +88,7 @@ class Gate:
             if refusal is not None:
                 await refusal(scope, receive, watched)
             else:
-                await self._app(scope, _limited(receive, self._service.limits.body_bytes), watched)
+                await self._app(scope, _limited(receive, self._most(route)), watched)
         finally:
             self._service.call(-waited_for)
             seconds = time.perf_counter() - began
@@ -104,13 +104,21 @@ class Gate:
             return None
         if service.stopping:
             return refused(503, "the service is stopping; try again in a minute", RETRY)
-        if int(Headers(scope=scope).get("content-length", "0")) > service.limits.body_bytes:
-            return refused(413, f"the image has more than {service.limits.megabytes} MB; save it smaller")
+        if int(Headers(scope=scope).get("content-length", "0")) > self._most(route):
+            what = f"video has more than {VIDEO_MEGABYTES}"
+            if route != "upload":
+                what = f"image has more than {service.limits.megabytes}"
+            return refused(413, f"the {what} MB; save it smaller")
         if is_call and self._rate and (wait := self._rate.take((scope.get("client") or ("",))[0])):
             return refused(429, f"this is more than {service.limits.rate} calls a minute; wait and try again", wait)
         if route in TELLS_STATUS and service.turns.full:
             return refused(503, str(service.turns.busy), RETRY)
         return None
+
+    def _most(self, route: str) -> int:
+        """Bytes of the largest body; an upload goes to the disk in pieces, all else to memory."""
+        limits = self._service.limits
+        return limits.upload_bytes + MEGABYTE if route == "upload" else limits.body_bytes
 
 
 def _route(scope: Scope) -> str:

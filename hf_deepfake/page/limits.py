@@ -11,6 +11,9 @@ MEGABYTE = 1_000_000
 
 MINUTE = 60.0
 
+VIDEO_MEGABYTES = 100
+"""Largest video: what a phone records in a minute or two, and messengers send in ten."""
+
 CLIENTS = 10_000
 """Clients that are remembered at most; a thousand of them are 100 kB."""
 
@@ -48,8 +51,13 @@ class Limits:
         return self.megabytes * MEGABYTE
 
     @property
+    def upload_bytes(self) -> int:
+        """Bytes of the largest upload: a video."""
+        return VIDEO_MEGABYTES * MEGABYTE
+
+    @property
     def body_bytes(self) -> int:
-        """Bytes of the largest request: an image as base64 inside a message, as MCP sends it."""
+        """Bytes of the largest request but an upload: an image as base64 inside a message, as MCP sends it."""
         return self.image_bytes * 4 // 3 + MEGABYTE
 
 

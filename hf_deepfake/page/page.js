@@ -51,10 +51,12 @@ window.deepfakePage = (() => {
     const image = picker.querySelector(".preview");
     const unshown = picker.querySelector(".unshown");
     if (image.src) URL.revokeObjectURL(image.src);
+    image.onerror = null;
+    image.removeAttribute("src");
     image.hidden = true;
     unshown.hidden = true;
     if (!file) return;
-    image.onload = () => { image.hidden = false; };
+    image.onload = image.onloadeddata = () => { image.hidden = false; };
     image.onerror = () => { unshown.hidden = false; };
     image.src = URL.createObjectURL(file);
   }
@@ -162,7 +164,7 @@ window.deepfakePage = (() => {
     if (name !== first) return;
     if (Number(picker.dataset.most) > 1) return card.dataset.state === "done" ? answer(picker, card.cloneNode(true)) : undefined;
     say(picker, card.dataset.headline || card.querySelector(".verdict").textContent.replace(/\s+/g, " ").trim());
-    reveal(picker);
+    if (!card.querySelector("progress")) reveal(picker); // not with every frame of a video
     if (card.dataset.state === "done" && name === "verdict") remember(card);
   }
 
@@ -186,6 +188,7 @@ window.deepfakePage = (() => {
     const copy = card.cloneNode(true);
     copy.querySelectorAll(".screen-only, .record").forEach((part) => part.remove());
     copy.querySelector("details").open = true;
+    copy.querySelectorAll("[data-shows-frame]").forEach((frame) => { frame.hidden = false; });
     copy.querySelectorAll("button").forEach((button) => {
       const still = document.createElement("div");
       still.className = button.className;
@@ -254,6 +257,16 @@ window.deepfakePage = (() => {
     });
   }
 
+  // Show one of a video's frames.
+  function turnTo(card, index) {
+    card.querySelectorAll("[data-frame]").forEach((part) => part.classList.toggle("chosen", part.dataset.frame === index));
+    card.querySelectorAll("[data-shows-frame]").forEach((frame) => {
+      frame.hidden = frame.dataset.showsFrame !== index;
+      if (!frame.hidden) frame.scrollIntoView({ block: "nearest" });
+    });
+    card.querySelector(`.moments input[value="${index}"]`).checked = true;
+  }
+
   document.addEventListener("click", (event) => {
     const target = event.target;
     const panel = panelOf(target);
@@ -275,6 +288,8 @@ window.deepfakePage = (() => {
     }
     const face = card && target.closest("[data-face]");
     if (face) return choose(card, face.dataset.face);
+    const frame = card && target.closest("[data-frame]");
+    if (frame) return turnTo(card, frame.dataset.frame);
     if (target.closest(".history .clear")) {
       sessionStorage.removeItem(HISTORY);
       return list();
@@ -290,6 +305,7 @@ window.deepfakePage = (() => {
   });
 
   document.addEventListener("change", (event) => {
+    if (event.target.matches(".moments input")) return turnTo(event.target.closest(".card"), event.target.value);
     if (!event.target.matches(".picker .file") || !event.target.files.length) return;
     pickers[panelOf(event.target).id]([...event.target.files]);
     event.target.value = ""; // so that the same file can be chosen again

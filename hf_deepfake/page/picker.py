@@ -45,17 +45,18 @@ class Chosen:
         )
 
 
-def add_uploads(panel: str) -> gr.HTML:
+def add_uploads(panel: str, kind: str = UPLOADS) -> gr.HTML:
     """Add to the Blocks that are being built what hands over the choice of the picker in the same panel.
 
     Args:
         panel: id of the column that holds both.
+        kind: `UPLOADS`, of images, or `CLIPS`, of videos.
 
     Returns:
         The component; its `input` is the event, its value what `Chosen.read` takes.
     """
     script = f"deepfakePage.pick({panel!r}, upload, value => {{ props.value = value; trigger('input'); }});"
-    return gr.HTML(html_template="<span></span>", js_on_load=script, elem_classes=UPLOADS)
+    return gr.HTML(html_template="<span></span>", js_on_load=script, elem_classes=kind)
 
 
 def add_shown(name: str, *, render: bool = True) -> gr.HTML:

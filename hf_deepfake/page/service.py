@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -11,7 +11,9 @@ from PIL import Image
 from hf_deepfake.data.scene import draw_scene
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.detect.verdict import Explanation, Verdict
+from hf_deepfake.detect.video_verdict import VideoVerdict
 from hf_deepfake.errors import InputError
+from hf_deepfake.images.video import VideoInput
 from hf_deepfake.page.counters import Counters
 from hf_deepfake.page.limits import Limits
 from hf_deepfake.page.turns import Turns
@@ -51,6 +53,13 @@ class CountedDetector:
             explanation = self._detector.explain(content)
         self._counters.found(explanation.verdict)
         return explanation
+
+    def video(self, file: VideoInput, **options: Any) -> VideoVerdict:
+        """Evaluate a video; see `Detector.video`."""
+        with self._counters.evaluation():
+            verdict = self._detector.video(file, **options)
+        self._counters.found(verdict)
+        return verdict
 
 
 class Service:

@@ -18,6 +18,7 @@ from gradio.utils import get_upload_folder
 from hf_deepfake.errors import InputError
 from hf_deepfake.page.json_lines import LOG
 from hf_deepfake.page.keep import Sweep
+from hf_deepfake.page.limits import MEGABYTE, Limits
 
 if TYPE_CHECKING:
     from hf_deepfake.page.service import Service
@@ -31,6 +32,7 @@ NO_UPLOAD = (
     'What was sent is no upload; send {"path": what /gradio_api/upload answered}, or in Python handle_file("face.jpg").'
 )
 NO_CALL = "This is no call that the server knows; how to call it is at /?view=api."
+TOO_LARGE = "The file has more than {megabytes} MB; save it smaller."
 FAILED = "Something went wrong on the server, not with your image; please try again."
 
 FILE = {"_type": "gradio.FileData"}
@@ -40,6 +42,9 @@ MOST = 50
 
 UPLOADS = "uploads"
 """Class of the elements that hand over uploads: {"paths": a list of what /gradio_api/upload answered, ...}."""
+
+CLIPS = "clips"
+"""The same of those that hand over videos."""
 
 
 class UploadsOnly(gr.Blocks):
@@ -62,7 +67,7 @@ class UploadsOnly(gr.Blocks):
         if len(inputs) < len(block_fn.inputs):
             raise gr.Error(NO_UPLOAD, print_exception=False)
         pairs = zip(block_fn.inputs, inputs, strict=False)  # gradio ignores what is too many
-        checked = [_checked(block, value) for block, value in pairs]
+        checked = [_checked(block, value, self.service.limits) for block, value in pairs]
         try:
             return await super().preprocess_data(block_fn, checked, *rest, **options)
         except Exception as error:
@@ -148,23 +153,26 @@ def read_path(path: str) -> bytes:
         raise InputError("the image has been deleted from the server; upload it again") from error
 
 
-def _checked(block: Any, value: Any) -> Any:
-    """What a request says of one input; of what holds images, nothing but uploads."""
-    if isinstance(block, gr.Image):
-        return _taken(value)
-    if UPLOADS not in (block.elem_classes or ()) or value is None:
+def _checked(block: Any, value: Any, limits: Limits) -> Any:
+    """What a request says of one input; of what holds files, nothing but uploads of the size that it may have."""
+    classes = block.elem_classes or ()
+    is_clip = isinstance(block, gr.File) or CLIPS in classes
+    most = limits.upload_bytes if is_clip else limits.image_bytes
+    if isinstance(block, (gr.Image, gr.File)):
+        return _taken(value, most)
+    if not {UPLOADS, CLIPS} & set(classes) or value is None:
         return value
     paths = value.get("paths") if isinstance(value, dict) else None
     if not isinstance(paths, list) or len(paths) > MOST or not all(isinstance(path, str) for path in paths):
         raise gr.Error(NO_UPLOAD, print_exception=False)
-    taken = [_taken({"path": path}) for path in paths]
+    taken = [_taken({"path": path}, most) for path in paths]
     # All else is text, lest gradio find a file in it.
     words = {name: str(value.get(name)) for name in ("language", "number")}
     return {"paths": [one["path"] for one in taken if one], **words}
 
 
-def _taken(value: Any) -> dict[str, Any] | None:
-    """What a request says of its image, reduced to the path of an upload; None where it names none.
+def _taken(value: Any, most: int) -> dict[str, Any] | None:
+    """What a request says of its file, reduced to the path of an upload; None where it names none.
 
     An upload is a regular file inside the folder of uploads, which no part of the path reaches over a link.
     """
@@ -175,11 +183,13 @@ def _taken(value: Any) -> dict[str, Any] | None:
     folder, path = Path(get_upload_folder()).resolve(), os.path.abspath(value["path"])  # noqa: PTH100 - keeps links
     try:
         inside = folder in Path(path).parents and os.path.realpath(path) == path
-        mode = os.lstat(path).st_mode if inside else 0
+        found = os.lstat(path) if inside else None
     except FileNotFoundError as error:
         raise gr.Error(GONE, print_exception=False) from error
     except (OSError, ValueError) as error:  # too long a name, or one with a zero in it
         raise gr.Error(ELSEWHERE, print_exception=False) from error
-    if not stat.S_ISREG(mode):
+    if found is None or not stat.S_ISREG(found.st_mode):
         raise gr.Error(ELSEWHERE, print_exception=False)
+    if found.st_size > most:
+        raise gr.Error(TOO_LARGE.format(megabytes=most // MEGABYTE), print_exception=False)
     return {"path": path, "meta": FILE}

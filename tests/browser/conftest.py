@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from chromium import find_browser, require_browser
+from clips import encode
 from matplotlib.figure import Figure
 from page_window import DESKTOP
 from PIL import Image
@@ -118,6 +119,23 @@ def several_faces(tmp_path_factory):
             image.paste(face.resize((220, 220)), (40 + 290 * number, 40))
     file = tmp_path_factory.mktemp("faces") / "three.jpg"
     image.save(file, quality=92)
+    return file
+
+
+@pytest.fixture(scope="session")
+def two_people(tmp_path_factory):
+    """Six seconds: a generated face and a drawn one, both moving; after four seconds another scene with the first."""
+    examples = ROOT / "hf_deepfake" / "page" / "examples"
+    faces = [Image.open(examples / f"{name}.jpg").convert("RGB").resize((170, 170)) for name in ("fake-1", "real-1")]
+    frames = []
+    for number in range(60):
+        frame = Image.new("RGB", (640, 360), (90, 110, 90) if number < 40 else (160, 150, 40))
+        frame.paste(faces[0], (60 + number, 90))
+        if number < 40:
+            frame.paste(faces[1], (420 - number, 90))
+        frames.append(frame)
+    file = tmp_path_factory.mktemp("clips") / "two people.webm"
+    file.write_bytes(encode(frames, "libvpx-vp9", "webm", rate=10, options={"deadline": "realtime", "crf": "20"}))
     return file
 
 

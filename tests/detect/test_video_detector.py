@@ -67,6 +67,12 @@ def redness(pixels):
     return torch.stack([torch.zeros(len(odds)), odds], dim=1), None
 
 
+def test_it_says_how_far_it_is(clip, detector):
+    said = []
+    detector.video(clip, frames=3, progress=lambda done, number: said.append((done, number)))
+    assert said == [(1, 3), (2, 3), (3, 3)]
+
+
 def evaluate(clip, margin, detector, **which):
     return evaluate_video(
         clip, lambda image: prepare(image, tensor, margin), redness, detector.checkpoint, which, LIMITS

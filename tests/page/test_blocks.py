@@ -45,7 +45,7 @@ def test_what_is_fixed_is_there_in_every_language(page):
     assert list(parts) == list(LANGUAGES)
     assert all(part.keys() == parts["en"].keys() for part in parts.values())
     tabs = [block.label.key for block in page.blocks.values() if isinstance(block, gr.Tab)]
-    assert [parts["en"][key] for key in tabs] == ["Check", "Look closer", "Several", "Compare", "About"]
+    assert [parts["en"][key] for key in tabs] == ["Check", "Look closer", "Several", "Compare", "Video", "About"]
     assert [parts["de"][key] for key in tabs] == ["Prüfen", "Genauer", "Mehrere", "Vergleich", "Über"]
 
 

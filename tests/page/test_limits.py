@@ -24,6 +24,7 @@ def test_what_is_no_limit(given, said):
 def test_an_image_fits_into_a_message_as_base64():
     assert Limits(megabytes=3).image_bytes == 3_000_000
     assert Limits(megabytes=3).body_bytes == 5_000_000
+    assert Limits(megabytes=3).upload_bytes == 100_000_000
 
 
 class Now:

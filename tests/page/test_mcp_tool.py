@@ -4,6 +4,7 @@ import asyncio
 import base64
 
 import pytest
+from clips import encode, numbered
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
@@ -27,13 +28,16 @@ def ask(served):
 
 
 def test_its_schema_says_data_url_and_nothing_of_links(ask):
-    (tool,) = ask(lambda session: session.list_tools()).tools
-    assert (tool.name, tool.inputSchema["required"]) == ("predict", ["image"])
-    image = tool.inputSchema["properties"]["image"]
-    assert (image["type"], image["format"], image["pattern"]) == ("string", "data-url", "^data:")
-    said = tool.model_dump_json().lower()
-    assert "http" not in said
-    assert "upload_file" not in said
+    tools = ask(lambda session: session.list_tools()).tools
+    assert [tool.name for tool in tools] == ["predict", "predict_video"]
+    for tool, name in zip(tools, ("image", "video"), strict=True):
+        assert tool.inputSchema["required"] == [name]
+        file = tool.inputSchema["properties"][name]
+        assert (file["type"], file["format"], file["pattern"]) == ("string", "data-url", "^data:")
+        assert file["description"].startswith(f"the {name} as a data URL: data:{name}/")
+        said = tool.model_dump_json().lower()
+        assert "http" not in said
+        assert "upload_file" not in said
 
 
 def test_it_takes_a_data_url(ask, tiny, face):
@@ -43,6 +47,17 @@ def test_it_takes_a_data_url(ask, tiny, face):
     verdict, overlay = answer.content[:2]
     assert str(Detector.from_pretrained(tiny)(face).to_dict()["fake_probability"])[:8] in verdict.text
     assert overlay.mimeType == "image/webp"
+
+
+def test_it_takes_a_video_as_a_data_url(ask, tiny):
+    clip = encode([numbered(number) for number in range(20)])
+    url = "data:video/mp4;base64," + base64.b64encode(clip).decode()
+    answer = ask(lambda session: session.call_tool("predict_video", {"video": url}))
+    assert not answer.isError
+    assert str(Detector.from_pretrained(tiny).video(clip).fake_probability)[:8] in answer.content[0].text
+    answer = ask(lambda session: session.call_tool("predict_video", {"video": "https://example.com/clip.mp4"}))
+    assert answer.isError
+    assert "does not match '^data:'" in answer.content[0].text
 
 
 @pytest.mark.parametrize(
