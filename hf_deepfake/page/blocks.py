@@ -101,7 +101,7 @@ def build_page(checkpoint: str, limits: Limits = DEFAULTS) -> UploadsOnly:
     detector = Detector.from_pretrained(checkpoint)
     service = Service(detector, limits)
     checker = Checker(service.detector.explain, Judge.of(detector, version("hf-deepfake")), service.turns)
-    videos = VideoChecker(service.detector.video, checker.judge, service.turns)
+    videos = VideoChecker(service.detector.video, checker.judge.on_videos(detector.checkpoint), service.turns)
     words = Words(limits.megabytes)
 
     def predict(image: dict[str, Any] | None) -> tuple[dict[str, Any], Image]:

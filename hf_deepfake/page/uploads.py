@@ -1,4 +1,4 @@
-"""What the server takes as an image: what somebody has just uploaded, and nothing else."""
+"""What the server takes as an image or a video: what somebody has just uploaded, and nothing else."""
 
 import asyncio
 import os
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 KEPT = 60
 """Seconds from one sweep to the next: uploads and maps are deleted 60 to 120 s after they came."""
 
-ELSEWHERE = "Neither links nor paths are evaluated; upload the image itself."
-GONE = "The image has been deleted from the server; upload it again."
+ELSEWHERE = "Neither links nor paths are evaluated; upload the file itself."
+GONE = "The file has been deleted from the server; upload it again."
 NO_UPLOAD = (
     'What was sent is no upload; send {"path": what /gradio_api/upload answered}, or in Python handle_file("face.jpg").'
 )

@@ -9,11 +9,14 @@ from PIL.JpegImagePlugin import JpegImageFile
 from scipy.special import expit, logit
 
 from hf_deepfake.audits.facts import jpeg_quality
+from hf_deepfake.detect.decide import decision_on_videos
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.detect.face_crops import ANIMATED, NO_FACE, SOME_TOO_SMALL, TOO_SMALL
 from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
 from hf_deepfake.forensics.inspect import Inspection
 from hf_deepfake.images.open import open_header
+from hf_deepfake.metrics.decision import Decision
+from hf_deepfake.models.checkpoint import LoadedCheckpoint
 from hf_deepfake.page.pictures import crop_face, picture, strongest, thumbnail
 from hf_deepfake.page.texts import render, texts
 
@@ -52,11 +55,19 @@ class Judge:
             What the page states of it.
         """
         checkpoint = detector.checkpoint
-        # The band is stated before the operating point was folded in, a verdict's P(fake) after it.
-        band = checkpoint.abstention_band
-        shift = logit(checkpoint.operating_point)
-        folded = None if band is None else (float(expit(logit(band[0]) - shift)), float(expit(logit(band[1]) - shift)))
-        return cls(str(checkpoint.config["architecture"]), detector.fingerprint, version, folded)
+        return cls(str(checkpoint.config["architecture"]), detector.fingerprint, version, _folded(checkpoint))
+
+    def on_videos(self, checkpoint: LoadedCheckpoint) -> "Judge":
+        """Describe the same model where it judges videos.
+
+        Args:
+            checkpoint: the model's, which may have a band of videos' own.
+
+        Returns:
+            With that band, or else the one of images.
+        """
+        decision = decision_on_videos(checkpoint)
+        return self if decision is None else replace(self, band=_folded(decision))
 
     @property
     def title(self) -> str:
@@ -242,6 +253,14 @@ def show_card(checked: Checked, judge: Judge, language: str, number: str) -> str
         band=judge.band and (100 * judge.band[0], 100 * judge.band[1]),
         judge=judge,
     )
+
+
+def _folded(rule: LoadedCheckpoint | Decision) -> tuple[float, float] | None:
+    """A band, which is stated before the operating point was folded in, as P(fake) after it, which a verdict has."""
+    if rule.abstention_band is None:
+        return None
+    low, high = (float(expit(logit(edge) - logit(rule.operating_point))) for edge in rule.abstention_band)
+    return low, high
 
 
 def _doubtful(verdict: Verdict) -> bool:

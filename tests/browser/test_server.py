@@ -97,7 +97,7 @@ def test_text_named_jpg_is_refused_in_words(client, text_file):
 def test_paths_and_links_are_refused(server, value):
     event, data = _post(server, value)
     assert event == "error"
-    assert data["error"] == "Neither links nor paths are evaluated; upload the image itself."
+    assert data["error"] == "Neither links nor paths are evaluated; upload the file itself."
 
 
 def test_a_way_out_of_the_folder_of_uploads_is_refused(server, images):

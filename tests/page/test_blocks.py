@@ -46,7 +46,7 @@ def test_what_is_fixed_is_there_in_every_language(page):
     assert all(part.keys() == parts["en"].keys() for part in parts.values())
     tabs = [block.label.key for block in page.blocks.values() if isinstance(block, gr.Tab)]
     assert [parts["en"][key] for key in tabs] == ["Check", "Look closer", "Several", "Compare", "Video", "About"]
-    assert [parts["de"][key] for key in tabs] == ["Prüfen", "Genauer", "Mehrere", "Vergleich", "Über"]
+    assert [parts["de"][key] for key in tabs] == ["Prüfen", "Genauer", "Mehrere", "Vergleich", "Video", "Über"]
 
 
 def test_limits_are_those_given():

@@ -1,6 +1,8 @@
 """Who is let in, over HTTP, and what is logged of them."""
 
+import json
 import logging
+from http.client import HTTPConnection
 from threading import Thread
 
 import gradio as gr
@@ -67,6 +69,23 @@ def test_a_body_that_hides_its_length_is_broken_off(served):
         status = 413
     assert status >= 400
     assert len(served.service.turns) == 0
+
+
+@pytest.mark.parametrize(
+    ("route", "size", "said"),
+    [
+        ("/predict", 3_000_000, "The image has more than 1 MB; save it smaller."),
+        ("/gradio_api/upload", 101_000_001, "The video has more than 100 MB; save it smaller."),
+    ],
+)
+def test_a_body_too_large_is_refused_before_it_comes(served, route, size, said):
+    connection = HTTPConnection(served.local_url.removeprefix("http://"))
+    connection.putrequest("POST", route)
+    connection.putheader("Content-Length", str(size))
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert (answer.status, json.loads(answer.read())) == (413, {"error": said})
+    connection.close()
 
 
 def test_logs_hold_no_name_and_no_content(served, face, caplog):

@@ -40,6 +40,15 @@ def test_a_band_is_stated_on_the_scale_of_verdicts():
     assert Judge.of(detector, "1").band is None
 
 
+def test_videos_may_have_a_band_of_their_own(tmp_path):
+    checkpoint = SimpleNamespace(folder=tmp_path, trusted=True)
+    images = Judge("resnet50", "0123456789ab", "1", (0.4, 0.6))
+    assert images.on_videos(checkpoint) == images
+    decision = {"temperature": 2.0, "operating_point": 0.75, "abstention_band": [0.5, 0.9], "criterion": "f1"}
+    (tmp_path / "report.json").write_text(json.dumps({"videos": {"decision": decision | {"confident_error": 0.05}}}))
+    assert images.on_videos(checkpoint).band == pytest.approx((0.25, 0.75))
+
+
 @pytest.mark.parametrize(
     ("verdict", "kind", "said"),
     [
