@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from scipy.special import expit, logit
 
 from hf_deepfake.detect.face_crops import Prepared
 from hf_deepfake.detect.verdict import FaceVerdict, Verdict
 from hf_deepfake.errors import InputError
-from hf_deepfake.metrics.decision import Decision
 from hf_deepfake.models.checkpoint import LoadedCheckpoint
 from hf_deepfake.report.typed_json import read_typed
+
+if TYPE_CHECKING:
+    from hf_deepfake.metrics.decision import Decision
 
 Box = tuple[float, float, float, float]
 
@@ -54,7 +57,7 @@ def decide_face(box: Box, real: float, fake: float, checkpoint: LoadedCheckpoint
     return FaceVerdict(box, "fake" if fake > real else "real", max(real, fake), fake, abstains(logit(fake), checkpoint))
 
 
-def abstains(log_odds: float, rule: LoadedCheckpoint | Decision) -> bool:
+def abstains(log_odds: float, rule: "LoadedCheckpoint | Decision") -> bool:
     """Whether log-odds of fake lie in an abstention band.
 
     Args:
@@ -70,7 +73,7 @@ def abstains(log_odds: float, rule: LoadedCheckpoint | Decision) -> bool:
     return band is not None and bool(band[0] <= unfolded <= band[1])
 
 
-def decision_on_videos(checkpoint: LoadedCheckpoint) -> Decision | None:
+def decision_on_videos(checkpoint: LoadedCheckpoint) -> "Decision | None":
     """Find how the mean of a video's frames becomes a verdict, as `metrics.videos.decide_videos` chose it.
 
     Args:
@@ -82,6 +85,8 @@ def decision_on_videos(checkpoint: LoadedCheckpoint) -> Decision | None:
     Raises:
         InputError: the report is damaged.
     """
+    from hf_deepfake.metrics.decision import Decision  # pandas is not needed for a verdict on an image
+
     if not checkpoint.trusted:
         return None
     report = checkpoint.folder / "report.json"
@@ -96,7 +101,7 @@ def decision_on_videos(checkpoint: LoadedCheckpoint) -> Decision | None:
         ) from error
 
 
-def for_videos(log_odds: float, checkpoint: LoadedCheckpoint, decision: Decision | None) -> float:
+def for_videos(log_odds: float, checkpoint: LoadedCheckpoint, decision: "Decision | None") -> float:
     """Fold the decision on videos into log-odds in place of that on images.
 
     Args:

@@ -209,8 +209,8 @@ def test_a_crowd_is_explained_a_batch_of_faces_at_a_time(options, tmp_path, monk
     pixels = tuple(detector.checkpoint.transform(crowd.crop(region)) for region in regions)
     monkeypatch.setattr(detector_module, "prepare", lambda *_: Prepared(regions, regions, pixels, False, ()))
     with torch.no_grad():  # move the classifier to where the faces differ in their labels
-        logits = detector._model(torch.stack(pixels))
-        detector._model.fc.bias[0] -= (logits[:, 0] - logits[:, 1]).median()  # ty: ignore
+        logits = detector.checkpoint.model(torch.stack(pixels))
+        detector.checkpoint.model.fc.bias[0] -= (logits[:, 0] - logits[:, 1]).median()  # ty: ignore
     whole = detector.explain(crowd, **options)
     assert len({face.label for face in whole.verdict.faces}) == 2  # so that some faces are explained anew
     sizes = []

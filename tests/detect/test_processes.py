@@ -73,7 +73,7 @@ def test_on_a_gpu_it_says_what_to_do(folder, monkeypatch):
     detector.device = torch.device("cuda")
     monkeypatch.setattr("os.getpid", lambda: -1)
     for call in (detector, detector.explain):
-        with pytest.raises(InputError, match="make the detector in the child, or start children with spawn"):
+        with pytest.raises(InputError, match="which cuda does not survive; make it in the child"):
             call(Image.new("RGB", (64, 64)))
 
 

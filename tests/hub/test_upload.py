@@ -50,7 +50,7 @@ def test_tokens(hub, upload):
 
 @pytest.mark.parametrize("kind", ["model", "dataset", "space"])
 def test_one_commit(hub, upload, kind):
-    result = upload("me/one", kind=kind)
+    result = upload("me/one", kind=kind, sdk="gradio" if kind == "space" else None)
     repo = hub.repos[kind, "me/one"]
     assert uploaded(hub, "me/one", kind) == FILES
     assert result == {

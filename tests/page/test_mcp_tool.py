@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from clips import encode, numbered
@@ -22,7 +23,9 @@ def ask(served):
                 await session.initialize()
                 return await work(session)
 
-        return asyncio.run(inside())
+        # On a thread of its own: the browser of other tests leaves an event loop on this one.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, inside()).result()
 
     return run
 
