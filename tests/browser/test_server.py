@@ -59,11 +59,14 @@ def test_predict(client, images, expected):
         assert min(image.size) >= 384
 
 
-def test_predict_is_the_only_public_endpoint(client):
+def test_two_endpoints_are_public(client):
     described = client.view_api(return_format="dict", print_info=False)
-    assert list(described["named_endpoints"]) == ["/predict"]
     assert not described["unnamed_endpoints"]
-    assert [given["parameter_name"] for given in described["named_endpoints"]["/predict"]["parameters"]] == ["image"]
+    taken = {
+        name: [given["parameter_name"] for given in one["parameters"]]
+        for name, one in described["named_endpoints"].items()
+    }
+    assert taken == {"/predict": ["image"], "/predict_video": ["video"]}
 
 
 def test_orientation_tag_is_heeded(client, images, tmp_path):
@@ -119,9 +122,13 @@ def test_what_went_is_said(server):
     assert "has been deleted from the server; upload it again" in data["error"]
 
 
-def test_more_than_20_mb_are_refused(server):
-    sent = httpx.post(f"{server.url}/gradio_api/upload", files={"files": ("large.jpg", bytes(20_000_001))})
-    assert sent.status_code == 413
+def test_an_image_of_more_than_20_mb_is_refused_and_any_upload_of_more_than_100(server):
+    def send(count):
+        return httpx.post(f"{server.url}/gradio_api/upload", files={"files": ("a.jpg", bytes(count))}, timeout=60)
+
+    event, data = _post(server, {"path": send(20_000_001).raise_for_status().json()[0], "meta": META})
+    assert (event, data["error"]) == ("error", "The file has more than 20 MB; save it smaller.")
+    assert send(100_000_001).status_code == 413
 
 
 def test_twenty_at_once(server, images, expected):
