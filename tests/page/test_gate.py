@@ -3,6 +3,8 @@
 import json
 import logging
 from http.client import HTTPConnection
+from logging.handlers import QueueHandler
+from queue import SimpleQueue
 from threading import Thread
 
 import gradio as gr
@@ -89,11 +91,19 @@ def test_a_body_too_large_is_refused_before_it_comes(served, route, size, said):
 
 
 def test_logs_hold_no_name_and_no_content(served, face, caplog):
-    with caplog.at_level(logging.INFO, "hf_deepfake.page"):
-        httpx.post(f"{served.local_url}/gradio_api/upload", files={"files": (face.name, face.read_bytes())})
-        httpx.get(f"{served.local_url}/gradio_api/file=/tmp/{face.name}")
-        httpx.post(f"{served.local_url}/predict", content=face.read_bytes())
-    facts = [record.facts for record in caplog.records]
+    lines = SimpleQueue()
+    handler = QueueHandler(lines)
+    logging.getLogger("hf_deepfake.page").addHandler(handler)
+    try:
+        with caplog.at_level(logging.INFO, "hf_deepfake.page"):
+            httpx.post(f"{served.local_url}/gradio_api/upload", files={"files": (face.name, face.read_bytes())})
+            httpx.get(f"{served.local_url}/gradio_api/file=/tmp/{face.name}")
+            httpx.post(f"{served.local_url}/predict", content=face.read_bytes())
+            # A line is written when the answer is out, which may be after it has come.
+            facts = [lines.get(timeout=60).facts for _ in range(2)]
+    finally:
+        logging.getLogger("hf_deepfake.page").removeHandler(handler)
+    assert lines.empty()
     assert [(one["route"], one["status"]) for one in facts] == [("upload", 200), ("predict", 200)]
     assert all(one["seconds"] >= 0 for one in facts)
     assert "secret" not in str(facts)
