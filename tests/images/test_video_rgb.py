@@ -69,10 +69,10 @@ def test_rgb_and_grey_stay(tmp_path):
 
 def test_ten_bits_and_high_dynamic_range():
     red = Image.new("RGB", (64, 48), (200, 30, 30))
-    clip = encode([red] * 2, "libx265", "mp4", pixels="yuv420p10le")
+    clip = encode([red] * 3, "libx265", "mp4", pixels="yuv420p10le")
     assert middle(clip) == pytest.approx((200, 30, 30), abs=4)
     assert not probe(clip).hdr
-    hlg = encode([red] * 2, "libx265", "mp4", pixels="yuv420p10le", color_trc=18, color_primaries=9, colorspace=9)
+    hlg = encode([red] * 3, "libx265", "mp4", pixels="yuv420p10le", color_trc=18, color_primaries=9, colorspace=9)
     assert probe(hlg).hdr
     assert middle(hlg)[0] > 100 > middle(hlg)[1]  # without tone mapping, but as a picture
 
