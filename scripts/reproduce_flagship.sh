@@ -21,6 +21,7 @@ sets=(dfdc ciplab stylegan1-ffhq stylegan2-tpdne t2i-web sfhq2-unsplash)
     --composites "$SETS/real-and-fake-face.zip" --crops "$CROPS" --reserved "$RESERVED" --out "$OUT/data"
 divide() { # NAME ZIP...: the images of these zips, split
     [ -d "$OUT/data/$1" ] || {
+        mkdir -p "$OUT/whole/$1"
         for zip in "${@:2}"; do unzip -oq "$SETS/more/$zip.zip" -d "$OUT/whole/$1"; done
         hf-deepfake split "$OUT/whole/$1" "$OUT/data/$1"
     }
