@@ -157,6 +157,19 @@ def test_state_and_weights_come_back(tmp_path):
     assert run.load_best()["w"].shape == (2, 3, 4, 4)
 
 
+def test_weights_of_every_type_come_back(tmp_path):
+    run = started(tmp_path)
+    kinds = (torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.bool)
+    weights = {str(kind): torch.tensor([[0, 1], [1, 1]], dtype=kind).t() for kind in kinds}
+    weights |= {"count": torch.tensor(7), "none": torch.ones(0, 3), "whole": torch.arange(6)[::2]}
+    run.save_best(weights)
+    back = run.load_best()
+    assert back.keys() == weights.keys()
+    for name, tensor in weights.items():
+        assert back[name].dtype == tensor.dtype
+        assert torch.equal(back[name], tensor)
+
+
 def test_a_failing_write_keeps_the_last_state(tmp_path, monkeypatch):
     run = started(tmp_path)
     run.save_state(STATE)
