@@ -13,8 +13,9 @@ from starlette.middleware import Middleware
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.errors import InputError
 from hf_deepfake.page.about_tab import add_about
-from hf_deepfake.page.check_tab import Checker, add_check, describe_error
+from hf_deepfake.page.check_tab import Checker, add_check
 from hf_deepfake.page.compare_tab import add_compare
+from hf_deepfake.page.error_sentences import describe_error
 from hf_deepfake.page.gate import Gate
 from hf_deepfake.page.limits import Limits
 from hf_deepfake.page.mcp_tool import DataUrlTool
@@ -117,7 +118,7 @@ def build_page(checkpoint: str, limits: Limits = DEFAULTS) -> UploadsOnly:
             content = read_upload(image)  # before waiting, during which the file may be deleted
             explanation = service.in_turn(lambda: service.detector.explain(content))
         except InputError as error:
-            raise gr.Error(describe_error(error), print_exception=False) from error
+            raise gr.Error(describe_error(error, LANGUAGES[0]), print_exception=False) from error
         return explanation.verdict.to_dict(), explanation.overlay
 
     with UploadsOnly(title=texts(LANGUAGES[0])["title"], analytics_enabled=False) as page:

@@ -10,6 +10,7 @@ from hf_deepfake.detect.verdict import Explanation
 from hf_deepfake.errors import InputError
 from hf_deepfake.forensics.inspect import inspect_image
 from hf_deepfake.page.closer_tab import show_closer
+from hf_deepfake.page.error_sentences import describe_error
 from hf_deepfake.page.picker import Chosen, add_shown, add_uploads
 from hf_deepfake.page.pictures import inline_file
 from hf_deepfake.page.texts import LANGUAGES, render, texts
@@ -89,19 +90,6 @@ def say_waiting(language: str, number: str, ahead: int) -> str:
     return message(language, number, sentences[named].format(count=ahead))
 
 
-def describe_error(error: Exception) -> str:
-    """Make a sentence of an error's message.
-
-    Args:
-        error: whose message has neither capital nor full stop.
-
-    Returns:
-        The sentence.
-    """
-    text = str(error)
-    return f"{text[0].upper()}{text[1:]}."
-
-
 def check_one(checker: Checker, value: dict | None) -> Generator[tuple[str, Checked | None]]:
     """Check the first upload of a choice.
 
@@ -123,7 +111,7 @@ def check_one(checker: Checker, value: dict | None) -> Generator[tuple[str, Chec
         found = turn.result()
         yield show_card(found, checker.judge, language, number), found
     except InputError as error:
-        yield message(language, number, describe_error(error), failed=True), None
+        yield message(language, number, describe_error(error, language), failed=True), None
 
 
 def show_examples() -> str:

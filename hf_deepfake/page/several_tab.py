@@ -10,7 +10,8 @@ from collections.abc import Callable, Generator
 import gradio as gr
 
 from hf_deepfake.errors import InputError
-from hf_deepfake.page.check_tab import Checker, describe_error, listen, say_waiting
+from hf_deepfake.page.check_tab import Checker, listen, say_waiting
+from hf_deepfake.page.error_sentences import describe_error
 from hf_deepfake.page.picker import Chosen, add_shown, add_uploads
 from hf_deepfake.page.pictures import thumbnail
 from hf_deepfake.page.texts import render, texts
@@ -107,7 +108,7 @@ def check_row(checker: Checker, value: dict | None) -> Generator[str]:
             yield say_waiting(language, number, ahead)
         yield show_row(turn.result(), checker.judge, language, number)
     except InputError as error:
-        yield show_failed_row(name, describe_error(error), language, number)
+        yield show_failed_row(name, describe_error(error, language), language, number)
 
 
 def add_several(checker: Checker, static: Callable[..., gr.HTML]) -> None:

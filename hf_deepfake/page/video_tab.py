@@ -12,10 +12,11 @@ import gradio as gr
 from hf_deepfake.detect.video_verdict import VideoVerdict
 from hf_deepfake.errors import InputError
 from hf_deepfake.images.video import VideoLimits
-from hf_deepfake.page.check_tab import describe_error, listen, message, say_waiting
+from hf_deepfake.page.check_tab import listen, message, say_waiting
+from hf_deepfake.page.error_sentences import describe_error
 from hf_deepfake.page.limits import VIDEO_MEGABYTES
 from hf_deepfake.page.picker import Chosen, add_shown, add_uploads
-from hf_deepfake.page.texts import render
+from hf_deepfake.page.texts import LANGUAGES, render
 from hf_deepfake.page.turns import Turn, Turns
 from hf_deepfake.page.uploads import CLIPS, FILE
 from hf_deepfake.page.verdict_card import Judge
@@ -113,7 +114,7 @@ def check_video(checker: VideoChecker, value: dict | None) -> Generator[str]:
             yield _say_step(language, number, done, count)
         yield show_clip(turn.result(), checker.judge, language, number)
     except InputError as error:
-        yield message(language, number, describe_error(error), failed=True)
+        yield message(language, number, describe_error(error, language), failed=True)
 
 
 def _say_step(language: str, number: str, done: int, count: int) -> str:
@@ -158,7 +159,7 @@ def add_video_endpoint(checker: VideoChecker) -> None:
             turn, _ = checker.queue(video["path"] if video else None, explain=False)
             return turn.result().verdict.to_dict()
         except InputError as error:
-            raise gr.Error(describe_error(error), print_exception=False) from error
+            raise gr.Error(describe_error(error, LANGUAGES[0]), print_exception=False) from error
 
     video = gr.File(label="Video", visible=False)
     verdict = gr.JSON(label="verdict", visible=False)

@@ -89,10 +89,6 @@ def test_what_is_wrong_is_one_sentence(checker, turns, tmp_path, image):
     assert "2 images are waiting already; try again in a minute." in full
 
 
-def test_error_as_sentence():
-    assert check_tab.describe_error(ValueError("the image is empty; choose one")) == "The image is empty; choose one."
-
-
 def test_places_in_words():
     said = [check_tab.say_waiting("en", "k3", ahead) for ahead in (0, 1, 5)]
     assert [words in markup for words, markup in zip(("Being", "One image", "5 images"), said, strict=True)] == [
