@@ -17,7 +17,7 @@ test: .venv/installed
 	$(PYTEST) -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
-# The inner loop: all tests of about five seconds or less; needs no browser.
+# The inner loop: all tests of about a second or less; needs no browser.
 test-fast: .venv/installed
 	$(PYTEST) -m "not slow"
 

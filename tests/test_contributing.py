@@ -76,6 +76,7 @@ def test_issue_forms_have_what_github_asks_for(name):
     assert len({item["id"] for item in fields}) == len(fields) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]])
 def test_without_a_browser_one_sentence_says_what_to_install(tmp_path, workers):
     words = [sys.executable, "-m", "pytest", "tests/browser/test_page.py", "-k", "test_phone", "-p", "no:cacheprovider"]

@@ -59,6 +59,7 @@ def test_no_image_of_a_person_is_shipped(report):
     assert "/" not in report.training["options"]["pretrained"]
 
 
+@pytest.mark.slow
 def test_readers_agree(files):
     images = [Image.open(path).convert("RGB") for path in files]
     answers = pipeline("image-classification", model=str(SHIPPED), device="cpu")(images)
@@ -82,6 +83,7 @@ def test_readers_agree(files):
     assert len({round(score, 3) for score in scores["timm"]}) > len(files) // 2
 
 
+@pytest.mark.slow
 def test_its_int8_file_agrees_and_is_what_a_detector_takes(files, monkeypatch):
     monkeypatch.setattr(choice, "speeds", lambda backends, side: [one.variant.precision == "int8" for one in backends])
     monkeypatch.setattr(choice, "_read", lambda file: {})
@@ -94,6 +96,7 @@ def test_its_int8_file_agrees_and_is_what_a_detector_takes(files, monkeypatch):
     assert sum(path.stat().st_size for path in (SHIPPED / "backends").iterdir()) < 30_000_000
 
 
+@pytest.mark.slow
 def test_every_figure_is_that_of_the_scores(report):
     looks = report.splits["test"].test_looks
     again = measure(load_scores(SHIPPED / "scores.parquet"), report.checkpoint, test_looks=looks)

@@ -99,6 +99,7 @@ assert (audit, train) == (hf_deepfake.audit, hf_deepfake.train)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["name", "rooms"])
 def test_public_names_stay_themselves(first):
     """Importing a subpackage sets it as an attribute, which would hide a function of its name."""

@@ -59,6 +59,7 @@ def test_workers_share_the_cores():
     assert default_workers(10_000) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not bind processes to cores")
 def test_processes_take_different_cores_while_there_are_enough():
     code = """
@@ -109,6 +110,7 @@ assert worker.exitcode == 128 + signal.SIGTERM
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not say which signals wait")
 @pytest.mark.parametrize("name", ["INT", "TERM"])
 def test_a_worker_outlives_a_signal_to_the_group_and_ends_with_its_parent(name):

@@ -35,6 +35,7 @@ def test_every_known_system_is_there():
     assert {name for name in KNOWN if not read_recipe(name).reported} == {"resnet18-gradcam"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "stand_in"),
     [

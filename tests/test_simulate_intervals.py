@@ -17,6 +17,7 @@ def simulate():
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "scene", [(40, None, 0.5, 1), (100, None, 0.5, 0.5), (200, None, 0.2, 1), (120, 40, 0.5, 0.5)], ids=str
 )
@@ -27,6 +28,7 @@ def test_intervals_hold_the_truth_and_their_own_value(simulate, scene):
     assert all(share >= 51 / 60 for share in shares.values()), shares
 
 
+@pytest.mark.slow
 def test_few_origins_need_an_interval_over_origins(simulate):
     over_origins, over_groups = simulate.origins_coverage(5, 40, repeats=30, resamples=100)
     # Of 30 intervals of 95 %, 28.5 should hold the truth; 24 is nearly four standard deviations below.

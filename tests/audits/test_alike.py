@@ -52,6 +52,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_planted_near_duplicates_are_found_and_nothing_else(images, change):
     planted = [change(image) for image in images[::3]]

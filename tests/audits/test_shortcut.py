@@ -49,6 +49,7 @@ def test_combinations_and_gaps_tell_too():
     assert (found.telling[0].auc, found.telling[0].fake) == (0, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paired", [False, True])
 def test_intervals_of_features_that_say_nothing_contain_chance(paired):
     inside, values = 0, []

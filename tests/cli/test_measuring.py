@@ -28,6 +28,7 @@ def names(folder):
     return {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_from_recalibration_to_card_and_back(checkpoint, faces, tmp_path, capsys):
     new, out = tmp_path / "new", tmp_path / "out"
     assert run("recalibrate", checkpoint, faces, "--split", "all", "--criterion", "recall>=.9", "--out", new) == 0
@@ -60,6 +61,7 @@ def test_from_recalibration_to_card_and_back(checkpoint, faces, tmp_path, capsys
         assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_robustness_is_measured(checkpoint, faces, tmp_path, capsys):
     new, out = tmp_path / "new", tmp_path / "out"
     assert run("recalibrate", checkpoint, faces, "--out", new) == 0
@@ -71,6 +73,7 @@ def test_robustness_is_measured(checkpoint, faces, tmp_path, capsys):
     assert (out / "robustness.png").is_file()
 
 
+@pytest.mark.slow
 def test_compare_two_folders(checkpoint, faces, tmp_path, capsys):
     other = tmp_path / "other"
     assert run("recalibrate", checkpoint, faces, "--split", "all", "--out", other) == 0
@@ -115,6 +118,7 @@ def test_errors_are_one_sentence(checkpoint, faces, capsys, words, message):
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_notes_stand_in_the_card(checkpoint, faces, tmp_path):
     out = tmp_path / "evaluation"
     assert run("evaluate", checkpoint, faces, "--out", out) == 0
@@ -137,6 +141,7 @@ def test_a_damaged_report(checkpoint, tmp_path, capsys):
     assert "is not a whole report" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_errors_are_grouped_and_shown(checkpoint, tmp_path, capsys):
     out = tmp_path / "out"
     assert run("evaluate", checkpoint, "sample", "--errors") == 2

@@ -169,6 +169,7 @@ def test_what_is_done_is_not_done_again_and_what_was_broken_is_tried_again(sourc
     assert "fake/bad/00.jpg" in tree(out)
 
 
+@pytest.mark.slow
 def test_a_data_set_of_the_field_is_loaded_as_it_says(clips, tmp_path):
     originals = ["000", "003", "010", "011", "020", "021"]
     files = {f"original_sequences/youtube/c23/videos/{name}.mp4": clip((int(name), 160, 20, 2)) for name in originals}

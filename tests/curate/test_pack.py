@@ -60,6 +60,7 @@ packing.write_shards(data, Path(sys.argv[2]))
 """
 
 
+@pytest.mark.slow
 def test_one_bar_shows_how_far_it_is(faces, cache, tmp_path):
     command = [sys.executable, "-c", BARS, str(faces), str(tmp_path)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stderr.partition("BEFORE\n")[2]

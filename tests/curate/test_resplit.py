@@ -28,6 +28,7 @@ def images(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.*") if path.suffix != ".csv")
 
 
+@pytest.mark.slow
 def test_a_new_split_keeps_what_belongs_together(copied, tmp_path):
     counts = split(DataConfig(data=(str(copied),)), tmp_path / "new")
     assert sum(sum(classes.values()) for classes in counts.values()) == 140

@@ -91,6 +91,7 @@ def test_names_that_are_not_utf8_are_escaped(form, detector, tmp_path):
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["a.png.png", "caf\\xe9.png.png", "z.png.png"]
 
 
+@pytest.mark.slow
 def test_names_that_are_not_utf8_on_the_command_line(tmp_path):
     """As a process of its own, for its standard output is what must bear them."""
     folder = checkpoint(tmp_path / "c")

@@ -74,6 +74,7 @@ def fastest(monkeypatch):
     return say
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("agrees", "quickest", "expected"),
     [
@@ -164,6 +165,7 @@ def test_bfloat16_only_where_the_cpu_computes_in_it(agree, monkeypatch):
         assert choose("openvino", loaded, "cpu").variant == Variant("openvino", "bf16")
 
 
+@pytest.mark.slow
 def test_what_has_no_export_is_converted(tmp_path, fastest, monkeypatch):
     monkeypatch.setattr(choice, "convert", converted.convert)
     model = build_model("test_resnet", image_size=32, pretrained="off").eval()

@@ -24,6 +24,7 @@ def checkpoint(folder, seed=0):
     return load_checkpoint(export_checkpoint(model, folder, image_size=32))
 
 
+@pytest.mark.slow
 def test_a_converted_model_gives_torch_s_scores_and_is_kept(tmp_path, caplog, monkeypatch):
     loaded = checkpoint(tmp_path / "model")
     file = convert(loaded)
@@ -38,6 +39,7 @@ def test_a_converted_model_gives_torch_s_scores_and_is_kept(tmp_path, caplog, mo
     assert caplog.text.count("converting") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["differs", "refuses"])
 def test_what_does_not_agree_is_tried_once(tmp_path, models, monkeypatch, fault):
     loaded = checkpoint(tmp_path / "model")
@@ -62,6 +64,7 @@ def test_without_openvino_or_a_place_nothing_is_converted(tmp_path, models, monk
     assert convert(loaded) is None
 
 
+@pytest.mark.slow
 def test_the_oldest_go(tmp_path, models, monkeypatch):
     monkeypatch.setattr(converted, "KEPT", 2)
     files = [convert(checkpoint(tmp_path / str(seed), seed)) for seed in range(3)]

@@ -188,6 +188,7 @@ def test_the_fingerprint_is_that_of_the_weights(detector, folder, tmp_path):
     assert len(detector.fingerprint) == 12
 
 
+@pytest.mark.slow
 def test_a_verdict_on_a_crop_imports_no_more_than_it_needs(folder, tmp_path):
     Image.new("RGB", (40, 40)).save(tmp_path / "face.png")
     heavy = "captum", "matplotlib", "datasets", "pandas", "onnxruntime", "transformers", "accelerate", "sklearn"
@@ -201,6 +202,7 @@ def test_a_verdict_on_a_crop_imports_no_more_than_it_needs(folder, tmp_path):
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"method": "occlusion"}])
 def test_a_crowd_is_explained_a_batch_of_faces_at_a_time(options, tmp_path, monkeypatch):
     detector = Detector.from_pretrained(export_checkpoint(lively_model(), tmp_path / "c", image_size=32), device="cpu")

@@ -68,6 +68,7 @@ def test_a_detector_answers_in_the_child_of_a_fork(folder):
     assert (done.stdout.splitlines(), done.stderr) == ([f"{runtime} answered" for runtime in RUNTIMES], "")
 
 
+@pytest.mark.slow
 def test_on_a_gpu_it_says_what_to_do(folder, monkeypatch):
     detector = Detector.from_pretrained(folder, device="cpu", backend="torch")
     detector.device = torch.device("cuda")

@@ -79,6 +79,7 @@ def evaluate(clip, margin, detector, **which):
     )
 
 
+@pytest.mark.slow
 def test_a_known_fake_is_found_in_its_track_and_its_time(clip, margin, detector):
     verdict = evaluate(clip, margin, detector, count=12)
     assert [frame.cut for frame in verdict.frames].index(True) == 8

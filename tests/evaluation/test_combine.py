@@ -34,6 +34,7 @@ def both(checkpoint, second, faces, cache, tmp_path_factory):
     return out, combine([str(checkpoint), str(second)], decided(faces), out, shares=[3, 1])
 
 
+@pytest.mark.slow
 def test_the_folder_is_measured_as_any_other(both, faces):
     out, report = both
     again, _ = evaluate(str(out), decided(faces))
@@ -81,6 +82,7 @@ def test_its_map_is_the_mean_of_its_members_maps(both):
     assert maps.values.max() > 0
 
 
+@pytest.mark.slow
 def test_averaged_weights_need_no_more_time_than_one_model(checkpoint, second, faces, cache, tmp_path):
     report = combine([str(checkpoint), str(second)], decided(faces), tmp_path / "soup", method="weights")
     assert report.checkpoint.model == "test_resnet"
@@ -92,6 +94,7 @@ def test_averaged_weights_need_no_more_time_than_one_model(checkpoint, second, f
         torch.testing.assert_close(mine, (one + two) / 2, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_mirror_by_command(checkpoint, faces, cache, tmp_path, capsys):
     words = ["combine", str(checkpoint), "--flip", "--data", str(faces), "--out", str(tmp_path / "mirrored")]
     assert main(words) == 0

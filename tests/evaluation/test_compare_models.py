@@ -14,6 +14,7 @@ def config(faces, cache):
     return DataConfig(data=(str(faces),))
 
 
+@pytest.mark.slow
 def test_three_kinds_in_one_comparison(checkpoint, faces, config, tmp_path, capsys, monkeypatch):
     vit = save_vit(tmp_path / "vit", ("Realism", "Deepfake"))
     (tmp_path / "a_third_detector.py").write_text("def score(images):\n    return [.25] * len(images)\n")

@@ -76,6 +76,7 @@ def test_logits_by_features_are_those_of_the_model(source):
             np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_makes_other_features_is_computed_again(source, computed):
     split, model = prepare(source)[0]["train"], model_of()
     size = len(split)

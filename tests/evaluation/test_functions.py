@@ -15,6 +15,7 @@ def config(faces, cache):
     return DataConfig(data=(str(faces),))
 
 
+@pytest.mark.slow
 def test_a_function_is_a_model(config, faces):
     report, table = evaluate(brightness, config, robustness="mild")
     expected = [open_image(faces / file).getpixel((0, 0))[0] / 255 for file in table["file"]]
@@ -43,6 +44,7 @@ def test_what_a_function_gives_is_checked(function, said, config):
         evaluate(function, config)
 
 
+@pytest.mark.slow
 def test_functions_by_name(config, tmp_path, monkeypatch):
     (tmp_path / "a_detector_here.py").write_text(
         "class Net:\n    def score(self, images):\n        return [.25] * len(images)\n\nnet = Net()\nvalue = 3\n"

@@ -37,6 +37,7 @@ def of_pipeline(folder, faces, table):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("labels", "fake"),
     [
@@ -114,6 +115,7 @@ def test_a_model_without_classifier_or_with_damage(config, tmp_path):
         evaluate(bare, config, labels={"LABEL_0": "real", "LABEL_1": "fake"})
 
 
+@pytest.mark.slow
 def test_pickled_weights_are_read_with_a_word(config, tmp_path, caplog):
     folder = save_vit(tmp_path / "vit", ("real", "fake"))
     expected = evaluate(folder, config)[1]["score"].tolist()
@@ -132,6 +134,7 @@ result = [report.checkpoint.model, table["score"].tolist()]
 """
 
 
+@pytest.mark.slow
 def test_a_model_of_the_hub(faces, config, tmp_path):
     folder = save_vit(tmp_path / "vit", ("Realism", "Deepfake"))
     expected = evaluate(folder, config)[1]["score"].tolist()

@@ -40,10 +40,12 @@ def renewed(checkpoint, faces, cache, tmp_path_factory):
     return out, report, before
 
 
+@pytest.mark.slow
 def test_the_old_checkpoint_stays_as_it_was(renewed, checkpoint):
     assert digests(checkpoint) == renewed[2]
 
 
+@pytest.mark.slow
 def test_videos_are_decided_by_videos_and_evaluated_by_that(checkpoint, faces, cache, tmp_path):
     clips = tmp_path / "clips"
     shutil.copytree(faces, clips)
@@ -92,6 +94,7 @@ def test_the_verdicts_move_with_it(renewed, checkpoint, faces):
     assert called_fake.sum() < sum(verdict.fake_probability >= 0.5 for verdict in old)
 
 
+@pytest.mark.slow
 def test_the_band_of_the_worst_origin(checkpoint, faces, cache, tmp_path):
     for label in ("real", "fake"):
         for number, file in enumerate(sorted((faces / label).iterdir())):
@@ -110,6 +113,7 @@ def test_the_band_of_the_worst_origin(checkpoint, faces, cache, tmp_path):
     assert info.decided_on == "all images of even, odd (abstention band: the widest that any of 2 origins needs)"
 
 
+@pytest.mark.slow
 def test_a_model_decided_as_before_is_the_same_model(checkpoint, faces, cache, tmp_path):
     first = recalibrate(str(checkpoint), decided(faces), tmp_path / "first", split="all").checkpoint
     second = recalibrate(str(tmp_path / "first"), decided(faces), tmp_path / "second", split="all").checkpoint
@@ -118,6 +122,7 @@ def test_a_model_decided_as_before_is_the_same_model(checkpoint, faces, cache, t
     torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_is_known_of_the_model_is_kept_and_old_results_are_not(model, faces, cache, tmp_path):
     folder = export_checkpoint(model, tmp_path / "model", image_size=64, data_fingerprint="f00d")
     info = recalibrate(str(folder), decided(faces), tmp_path / "with").checkpoint

@@ -27,6 +27,7 @@ def test_progress_says_which_condition(checkpoint, faces, cache, monkeypatch):
     assert titles == ["clean, 1 of 6 conditions", *(f"motion blur, {n} of 6 conditions" for n in range(2, 7))]
 
 
+@pytest.mark.slow
 def test_every_condition_of_all_images(checkpoint, faces, cache, monkeypatch):
     monkeypatch.setattr(degrade, "FAMILIES", {name: FAMILIES[name] for name in ("jpeg", "grey")})
     monkeypatch.setattr(scorers, "best_precision", lambda on_gpu, flags: "no")

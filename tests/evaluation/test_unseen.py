@@ -47,6 +47,7 @@ def subset(config, target, split, count):
     return target
 
 
+@pytest.mark.slow
 def test_the_test_split_of_the_training_is_unseen(trained, config):
     report, _ = evaluate(trained, config)
     assert report.data["seen"] == 0
@@ -83,6 +84,7 @@ def test_a_few_are_counted(trained, mixed):
     assert "2 of these images had a part in making the checkpoint" in report.summary()
 
 
+@pytest.mark.slow
 def test_foreign_images_are_those_that_had_no_part(trained, mixed, caplog):
     report, table = evaluate(trained, mixed, foreign=True)
     assert len(table) == report.splits["all"].n == 40
@@ -119,6 +121,7 @@ def test_a_checkpoint_that_does_not_say(config, cache):
     assert count_seen("c", None, prepare(config)[0]["test"], config) is None
 
 
+@pytest.mark.slow
 def test_deciding_anew_takes_what_decided_before_and_not_what_was_trained_on(trained, seen, config, tmp_path):
     decided = DecisionConfig(data=config.data)
     recalibrate(trained, decided, tmp_path / "new")
@@ -132,6 +135,7 @@ def test_deciding_anew_takes_what_decided_before_and_not_what_was_trained_on(tra
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 def test_what_decides_anew_is_seen_from_then_on(trained, seen, tmp_path):
     draw_sample(tmp_path, count=20, size=64, seed=9)
     data = DecisionConfig(data=(str(tmp_path / "images"),))
@@ -143,6 +147,7 @@ def test_what_decides_anew_is_seen_from_then_on(trained, seen, tmp_path):
         evaluate(str(tmp_path / "new"), data, split="all")
 
 
+@pytest.mark.slow
 def test_a_combination_asks_all_its_parts(trained, checkpoint, seen, config, tmp_path):
     decided = DecisionConfig(data=config.data, split_seed=1)
     with pytest.raises(InputError, match="model was trained on"):

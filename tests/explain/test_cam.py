@@ -97,6 +97,7 @@ def test_grad_cam_is_the_classifiers_row_times_the_features(name):
     assert maps.values.max() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "grids"), FAMILIES.items())
 def test_every_family_has_a_map_beside_unchanged_logits(name, grids):
     model, pixels = build(name), draw_pixels()

@@ -22,6 +22,7 @@ def evaluated(tmp_path_factory):
     return str(folder), config, *evaluate(str(folder), config)
 
 
+@pytest.mark.slow
 def test_sheets_show_the_worst_first(evaluated, monkeypatch):
     folder, config, _, table = evaluated
     drawn = []

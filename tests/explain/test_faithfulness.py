@@ -112,6 +112,7 @@ def test_shuffling_moves_values_within_the_named_tensors_only(model):
     assert torch.equal(again, other.state_dict()["fc.weight"])
 
 
+@pytest.mark.slow
 def test_all_is_measured_on_drawn_images(model, drawn):
     config = data_config(model, 64)
     result = measure_faithfulness(model, drawn, config, limit=12, name="drawn")

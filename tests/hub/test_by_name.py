@@ -31,6 +31,7 @@ def files(checkpoint):
     return {name: (checkpoint / name).read_bytes() for name in ("config.json", "model.safetensors")}
 
 
+@pytest.mark.slow
 def test_token_and_cache_are_the_callers(hub, ours, checkpoint, image, tmp_path):
     hub.add("model", "me/secret", files(checkpoint), private=True)
     expected = Detector.from_pretrained(checkpoint, device="cpu")(image).fake_probability
@@ -98,6 +99,7 @@ def test_what_training_cannot_start_from(hub, ours, name, said):
         ours(BUILD, name=name, pretrained="hub")
 
 
+@pytest.mark.slow
 def test_a_card_names_the_repository_that_training_started_from(ours):
     from hf_deepfake.hub.card import _base_model
 

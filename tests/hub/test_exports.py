@@ -54,6 +54,7 @@ def pushed(server, client, exported):
     return client(PUSH, token="hf_me", checkpoint=str(exported))
 
 
+@pytest.mark.slow
 def test_what_agrees_and_is_there_is_pushed(hub, pushed, exported):
     names = {name for name in pushed if name.startswith("backends/")}
     assert names == {"backends/openvino_fp32.xml", "backends/openvino_fp32.bin"}
@@ -61,6 +62,7 @@ def test_what_agrees_and_is_there_is_pushed(hub, pushed, exported):
     assert all(files[name] == (exported / name).read_bytes() for name in names)
 
 
+@pytest.mark.slow
 def test_the_one_that_is_used_is_fetched(server, pushed, faces, tmp_path):
     image = str(faces / "fake" / "0003.jpg")
     names = ["openvino_fp32.bin", "openvino_fp32.xml"]

@@ -31,6 +31,7 @@ print(json.dumps([serve({"inputs": opened}), serve({"inputs": text, "parameters"
 """
 
 
+@pytest.mark.slow
 def test_verdicts_as_the_toolkit_asks_for_them(checkpoint, tmp_path):
     folder = tmp_path / "repository"
     Detector.from_pretrained(checkpoint, backend="torch").save_pretrained(folder)

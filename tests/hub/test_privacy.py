@@ -81,6 +81,7 @@ def _holds(path, content, words):
     return any(word.encode() in part for part in parts for word in words)
 
 
+@pytest.mark.slow
 def test_a_data_set(hub, client, folder):
     config = DataConfig(data=(str(folder / "faces"),))
     split(config, folder / "split")

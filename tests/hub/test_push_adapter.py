@@ -93,6 +93,7 @@ def test_adapter_and_checkpoint_give_the_same_verdicts(faces, images, tmp_path, 
     assert kinds[0] == kinds[1]
 
 
+@pytest.mark.slow
 def test_the_command_makes_a_checkpoint_that_timm_reads(trained, images, tmp_path, capsys):
     out = tmp_path / "merged"
     assert main(["merge", str(trained.adapter), "--base", str(trained.base), "--out", str(out)]) == 0
@@ -173,6 +174,7 @@ result = push_to_hub(folder, repo, license="cc-by-4.0").files
 """
 
 
+@pytest.mark.slow
 def test_an_adapter_is_pushed_alone_and_loaded_by_name(hub, client, trained, images, tmp_path):
     pushed = client(PUSH, folder=str(trained.adapter), repo="me/adapter")
     assert set(pushed) == ADAPTER

@@ -43,6 +43,7 @@ def test_a_checkpoint_s_folder_gets_a_card_too(measured, tmp_path):
     assert all(f"({name})" in card for name in FIGURES)
 
 
+@pytest.mark.slow
 def test_all_is_made_anew_of_report_and_scores(measured, tmp_path):
     (tmp_path / "config.json").write_text("{}")
     write(tmp_path, *measured)
@@ -53,6 +54,7 @@ def test_all_is_made_anew_of_report_and_scores(measured, tmp_path):
     assert contents(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_notes_are_kept_until_others_or_none_take_their_place(measured, tmp_path):
     (tmp_path / "config.json").write_text("{}")
     write(tmp_path, *measured)
@@ -62,6 +64,7 @@ def test_notes_are_kept_until_others_or_none_take_their_place(measured, tmp_path
         assert (kept in (tmp_path / "README.md").read_text(encoding="utf-8")) or not kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["report.json", "scores.parquet"])
 def test_without_report_or_scores_nothing_is_drawn(measured, tmp_path, missing):
     write(tmp_path, *measured)

@@ -114,6 +114,7 @@ FAILURES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("request_kind", "how", "said"), FAILURES)
 def test_a_failed_upload_shows_nothing_and_can_be_repeated(hub, upload, request_kind, how, said):
     name = f"me/failed-{request_kind}-{how}"

@@ -131,6 +131,7 @@ def test_drawn_images_are_crops_by_their_own_margin(drawn):
     assert not any(is_crop(faces, tight, size) for faces, size in found)
 
 
+@pytest.mark.slow
 def test_a_face_cropped_from_a_larger_image_is_where_the_margin_says(drawn):
     margin = measure_margin(drawn)
     assert margin is not None

@@ -42,6 +42,7 @@ def test_each_keeps_size_and_mode_and_depends_on_its_seed_alone(image, family, s
     assert image.tobytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_higher_severity_changes_more(image, family):
     large = image.resize((224, 168))
@@ -53,6 +54,7 @@ def test_a_higher_severity_changes_more(image, family):
     assert all(later > 0.9 * earlier for earlier, later in itertools.pairwise(change))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(33, 32), (32, 300), (700, 500)])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_any_size_will_do(image, family, size):

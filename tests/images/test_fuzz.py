@@ -143,6 +143,7 @@ def fuzz(first, count):
     print(refused)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [0, 3000])
 def test_damaged_files_open_or_are_refused(first):
     run = subprocess.run(

@@ -195,6 +195,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_small_files_take_little_time_and_memory(name, tmp_path):
     make, expected = HOSTILE[name]
@@ -219,6 +220,7 @@ def phone_image(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("draft", "size", "most"),
     # Pillow holds 4 bytes a pixel, and for a moment the image as it was decoded, turned and converted.

@@ -120,6 +120,7 @@ def _in_worker(seed):
     return degrade(drawn(64, 64), "h264_clip", 2, seed).tobytes()
 
 
+@pytest.mark.slow
 def test_forked_workers_see_the_same():
     expected = [_in_worker(seed) for seed in range(6)]
     with multiprocessing.get_context("fork").Pool(2) as pool:

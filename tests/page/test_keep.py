@@ -13,6 +13,7 @@ print(route_utils.DEFAULT_TEMP_DIR, os.environ["GRADIO_TEMP_DIR"])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["hf_deepfake.page.blocks", "hf_deepfake.page.picker", "hf_deepfake.page.uploads"])
 def test_gradio_has_a_folder_of_this_process_whatever_is_imported_first(first, tmp_path):
     words = [sys.executable, "-c", ASK.format(first=first)]

@@ -123,6 +123,7 @@ ODD = [
 ]
 
 
+@pytest.mark.slow
 def test_the_sweep_outlives_whatever_a_request_holds(page, kept, tmp_path, capfd):
     parent = Path(os.environ["GRADIO_TEMP_DIR"])
     (tmp_path / "face.jpg").write_bytes(b"outside")
@@ -231,6 +232,7 @@ def test_the_api_panel_shows_how_to_upload_a_file(page):
     assert "githubusercontent" not in json.dumps(described)
 
 
+@pytest.mark.slow
 def test_results_are_swept_too(page, kept, image):
     client = Client(page.local_url, verbose=False, analytics_enabled=False, download_files=False)
     _, overlay = client.predict(handle_file(image), api_name="/predict")

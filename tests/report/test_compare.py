@@ -79,6 +79,7 @@ def test_the_same_detector_twice():
         assert (one.p, one.p_holm, one.verdict) == (1, 1, "no difference shown")
 
 
+@pytest.mark.slow
 def test_a_better_detector_is_found():
     (good, label), (bad, _) = drawn(600, 1, 2.0), drawn(600, 2, 1.0)
     for names, word in ((("bad", "good"), "worse"), (("good", "bad"), "better")):
@@ -103,6 +104,7 @@ def test_equal_detectors_are_rarely_told_apart():
     assert 0.3 < p.mean() < 0.7
 
 
+@pytest.mark.slow
 def test_videos_are_compared_where_all_know_them():
     (good, label), (bad, _) = drawn(600, 1, 2.0), drawn(600, 2, 1.0)
     # Eight images are four frames of a real clip and four of a fake one.
@@ -200,6 +202,7 @@ def test_other_images_are_refused():
         compare_candidates([one, candidate("other", score, label, source="street")])
 
 
+@pytest.mark.slow
 def test_each_pair_and_a_matrix():
     label = np.arange(60) % 2
     sources = np.repeat(["street", "studio"], 30)
@@ -240,6 +243,7 @@ def save(folder, seed):
     return folder
 
 
+@pytest.mark.slow
 def test_names_are_those_of_folders(tmp_path):
     folders = [save(tmp_path / name, 0) for name in ("x/checkpoint", "y/checkpoint", "z")]
     assert [one.name for one in load_candidates(folders)] == ["x", "y", "z"]

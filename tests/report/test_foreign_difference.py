@@ -72,6 +72,7 @@ def test_without_a_difference_there_is_none():
     assert (value.value, value.low, value.high, p) == (0, 0, 0, 1)
 
 
+@pytest.mark.slow
 def test_p_keeps_its_level():
     """Of 20 pairs of equals about one has p below .05; five or more have a chance of .3 %."""
     found = [foreign_difference(*drawn(0.0, seed, size=48))[1] for seed in range(2, 22)]

@@ -33,6 +33,7 @@ def table():
     return pd.DataFrame(rows)[list(COLUMNS)].astype(COLUMNS)
 
 
+@pytest.mark.slow
 def test_each_split_at_the_operating_point(table):
     report = measure(table, NET, test_looks=3, training={"best_epoch": 1})
     validation, test = (table[table["split"] == name] for name in ("validation", "test"))
@@ -48,6 +49,7 @@ def test_each_split_at_the_operating_point(table):
     assert (report.checkpoint, report.training) == (NET, {"best_epoch": 1})
 
 
+@pytest.mark.slow
 def test_videos_beside_images(table):
     named = table.assign(video=[str(number // 8) for number in range(80)]).astype(COLUMNS)
     decision = Decision(2.0, 0.6, (0.5, 0.7), "accuracy", 0.05)
@@ -59,6 +61,7 @@ def test_videos_beside_images(table):
     assert measure(table, NET).videos is None
 
 
+@pytest.mark.slow
 def test_foreign_videos_alone_or_beside_others(table):
     named = table.assign(video=[str(number // 8) for number in range(80)]).astype(COLUMNS)
     beside = measure(pd.concat([named, named.assign(split="foreign")]).astype(COLUMNS), NET)

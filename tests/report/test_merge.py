@@ -44,6 +44,7 @@ def evaluation(table, fingerprint, foreign=False, **changes):
     return measure(table, info, data={"fingerprint": fingerprint, "sources": sources}, foreign=elsewhere)
 
 
+@pytest.mark.slow
 def test_foreign_origins_join_those_before(folder):
     before = Report.load(folder / "report.json")
     table = pd.concat([scored("all", "street", seed=2), scored("all", "studio", seed=3)], ignore_index=True)

@@ -34,6 +34,7 @@ def test_maps_average_to_the_logits():
     torch.testing.assert_close(maps.mean(dim=(2, 3)) + final_layer(model)[1], logits, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["openvino", "onnx"])
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
 def test_the_file_gives_the_model_s_logits(form, name, tmp_path):
@@ -56,6 +57,7 @@ def test_the_file_gives_the_model_s_logits(form, name, tmp_path):
     assert len(found) == (2 if name == "test_resnet" else 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["openvino", "onnx"])
 @pytest.mark.parametrize("calibration", [None, [np.zeros((1, 3, 32, 32), np.float32)] * 20])
 def test_files_do_not_tell_where_they_were_made(form, calibration, tmp_path):
@@ -65,6 +67,7 @@ def test_files_do_not_tell_where_they_were_made(form, calibration, tmp_path):
         assert not [folder for folder in folders if str(folder).encode() in written.read_bytes()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["openvino", "onnx"])
 def test_int8_is_another_file_and_near(form, tmp_path):
     model = lively()

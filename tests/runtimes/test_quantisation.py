@@ -37,6 +37,7 @@ def int8_layers(model):
     return sum(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
 
 
+@pytest.mark.slow
 def test_layers_that_move_scores_stay_in_float(exported, monkeypatch):
     model, images = exported
     controlled = quantise_openvino(model.clone(), images)

@@ -22,6 +22,7 @@ def config(faces, folder, **changes):
     return build(TrainConfig, TINY | {"data": str(faces), "output_dir": str(folder)} | changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adapter", ["layernorm", "lora", "osf"])
 def test_a_run_keeps_its_adapter_and_exports_merged_weights(adapter, faces, tmp_path):
     result = train(config(faces, tmp_path / "run", adapter=adapter, ema=0.5, head_epochs=1))

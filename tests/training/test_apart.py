@@ -18,6 +18,7 @@ def test_a_wrong_option_starts_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_named(tmp_path, capfd):
     with pytest.raises(InputError, match=rf"{tmp_path / 'run'} stopped with exit code 2; mend it"):
         train_apart(TINY | {"data": str(tmp_path / "nowhere"), "output_dir": str(tmp_path / "run")})

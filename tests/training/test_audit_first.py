@@ -29,6 +29,7 @@ def telling(faces, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_shortcut_is_said_before_the_first_step_and_kept(telling, cache, tmp_path, capfd):
     result = train(config(telling, tmp_path / "run"))
     said = capfd.readouterr().err
@@ -60,6 +61,7 @@ def test_no_finding_of_a_basic_audit_is_not_nothing_found():
     assert _findings(clean | {"level": "full", "unseen": []}).startswith("nothing was found (full audit")
 
 
+@pytest.mark.slow
 def test_off_looks_at_nothing(telling, cache, tmp_path, capfd):
     assert train(config(telling, tmp_path / "run", audit="off")).report.audit == {}
     assert "FATAL" not in capfd.readouterr().err

@@ -89,6 +89,7 @@ def test_both_classes_must_be_there_though_not_in_one_source(faces, elsewhere, t
     assert loaded(paired)[1]["origins"] == ["street"]
 
 
+@pytest.mark.slow
 def test_a_run_is_decided_by_foreign_images(faces, elsewhere, tmp_path, cache, capsys, monkeypatch):
     monkeypatch.setattr(finish, "render", render)
     words = ["train", "--data", faces, "--calibration_data", elsewhere / "street", elsewhere / "studio"]

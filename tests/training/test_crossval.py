@@ -41,6 +41,7 @@ def three(tmp_path_factory):
     return [str(folder / name) for name in ("street", "studio", "attic")]
 
 
+@pytest.mark.slow
 def test_each_origin_is_left_out_once_and_a_second_time_nothing_is_trained(
     three, tmp_path, cache, capsys, in_this_process
 ):

@@ -106,6 +106,7 @@ def test_a_stage_on_features_learns_what_one_on_images_learns(faces, tmp_path, m
             assert mine[name] == pytest.approx(theirs[name], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_second_run_computes_no_feature_again(faces, tmp_path, monkeypatch, computed):
     monkeypatch.setattr(finish, "render", lambda folder: None)
     weights = tmp_path / "start.safetensors"
@@ -129,6 +130,7 @@ def test_a_second_run_computes_no_feature_again(faces, tmp_path, monkeypatch, co
     assert first.report.checkpoint.temperature == pytest.approx(plain.report.checkpoint.temperature, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_resumed_stage_ends_with_the_same_weights(faces, tmp_path, monkeypatch):
     monkeypatch.setattr(finish, "render", lambda folder: None)
     changes = {"model": "test_resnet", "drop_rate": 0.5, "ema": 0.9}
@@ -151,6 +153,7 @@ def staged(options, model):
     return freeze_stage(options, model, data, np.arange(16), preprocessing, 0, "no", bool)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -195,6 +198,7 @@ def test_features_as_large_as_images_are_not_kept(faces, tmp_path):
     assert staged(options, build_model("simple_cnn", image_size=128, pretrained="off")) is None
 
 
+@pytest.mark.slow
 def test_a_signal_while_features_are_computed_stops_the_run(faces, tmp_path, monkeypatch):
     usual = features._Memory.write
 

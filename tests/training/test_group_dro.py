@@ -222,6 +222,7 @@ def whole(two_origins, tmp_path_factory):
     return train(config(two_origins, tmp_path_factory.mktemp("whole") / "run"))
 
 
+@pytest.mark.slow
 def test_a_run_follows_the_loss_of_each_class_of_each_origin(whole):
     weights = [entry["group_weights"] for entry in json.loads((whole.folder / "run.json").read_text())["epochs"]]
     assert set(weights[0]) == {"street real", "street fake", "studio real", "studio fake"}
@@ -234,6 +235,7 @@ def test_a_run_follows_the_loss_of_each_class_of_each_origin(whole):
     assert kept == pytest.approx(sorted(weights[1].values()))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_with_the_same_weights(whole, two_origins, tmp_path, monkeypatch):
     usual = RunProgress.step
 
@@ -254,6 +256,7 @@ def test_a_resumed_run_ends_with_the_same_weights(whole, two_origins, tmp_path, 
         assert torch.equal(first["model"][name], second["model"][name]), name
 
 
+@pytest.mark.slow
 def test_accumulation_changes_memory_not_weights(whole, two_origins, tmp_path):
     train(config(two_origins, tmp_path / "two", gradient_accumulation_steps=2))
     one, two = state(whole.folder), state(tmp_path / "two")
@@ -278,6 +281,7 @@ def test_two_processes_weigh_as_one(whole, two_origins, tmp_path):
         torch.testing.assert_close(one["model"][name], two["model"][name], atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_mixed_images_train_too(two_origins, tmp_path):
     mixed = {"sampling": "shuffle", "self_blend": 0.0, "mixup": 0.4, "cutmix": 0.4, "alignment_weight": 0.1}
     train(config(two_origins, tmp_path / "run", epochs=1, steps_per_epoch=2, **mixed))

@@ -49,6 +49,7 @@ def test_a_resumed_run_ends_with_the_same_weights(weights_only, faces, tmp_path,
     assert losses[0] == losses[1]
 
 
+@pytest.mark.slow
 def test_a_stage_that_was_just_done_leaves_its_optimiser_to_nobody(weights_only, faces, tmp_path, monkeypatch):
     """A crash between two stages: the state is that of the first one's end."""
     changes = {"model": "test_resnet", "head_epochs": 1, "epochs": 1, "steps_per_epoch": 2}
@@ -84,6 +85,7 @@ def test_a_model_of_one_size_is_refused(faces, tmp_path):
         train(config(faces, tmp_path / "run", model="vit_tiny_patch16_224", initial_image_size=32))
 
 
+@pytest.mark.slow
 def test_accumulation_changes_memory_not_weights(weights_only, faces, tmp_path):
     train(config(faces, tmp_path / "one"))
     train(config(faces, tmp_path / "four", gradient_accumulation_steps=4))
@@ -114,6 +116,7 @@ def test_a_stalled_stage_ends_and_the_next_has_patience_of_its_own(weights_only,
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("schedule", "shares"),
     [

@@ -51,6 +51,7 @@ def test_an_epoch_that_cannot_be_pushed_is_warned_of(broken, error, tmp_path, mo
     assert said.endswith("; training goes on")
 
 
+@pytest.mark.slow
 def test_the_command_reports_and_exits_with_3(faces, cache, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("hf_deepfake.training.run.check_publishing", lambda config: None)
     monkeypatch.setattr(publish, "push_to_hub", failing(InputError("the Hub is away")))

@@ -16,6 +16,7 @@ from hf_deepfake.training.run import train
 from hf_deepfake.training.signals import Stopped
 
 
+@pytest.mark.slow
 def test_a_run_leaves_record_scores_and_checkpoint(finished):
     assert {path.name for path in finished.folder.iterdir()} == {
         "run.json", "state.pt", "best.safetensors", "checkpoint", "maps.jpg",

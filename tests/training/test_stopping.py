@@ -74,6 +74,7 @@ def test_before_there_is_anything_to_save(faces, tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_data_that_moved_are_the_same_data(faces, tmp_path, monkeypatch):
     first, second = tmp_path / "first" / "faces", tmp_path / "second" / "images"
     for place in (first, second):
