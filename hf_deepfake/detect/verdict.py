@@ -62,7 +62,7 @@ class Verdict:
         return f"unsure (leans to {said})" if self.unsure else said
 
     def __str__(self) -> str:
-        of = f" (of {len(self.faces)} faces the likest to a fake)" if len(self.faces) > 1 else ""
+        of = f" ({len(self.faces)} faces; the one most like a fake decides)" if len(self.faces) > 1 else ""
         return ". ".join([f"{self.title}{of}", *([" ".join(self.reasons)] if self.reasons else [])])
 
     def __repr__(self) -> str:

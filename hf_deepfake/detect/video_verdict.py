@@ -198,7 +198,7 @@ class VideoVerdict:
 
     def __str__(self) -> str:
         deciding = sum(track.decides for track in self.tracks)
-        of = f" (of {deciding} tracks the likest to a fake)" if deciding > 1 else ""
+        of = f" ({deciding} tracks; the one most like a fake decides)" if deciding > 1 else ""
         return ". ".join([f"{self.title}{of}", *([" ".join(self.reasons)] if self.reasons else [])])
 
     def __repr__(self) -> str:

@@ -11,5 +11,7 @@ def test_a_verdict_prints_in_one_line():
 
 def test_it_says_which_face_and_why():
     verdict = Verdict("real", 0.551, 0.449, True, (FACE, FACE), ("It is animated.", "It is small."))
-    expected = "unsure (leans to real, score 0.55) (of 2 faces the likest to a fake). It is animated. It is small."
+    expected = (
+        "unsure (leans to real, score 0.55) (2 faces; the one most like a fake decides). It is animated. It is small."
+    )
     assert str(verdict) == expected

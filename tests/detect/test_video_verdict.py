@@ -45,9 +45,10 @@ def verdict(label="fake", fake=0.9, interval=(0.8, 0.95), tracks=None, odds=((2,
 
 
 def test_it_prints_as_one_line():
-    assert str(verdict()) == "fake, score 0.90 [0.80, 0.95] (of 2 tracks the likest to a fake). Said."
+    assert str(verdict()) == "fake, score 0.90 [0.80, 0.95] (2 tracks; the one most like a fake decides). Said."
     assert (
-        repr(verdict(reasons=())) == "<VideoVerdict: fake, score 0.90 [0.80, 0.95] (of 2 tracks the likest to a fake)>"
+        repr(verdict(reasons=()))
+        == "<VideoVerdict: fake, score 0.90 [0.80, 0.95] (2 tracks; the one most like a fake decides)>"
     )
     alone = verdict(tracks=(track(0.9), track(0.99, decides=False)), interval=None, unsure=True, reasons=())
     assert str(alone) == "unsure (leans to fake, score 0.90)"
