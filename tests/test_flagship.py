@@ -137,6 +137,7 @@ def test_the_card_says_what_may_be_done_with_it(report):
     assert report.explanations
 
 
+@pytest.mark.slow
 def test_predict_straight_after_a_clone(faces, capsys):
     image = str(faces / "fake" / "0001.jpg")
     assert main(["predict", image, "--checkpoint", str(SHIPPED), "--json"]) == 0

@@ -11,6 +11,8 @@ from hf_deepfake.config import DataConfig
 from hf_deepfake.data.sample import draw_sample
 from hf_deepfake.errors import InputError
 
+pytestmark = pytest.mark.slow  # what all of them need takes seconds
+
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory):

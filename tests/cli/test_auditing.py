@@ -19,6 +19,7 @@ def telling(faces, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_an_audit_is_written_and_the_exit_code_tells_of_what_is_fatal(faces, telling, cache, tmp_path, capsys):
     for source, code in ((faces, 0), (telling, 1)):
         out = tmp_path / source.name

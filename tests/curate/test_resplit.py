@@ -114,6 +114,7 @@ def formats(faces, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_normalised_files_do_not_tell_the_classes_apart(formats, tmp_path):
     before = audit(DataConfig(data=(str(formats),)), level="basic").shortcuts["facts"]
     assert before.low == 1
@@ -129,6 +130,7 @@ def test_normalised_files_do_not_tell_the_classes_apart(formats, tmp_path):
     assert len(load_images(tmp_path / "new")["train"]) == 96
 
 
+@pytest.mark.slow
 def test_normalised_to_chance_where_only_files_differed(faces, tmp_path):
     """The same pixels in both classes, so that nothing but the files could tell them apart."""
     for path in sorted((faces / "real").glob("*.jpg")):

@@ -40,6 +40,7 @@ def test_what_is_no_fold_is_refused(text):
         parse_fold(text)
 
 
+@pytest.mark.slow
 def test_given_splits_do_not_count_and_origins_can_be_left_out(faces, cache):
     whole, _ = prepare(DataConfig(data=(str(faces),)))
     first, report = prepare(DataConfig(data=(str(faces),), fold="1/4"))

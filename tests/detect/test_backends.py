@@ -19,6 +19,8 @@ from hf_deepfake.models.fold import final_layer
 from hf_deepfake.report.report import Report
 from hf_deepfake.runtimes.variants import PLAIN, Variant
 
+pytestmark = pytest.mark.slow  # what all of them need takes seconds
+
 
 @pytest.fixture(scope="module")
 def folder(faces, cache, tmp_path_factory):
@@ -39,7 +41,6 @@ def files(faces):
     return sorted((faces / "fake").iterdir())[:6]
 
 
-@pytest.mark.slow
 def test_agreement_is_noted(folder):
     results = {(one.runtime, one.precision): one for one in Report.load(folder / "report.json").backends}
     plain, fp32, int8 = (results[key] for key in (("torch", "fp32"), ("openvino", "fp32"), ("openvino", "int8")))
@@ -88,7 +89,6 @@ print([*places, place()])
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the signal stack as Linux has it")
 def test_the_main_thread_s_signal_stack_stays_as_it_was(folder):
     command = [sys.executable, "-c", SIGNAL_STACK, str(folder / "backends" / "openvino_fp32.xml")]
@@ -111,7 +111,6 @@ def test_what_cannot_be_chosen_is_refused(folder):
         choose("onnx", loaded, "cpu")
 
 
-@pytest.mark.slow
 def test_onnx_agrees_too_and_is_added_by_command(folder, faces, capsys):
     assert main(["export", str(folder), "--data", str(faces), "--format", "onnx"]) == 0
     assert "onnx fp32" in capsys.readouterr().out

@@ -20,6 +20,8 @@ from hf_deepfake.models.checkpoint import export_checkpoint, load_checkpoint
 from hf_deepfake.models.fold import final_layer
 from hf_deepfake.runtimes.variants import PLAIN, Variant
 
+pytestmark = pytest.mark.slow  # what all of them need takes seconds
+
 FP32, INT8 = Variant("openvino", "fp32"), Variant("openvino", "int8")
 
 
@@ -74,7 +76,6 @@ def fastest(monkeypatch):
     return say
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("agrees", "quickest", "expected"),
     [
@@ -165,7 +166,6 @@ def test_bfloat16_only_where_the_cpu_computes_in_it(agree, monkeypatch):
         assert choose("openvino", loaded, "cpu").variant == Variant("openvino", "bf16")
 
 
-@pytest.mark.slow
 def test_what_has_no_export_is_converted(tmp_path, fastest, monkeypatch):
     monkeypatch.setattr(choice, "convert", converted.convert)
     model = build_model("test_resnet", image_size=32, pretrained="off").eval()

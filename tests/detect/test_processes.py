@@ -78,6 +78,7 @@ def test_on_a_gpu_it_says_what_to_do(folder, monkeypatch):
             call(Image.new("RGB", (64, 64)))
 
 
+@pytest.mark.slow
 def test_a_stream_does_not_go_on_in_the_child(folder, monkeypatch):
     stream = Detector.from_pretrained(folder, device="cpu", backend="torch").stream(
         Image.new("RGB", (64, 64)) for _ in range(4 * BATCH_SIZE)

@@ -14,6 +14,7 @@ from hf_deepfake.models.checkpoint import load_checkpoint
 from hf_deepfake.report.figures import robustness_figure
 
 
+@pytest.mark.slow
 def test_progress_says_which_condition(checkpoint, faces, cache, monkeypatch):
     monkeypatch.setattr(degrade, "FAMILIES", {"motion_blur": FAMILIES["motion_blur"]})
     titles = []

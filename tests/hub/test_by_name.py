@@ -46,6 +46,7 @@ def test_token_and_cache_are_the_callers(hub, ours, checkpoint, image, tmp_path)
         ours(LOAD, repo="me/secret", image=image, options={"revision": "nonsense"})
 
 
+@pytest.mark.slow
 def test_a_detector_pushes_itself(hub, ours, checkpoint, image, tmp_path):
     code = LOAD + 'result = detector.push_to_hub("me/itself", license="mit", private=True, token="hf_me").url'
     url = ours(code, token=None, repo=str(checkpoint), image=image, options={})

@@ -12,6 +12,8 @@ from hf_deepfake.report.report import REPORT_FILE
 from hf_deepfake.runtimes.export import export_backend
 from hf_deepfake.runtimes.variants import Variant
 
+pytestmark = pytest.mark.slow  # what all of them need takes seconds
+
 PUSH = """
 from hf_deepfake.hub.push import push_to_hub
 result = push_to_hub(checkpoint, "me/exports", license="mit").files
@@ -54,7 +56,6 @@ def pushed(server, client, exported):
     return client(PUSH, token="hf_me", checkpoint=str(exported))
 
 
-@pytest.mark.slow
 def test_what_agrees_and_is_there_is_pushed(hub, pushed, exported):
     names = {name for name in pushed if name.startswith("backends/")}
     assert names == {"backends/openvino_fp32.xml", "backends/openvino_fp32.bin"}
@@ -62,7 +63,6 @@ def test_what_agrees_and_is_there_is_pushed(hub, pushed, exported):
     assert all(files[name] == (exported / name).read_bytes() for name in names)
 
 
-@pytest.mark.slow
 def test_the_one_that_is_used_is_fetched(server, pushed, faces, tmp_path):
     image = str(faces / "fake" / "0003.jpg")
     names = ["openvino_fp32.bin", "openvino_fp32.xml"]

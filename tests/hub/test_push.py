@@ -29,6 +29,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_one_commit_holds_the_contract_and_no_more(hub, push, checkpoint):
     result = push("me/first")
     repo = hub.repos["model", "me/first"]

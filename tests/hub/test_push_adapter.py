@@ -20,6 +20,8 @@ from hf_deepfake.hub.push_adapter import merge_adapter
 from hf_deepfake.models.checkpoint import load_checkpoint
 from hf_deepfake.training.run import train
 
+pytestmark = pytest.mark.slow  # what all of them need takes seconds
+
 TINY = {"batch_size": 8, "workers": 0, "lr": 1e-2, "mixed_precision": "no", "explained": 0, "audit": "off"}
 TINY |= {"epochs": 1, "steps_per_epoch": 3}
 ADAPTER = {
@@ -93,7 +95,6 @@ def test_adapter_and_checkpoint_give_the_same_verdicts(faces, images, tmp_path, 
     assert kinds[0] == kinds[1]
 
 
-@pytest.mark.slow
 def test_the_command_makes_a_checkpoint_that_timm_reads(trained, images, tmp_path, capsys):
     out = tmp_path / "merged"
     assert main(["merge", str(trained.adapter), "--base", str(trained.base), "--out", str(out)]) == 0
@@ -174,7 +175,6 @@ result = push_to_hub(folder, repo, license="cc-by-4.0").files
 """
 
 
-@pytest.mark.slow
 def test_an_adapter_is_pushed_alone_and_loaded_by_name(hub, client, trained, images, tmp_path):
     pushed = client(PUSH, folder=str(trained.adapter), repo="me/adapter")
     assert set(pushed) == ADAPTER

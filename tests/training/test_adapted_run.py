@@ -50,6 +50,7 @@ def test_an_adapter_excludes_what_freezes_blocks(faces, tmp_path):
         config(faces, tmp_path, adapter="layernorm", adapter_rank=2)
 
 
+@pytest.mark.slow
 def test_losses_on_embeddings_train_beside_cross_entropy(weights_only, faces, tmp_path):
     losses = []
     for name, factors in {"plain": {}, "both": {"alignment_weight": 0.5, "uniformity_weight": 0.25}}.items():

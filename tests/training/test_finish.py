@@ -17,6 +17,8 @@ from hf_deepfake.metrics.videos import decide_videos
 from hf_deepfake.training.finish import _rounding, for_others
 from hf_deepfake.training.run import train
 
+pytestmark = pytest.mark.slow  # what all of them need takes seconds
+
 
 def test_the_report_tells_of_the_exported_folder(finished, faces):
     scores = pd.read_parquet(finished.checkpoint / "scores.parquet")
@@ -49,7 +51,6 @@ def test_the_decision_is_that_of_the_validation_scores(finished):
     assert checkpoint.abstention_band == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.slow
 def test_validation_videos_decide_on_videos(faces, tmp_path, monkeypatch):
     monkeypatch.setattr("hf_deepfake.metrics.videos.FEWEST", 5)
     clips = tmp_path / "clips"
@@ -66,7 +67,6 @@ def test_validation_videos_decide_on_videos(faces, tmp_path, monkeypatch):
     assert videos.splits["test"].threshold == videos.decision.operating_point
 
 
-@pytest.mark.slow
 def test_figures_are_of_the_rounded_weights(faces, tmp_path, monkeypatch):
     from hf_deepfake.hub.render_checkpoint import render
 

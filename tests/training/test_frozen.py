@@ -77,6 +77,7 @@ def same(one, other, tolerance):
         torch.testing.assert_close(tensor, other[name], atol=tolerance, rtol=0, msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

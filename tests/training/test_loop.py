@@ -12,6 +12,7 @@ from hf_deepfake.training.run import train
 from hf_deepfake.training.signals import Stopped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "changes"),
     [
