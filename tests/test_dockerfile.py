@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -108,11 +109,18 @@ def test_its_commands_run(stage, tmp_path):
         url = next(found[0] for line in server.stdout if (found := re.search(r"http://\S+", line)))
         assert httpx.get(f"{url}/ready").json()["status"] == "ready"
         (check,) = said("HEALTHCHECK", stage)
-        words = json.loads(check.partition("CMD ")[2].replace("http://127.0.0.1:7860", url))
-        subprocess.run(words, check=True, env=environment)
+        *program, probe = json.loads(check.partition("CMD ")[2])
+        at = "http://127.0.0.1:7860"
+        subprocess.run([*program, probe.replace(at, url)], check=True, env=environment)
     finally:
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=60)
     assert server.returncode == 0
-    broken = subprocess.run(words, env=environment, capture_output=True, check=False)
+    # The server's own port may be another test's by now; one that is held here is answered by nobody.
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        words = [*program, probe.replace(at, nobody)]
+        broken = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert broken.returncode != 0
+    assert "Connection refused" in broken.stderr

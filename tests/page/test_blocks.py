@@ -33,10 +33,11 @@ def test_where_nothing_can_listen(page, taken):
 
 
 def test_host_and_port_are_those_given(page, taken):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    serve(page, "127.0.0.1", port, prevent_thread_lock=True, quiet=True)
+    with socket.socket() as held:  # without listening, so that the page can, and no other server takes it before
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        serve(page, "127.0.0.1", port, prevent_thread_lock=True, quiet=True)
     assert page.local_url == f"http://127.0.0.1:{port}/"
 
 
