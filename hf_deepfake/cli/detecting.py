@@ -228,12 +228,15 @@ def _serve(given: dict[str, Any]) -> int:
     from hf_deepfake.page.keep import end_on_signals
 
     end_on_signals()
-    from hf_deepfake.page.blocks import build_page, serve
-    from hf_deepfake.page.json_lines import log_as_json
-    from hf_deepfake.page.limits import Limits
+    try:
+        from hf_deepfake.page.blocks import build_page, serve
+        from hf_deepfake.page.json_lines import log_as_json
+        from hf_deepfake.page.limits import Limits
 
-    log_as_json()
-    names = ("megabytes", "concurrency", "waiting", "rate")
-    limits = Limits(**{name: given[name] for name in names if given[name] is not None})
-    serve(build_page(given["checkpoint"], limits), given["host"], given["port"], given["root_path"])
+        log_as_json()
+        names = ("megabytes", "concurrency", "waiting", "rate")
+        limits = Limits(**{name: given[name] for name in names if given[name] is not None})
+        serve(build_page(given["checkpoint"], limits), given["host"], given["port"], given["root_path"])
+    except KeyboardInterrupt:  # told to end while it began: there is nothing to finish
+        pass
     return 0

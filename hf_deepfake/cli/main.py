@@ -21,7 +21,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
     Returns:
         Exit code: 0 done; 2 something the user gave cannot be used, said in one sentence on standard error; 3 trained,
-        but not pushed; 128 + n stopped by signal n, with everything saved.
+        but not pushed; 128 + n stopped by signal n, with everything saved that can be gone on from.
     """
     main_process = os.environ.get("RANK", "0") == "0"
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -40,6 +40,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is flushed to it at exit
         return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     except InputError as error:
         if main_process:
             print(f"error: {error}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """The entry point: help, version, exit codes, and which process speaks."""
 
 import ast
+import io
 import subprocess
 import sys
 from importlib import metadata
@@ -77,3 +78,13 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert done.stdout.strip() in {"0", "141"}
+
+
+def test_an_interrupted_command_ends_without_a_traceback(monkeypatch, capsys):
+    class Interrupted(io.StringIO):
+        def write(self, _):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "stdout", Interrupted())
+    assert main(["recipes"]) == 130
+    assert capsys.readouterr().err == ""

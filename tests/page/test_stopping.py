@@ -32,3 +32,24 @@ def test_serve_ends_with_0_and_its_logs_are_json_lines(tiny, face, tmp_path):
     assert [line["status"] for line in lines if line["event"] == "request"] == [200, 422]
     assert lines[-1]["finished"] is True
     assert list((tmp_path / "uploads").iterdir()) == []
+
+
+# What `serve` does until it is there ends as well: a model is loaded, or gradio asks whether its own server answers.
+TOLD_BEFORE = """
+import os, signal, sys
+from hf_deepfake.cli.main import main
+from hf_deepfake.page import blocks
+def build_page(*_):
+    os.kill(os.getpid(), signal.SIGTERM)
+blocks.build_page = build_page
+sys.exit(main(["serve", "--checkpoint", sys.argv[1]]))
+"""
+
+
+@pytest.mark.slow
+def test_serve_ends_with_0_before_it_has_begun(tiny, tmp_path):
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)}
+    words = [sys.executable, "-c", TOLD_BEFORE, tiny]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.iterdir()) == []
