@@ -32,6 +32,9 @@ HERE = Path(__file__).parent
 
 DEFAULTS = Limits()
 
+QUEUE_PAUSE = 0.02
+"""Seconds between two looks into an empty queue: what an event of the page waits for at most."""
+
 # gradio 6.31's semi-bold file of this font lacks most letters, and its orange is too pale to read.
 THEME = gr.themes.Default(primary_hue="indigo", font=[gr.themes.LocalFont("Source Sans Pro", (400, 700)), "sans-serif"])
 
@@ -174,6 +177,8 @@ def serve(
         InputError: nothing can listen there.
     """
     service = page.service
+    # Gradio looks into its queue 1,000 times a second, which takes 4 % of a core from a service that nobody uses.
+    page._queue.sleep_when_free = QUEUE_PAUSE
     try:
         if host:
             _try_host(host)

@@ -6,7 +6,7 @@ import pytest
 from hf_deepfake.errors import InputError
 from hf_deepfake.models.build import build_model
 from hf_deepfake.models.checkpoint import export_checkpoint
-from hf_deepfake.page.blocks import Words, build_page, serve
+from hf_deepfake.page.blocks import QUEUE_PAUSE, Words, build_page, serve
 from hf_deepfake.page.texts import LANGUAGES
 
 
@@ -39,6 +39,7 @@ def test_host_and_port_are_those_given(page, taken):
         port = held.getsockname()[1]
         serve(page, "127.0.0.1", port, prevent_thread_lock=True, quiet=True)
     assert page.local_url == f"http://127.0.0.1:{port}/"
+    assert page._queue.sleep_when_free == QUEUE_PAUSE  # that of the queue that runs
 
 
 def test_what_is_fixed_is_there_in_every_language(page):
