@@ -16,32 +16,47 @@ from hf_deepfake.errors import ImageError
 from hf_deepfake.images import open as opening
 from hf_deepfake.images.open import open_image
 
-# Opens a file in 2 s of CPU time or dies, and says what became of it and how many bytes the process grew by at most.
+# For each line (path, draft) a process of its own opens the file in 2 s of CPU time or dies. Its last line says how it
+# ended, the one before by how many bytes it grew at most and what became of the file. All but the first import nothing.
 OPEN = """
-import pathlib, signal, sys
+import os, pathlib, signal, sys
 from hf_deepfake.errors import ImageError
 from hf_deepfake.images.open import open_image
 peak = lambda: int(pathlib.Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
-path, draft = sys.argv[1], int(sys.argv[2]) or None
-before = peak()
-signal.setitimer(signal.ITIMER_PROF, 2)
-try:
-    image = open_image(path, draft=draft)
-    said = f"{image.width} x {image.height} {image.info}"
-except ImageError as error:
-    said = str(error)
-print(peak() - before, said)
+for line in sys.stdin:
+    path, draft = line.rstrip().rsplit(" ", 1)
+    if not (child := os.fork()):
+        before = peak()
+        signal.setitimer(signal.ITIMER_PROF, 2)
+        try:
+            image = open_image(path, draft=int(draft) or None)
+            said = f"{image.width} x {image.height} {image.info}"
+        except ImageError as error:
+            said = str(error)
+        print(peak() - before, said, flush=True)
+        os._exit(0)
+    print("ended with", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
-def opened_elsewhere(path, draft=0):
-    """What became of a file in a process of its own, and by how many bytes that process grew."""
-    run = subprocess.run(
-        [sys.executable, "-c", OPEN, str(path), str(draft)], capture_output=True, text=True, timeout=300, check=False
+@pytest.fixture(scope="module")
+def opened_elsewhere():
+    """What becomes of a file in a process of its own, and by how many bytes that process grows."""
+    opener = subprocess.Popen(
+        [sys.executable, "-c", OPEN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     )
-    assert run.returncode == 0, f"exit status {run.returncode}\n{run.stderr}"
-    grown, said = run.stdout.split(maxsplit=1)
-    return said.strip(), int(grown)
+
+    def opened(path, draft=0):
+        opener.stdin.write(f"{path} {draft}\n")
+        said = opener.stdout.readline()
+        assert not said.startswith("ended"), f"{path} took more than 2 s, or was too much: {said}"
+        assert opener.stdout.readline() == "ended with 0\n"
+        grown, said = said.split(maxsplit=1)
+        return said.strip(), int(grown)
+
+    yield opened
+    opener.stdin.close()
+    assert opener.wait(timeout=60) == 0
 
 
 def encode(image, form, **options):
@@ -197,7 +212,7 @@ HOSTILE = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
-def test_small_files_take_little_time_and_memory(name, tmp_path):
+def test_small_files_take_little_time_and_memory(name, tmp_path, opened_elsewhere):
     make, expected = HOSTILE[name]
     (tmp_path / "face.jpg").write_bytes(make())
     said, grown = opened_elsewhere(tmp_path / "face.jpg")
@@ -226,7 +241,7 @@ def phone_image(tmp_path_factory):
     # Pillow holds 4 bytes a pixel, and for a moment the image as it was decoded, turned and converted.
     [(0, "3648 x 5472 {}", 3 * 4 * 3648 * 5472), (224, "456 x 684 {}", 40_000_000)],
 )
-def test_a_phone_image_takes_no_more_memory_than_its_copies(draft, size, most, phone_image):
+def test_a_phone_image_takes_no_more_memory_than_its_copies(draft, size, most, phone_image, opened_elsewhere):
     said, grown = opened_elsewhere(phone_image, draft)
     assert said == size
     assert grown < most + 20_000_000
