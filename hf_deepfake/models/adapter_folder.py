@@ -15,6 +15,7 @@ from torch import nn
 
 from hf_deepfake.errors import InputError
 from hf_deepfake.files import write_json
+from hf_deepfake.models.adapters import load_adapter
 from hf_deepfake.models.build import build_model, default_image_size
 from hf_deepfake.models.digest import weights_digest
 from hf_deepfake.models.fold import fold
@@ -113,8 +114,6 @@ def load_adapted(folder: Path, base: str | Path | None) -> tuple[nn.Module, int,
     Raises:
         InputError: the adapter is damaged, or its base cannot be had or is another model.
     """
-    from hf_deepfake.models.adapters import load_adapter  # PEFT takes seconds, and a whole checkpoint needs none of it
-
     name, config = read_adapter(folder)
     size = config["pretrained_cfg"]["input_size"][-1] if config else default_image_size(name)
     if base is not None:  # whose architecture need not be fetched

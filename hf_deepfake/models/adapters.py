@@ -19,15 +19,16 @@ import copy
 import re
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from peft import LNTuningConfig, LoraConfig, OSFConfig, PeftConfig, PeftModel, get_peft_model
-from peft.utils import CONFIG_NAME, ModulesToSaveWrapper
 from timm.layers import RmsNorm
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hf_deepfake.errors import InputError
+
+if TYPE_CHECKING:  # PEFT takes seconds to import, and a run without adapter needs none of it
+    from peft import PeftConfig, PeftModel
 
 NORMS: dict[str, tuple[type[nn.Module], ...]] = {
     "layernorm": (nn.LayerNorm, nn.RMSNorm, RmsNorm),
@@ -39,7 +40,12 @@ RANKS = {"lora": 8, "osf": 1}
 """Trained rank of each linear layer where none is given: LoRA's usual 8; one direction, as Yan et al. chose."""
 
 
-def adapt(model: nn.Module, adapter: str, rank: int | None = None, base: str = "") -> PeftModel:
+def is_adapted(model: nn.Module) -> "TypeGuard[PeftModel]":
+    """Whether a model has an adapter: PEFT's wrapper of it has its configuration."""
+    return hasattr(model, "peft_config")
+
+
+def adapt(model: nn.Module, adapter: str, rank: int | None = None, base: str = "") -> "PeftModel":
     """Freeze a model and give it an adapter that trains, with its classifier.
 
     Args:
@@ -54,6 +60,8 @@ def adapt(model: nn.Module, adapter: str, rank: int | None = None, base: str = "
     Raises:
         InputError: the model has no layer of that kind.
     """
+    from peft import LNTuningConfig, LoraConfig, OSFConfig, get_peft_model
+
     head = _classifier_name(model)
     kinds = NORMS.get(adapter, (nn.Linear,))
     names = [
@@ -91,7 +99,7 @@ def adapt(model: nn.Module, adapter: str, rank: int | None = None, base: str = "
     return adapted
 
 
-def train_classifier_alone(model: PeftModel, alone: bool) -> None:
+def train_classifier_alone(model: "PeftModel", alone: bool) -> None:
     """Let the classifier train without the adapter, or both."""
     for name, parameter in model.named_parameters():
         if ".original_module." in name or ".base_layer." in name:
@@ -109,8 +117,10 @@ def merged(model: nn.Module) -> nn.Module:
     Returns:
         A model whose tensors have timm's own names, on the same device.
     """
-    if not isinstance(model, PeftModel):
+    if not is_adapted(model):
         return model
+    from peft.utils import ModulesToSaveWrapper
+
     plain: nn.Module = copy.deepcopy(model).merge_and_unload()
     for name, module in list(plain.named_modules()):
         if isinstance(module, ModulesToSaveWrapper):  # PEFT's normalisation tuning leaves these in place
@@ -121,7 +131,7 @@ def merged(model: nn.Module) -> nn.Module:
 
 def save_adapter(model: nn.Module, folder: Path) -> None:
     """Write an adapted model's adapter and classifier in PEFT's own format; nothing for a model without one."""
-    if isinstance(model, PeftModel):
+    if is_adapted(model):
         model.save_pretrained(str(folder), save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # a template of PEFT's that says nothing
 
@@ -139,6 +149,9 @@ def load_adapter(model: nn.Module, folder: Path) -> nn.Module:
     Raises:
         InputError: the folder holds no adapter, or one of another model.
     """
+    from peft import PeftModel
+    from peft.utils import CONFIG_NAME
+
     if not (folder / CONFIG_NAME).is_file():
         raise InputError(f"{folder} holds no {CONFIG_NAME}; give a folder that a run with --adapter wrote")
     try:

@@ -16,7 +16,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, reduce
 from datasets import DatasetDict
-from peft import PeftModel
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn import functional
@@ -28,7 +27,7 @@ from hf_deepfake.evaluation.inference import predict_logits
 from hf_deepfake.images.degrade import Degrade
 from hf_deepfake.machine import default_workers, widest_float
 from hf_deepfake.metrics.classification import better
-from hf_deepfake.models.adapters import merged, save_adapter, train_classifier_alone
+from hf_deepfake.models.adapters import is_adapted, merged, save_adapter, train_classifier_alone
 from hf_deepfake.models.build import freeze_statistics, unfreeze
 from hf_deepfake.training.frozen import FrozenStage, freeze_stage
 from hf_deepfake.training.group_dro import GroupDro
@@ -179,7 +178,7 @@ class Loop:
 
     def unfreeze(self, stage: Stage) -> None:
         """Let what the stage trains train."""
-        if isinstance(self.model, PeftModel):
+        if is_adapted(self.model):
             train_classifier_alone(self.model, stage.last_blocks == 0)
         else:
             unfreeze(self.model, stage.last_blocks)

@@ -12,8 +12,6 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import nn
 
-from hf_deepfake.audits.audit_page import write_audit
-from hf_deepfake.audits.search import audit
 from hf_deepfake.config import LABELS, TrainConfig
 from hf_deepfake.data.load import DataReport, prepare
 from hf_deepfake.errors import InputError, Interrupted
@@ -158,6 +156,10 @@ def _train(config: TrainConfig, run: RunFolder, accelerator: Accelerator, signal
 
 def _audited(config: TrainConfig, run: RunFolder) -> dict[str, Any]:
     """What the audit adds to the record; it is also written to the run's folder."""
+    # One process audits, and scikit-learn and Matplotlib take seconds to import.
+    from hf_deepfake.audits.audit_page import write_audit
+    from hf_deepfake.audits.search import audit
+
     found = audit(config, level="full" if config.audit == "full" else "basic")
     write_audit(found, run.folder / "audit")
     return {"audit": found.for_report()}

@@ -3,6 +3,8 @@
 import json
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -32,6 +34,14 @@ def test_a_run_leaves_record_scores_and_checkpoint(finished):
     assert noted["test_looks"] == 1
     assert noted["data"]["fingerprint"] == json.loads((finished.checkpoint / "config.json").read_text())[
         "hf_deepfake"]["data_fingerprint"]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_run_imports_what_audits_and_adapts_where_it_is_asked_to():
+    later = "peft", "transformers", "sklearn"
+    code = f"import hf_deepfake.training.run, sys; print([name for name in {later} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_finished_run_is_not_repeated(finished):

@@ -9,6 +9,7 @@ import tiny_runs
 import torch
 from tiny_runs import record, state
 
+from hf_deepfake.audits import audit_page
 from hf_deepfake.errors import InputError
 from hf_deepfake.training import finish, loop, run
 from hf_deepfake.training.run import train
@@ -33,7 +34,7 @@ def interrupt(monkeypatch, module, name, call=1):
 
 
 STOPS = [
-    (run, "write_audit", 1),
+    (audit_page, "write_audit", 1),
     (loop, "predict_logits", 1),  # validation after the first stage
     (loop, "predict_logits", 2),  # the one after it, for the first is done anew
     (finish, "predict_logits", 1),  # calibration

@@ -71,12 +71,13 @@ def test_two_processes_learn_and_measure_as_one(two, faces, tmp_path, name):
 
 SIGNALLING = """\
 import os, signal, sys
+from hf_deepfake.audits import audit_page
 from hf_deepfake.cli.main import main
-from hf_deepfake.training import finish, loop, run
+from hf_deepfake.training import finish, loop
 from hf_deepfake.training.run_progress import RunProgress
 finish.render = lambda folder: None
 whom, module, name, call = os.environ["INTERRUPTED"].split() if os.environ["INTERRUPTED"] else ("", "", "", 0)
-module = {"run": run, "loop": loop, "finish": finish, "steps": RunProgress}.get(module)
+module = {"audit_page": audit_page, "loop": loop, "finish": finish, "steps": RunProgress}.get(module)
 calls = []
 if module:
     usual = getattr(module, name)
@@ -93,7 +94,7 @@ sys.exit(main(["train", *sys.argv[1:]]))
 """
 
 STOPS = [
-    "all run write_audit 1",
+    "all audit_page write_audit 1",
     "all steps step 5",
     "one steps step 2",
     "all loop predict_logits 1",
