@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from datasets import Dataset
+from datasets import Dataset, arrow_dataset
 
 from hf_deepfake.config import TrainConfig
 from hf_deepfake.errors import InputError
@@ -72,6 +72,16 @@ def test_sources_of_one_origin_count_as_one():
     config = TrainConfig(data=("any",), output_dir="run", sampling="balanced")
     pairs = Orders(config, Dataset.from_dict(rows))(0).reshape(-1, 2)
     assert sorted(map(tuple, pairs >= 6)) == [(False, False)] * 3 + [(True, True)]
+
+
+def test_an_epoch_asks_the_data_set_for_nothing(monkeypatch):
+    groups = ["a", "a", "b", "b"]
+    images = Dataset.from_dict({"label": [0, 1, 0, 1], "group": groups, "origin": ["x"] * 4})
+    orders = Orders(TrainConfig(data=("any",), output_dir="run", sampling="paired"), images)
+    for name in ("__getitem__", "__iter__"):
+        monkeypatch.delattr(arrow_dataset.Column, name)
+    for real, fake in orders(1).reshape(-1, 2) % 4:
+        assert groups[real] == groups[fake]
 
 
 def test_images_that_rest_are_others_in_each_epoch():
