@@ -7,7 +7,6 @@ therefore needs no generator states, and several processes draw as one: each tak
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -22,12 +21,12 @@ from torch.nn import functional
 
 from hf_deepfake.config import TrainConfig
 from hf_deepfake.data.batch import Augment, Batch, DecodedImages, Normalise, make_loader
-from hf_deepfake.errors import InputError, Interrupted
+from hf_deepfake.errors import Interrupted
 from hf_deepfake.evaluation.inference import predict_logits
 from hf_deepfake.images.degrade import Degrade
 from hf_deepfake.machine import default_workers, widest_float
 from hf_deepfake.metrics.classification import better
-from hf_deepfake.models.adapters import is_adapted, merged, save_adapter, train_classifier_alone
+from hf_deepfake.models.adapters import is_adapted, train_classifier_alone
 from hf_deepfake.models.build import freeze_statistics, unfreeze
 from hf_deepfake.training.frozen import FrozenStage, freeze_stage
 from hf_deepfake.training.group_dro import GroupDro
@@ -35,6 +34,7 @@ from hf_deepfake.training.loss import Loss
 from hf_deepfake.training.order import Orders, Share, StepBatches, check_share
 from hf_deepfake.training.resume import Position, RunFolder
 from hf_deepfake.training.run_progress import RunProgress
+from hf_deepfake.training.saving import Saving
 from hf_deepfake.training.signals import Stopped, StopSignals
 from hf_deepfake.training.stages import (
     Stage,
@@ -104,6 +104,7 @@ class Loop:
         )
         self.loader = make_loader(images, self.batches, self.workers, pin_memory=self.device.type == "cuda")
         self.frozen: FrozenStage | None = None  # of the stage in hand, where it trains on features
+        self.saving = Saving(accelerator, run, self.model, self.ema, self.group_dro, self.orders.digest)
         self.position = Position()
         self.progress = RunProgress(accelerator.is_main_process, sum(stage.steps for stage in self.stages))
         self.bad_steps = torch.zeros((), dtype=torch.int64, device=self.device)
@@ -121,7 +122,7 @@ class Loop:
             InputError: the loss is no number any more, and the best epoch so far is kept; or what was saved is damaged.
         """
         signals = signals or StopSignals()
-        state = self._resume()
+        self.position, state = self.saving.restore()
         for stage in self.stages:
             last = stage.first_epoch + stage.epochs
             if self.position.epoch >= last or self._out_of_patience(stage):
@@ -137,28 +138,10 @@ class Loop:
             state = None
             while self.position.epoch < last and not self._out_of_patience(stage):
                 self._epoch(stage, model, optimizer, signals)
+            if self.frozen:
+                self.saving.save(stage.name, optimizer, self.position)
             self.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
             self.accelerator.free_memory()
-
-    def _resume(self) -> dict[str, Any] | None:
-        """Take position and weights from where the run stopped; None at its start."""
-        state = self.run.load_state()
-        if state is not None:
-            if state["order"] != self.orders.digest:
-                raise InputError(
-                    f"the groups or origins of the images are not those that the run in {self.run.folder} began "
-                    "with; give the same data, with its groups.csv, or start anew in another --output_dir"
-                )
-            self.run.restore(self.model, state["model"])
-            if self.ema:
-                self.run.restore(self.ema.module, state["ema"])
-            try:
-                if self.group_dro:
-                    self.group_dro.restore(state["group_dro"])
-                self.position = Position(**state["position"])
-            except TypeError as error:
-                raise self.run.damaged(self.run.state_file, error) from error
-        return state
 
     def _prepare(self, stage: Stage) -> tuple[nn.Module, Any]:
         """Freeze what the stage freezes and hand what trains and its optimiser to the Accelerator."""
@@ -206,14 +189,14 @@ class Loop:
             self.progress.step(position.epoch, done, self.config.batch_size)
             if self._must_stop(signals, position.step == stage.steps_per_epoch):
                 position.loss_sum = float(loss_sum)
-                self._save_state(stage, optimizer)
+                self.saving.save(stage.name, optimizer, position)
                 raise Stopped(signals.received, self.run.folder)
         position.loss_sum = float(loss_sum)
         try:
             self._finish_epoch(stage, optimizer, signals)
         except Interrupted as interrupted:  # all steps of the epoch are done, and the whole validation is to come
             signals.agreed(self.accelerator)
-            self._save_state(stage, optimizer)
+            self.saving.save(stage.name, optimizer, position)
             raise Stopped(signals.received, self.run.folder) from interrupted
 
     def _step(self, model: nn.Module, optimizer: Any, batches: Any) -> Tensor:
@@ -267,6 +250,7 @@ class Loop:
         signals.received = int(flags[0])
         allowed = SCALER_PATIENCE if self.accelerator.scaler is not None else 0
         if int(flags[1]) > allowed:
+            self.saving.write_best()
             raise self.run.failed(self.position, self.accelerator.is_main_process)
         return bool(signals.received)
 
@@ -301,36 +285,15 @@ class Loop:
         if is_best:
             position.best_epoch, position.best_value = position.epoch + 1, value
         position.epoch, position.step, position.loss_sum, position.seconds = position.epoch + 1, 0, 0.0, 0.0
-        if self.accelerator.is_main_process:
-            if is_best:
-                self.run.save_best(merged(judged).state_dict())
-                save_adapter(judged, self.run.adapter)
-            self.run.record |= {"epochs": position.history, "best_epoch": position.best_epoch}
-            self.run.save_record()
-        self._save_state(stage, optimizer)
+        short = self.frozen is not None and self.after_epoch is None  # what is pushed must be written
+        if is_best:
+            self.saving.keep_best(judged, short)
+        self.saving.save(stage.name, optimizer, position, short)
         tracked = {name: number for name, number in entry.items() if isinstance(number, float)}
         self.accelerator.log(tracked, step=position.epoch)
         self.progress.epoch(entry, config.monitor, is_best)
         if self.after_epoch and self.accelerator.is_main_process:
             signals.at_once(partial(self.after_epoch, position.epoch))
-
-    def _save_state(self, stage: Stage, optimizer: Any) -> None:
-        """Write the state from the main process."""
-        if self.accelerator.is_main_process:
-            scaler = self.accelerator.scaler
-            self.run.save_state(
-                {
-                    "stage": stage.name,
-                    "order": self.orders.digest,
-                    "position": asdict(self.position),
-                    "model": self.model.state_dict(),
-                    "ema": self.ema.module.state_dict() if self.ema else None,
-                    "optimizer": optimizer.state_dict(),
-                    "scaler": scaler.state_dict() if scaler is not None else None,
-                    "group_dro": self.group_dro.state() if self.group_dro else None,
-                }
-            )
-        self.accelerator.wait_for_everyone()
 
     def _steps_done(self) -> int:
         """Optimiser steps before the one in hand."""

@@ -95,7 +95,7 @@ class Orders:
         # Whole columns, once: one by one, datasets looks each value up anew, 20 s for 86,000 images in each epoch.
         self._labels = np.asarray(train["label"][:])
         self._groups = train["group"][:] if "group" in train.column_names else None
-        self._origins = np.asarray(train["origin"][:])
+        self._origins = train["origin"][:]
         self.digest = hashlib.sha256(self(0).tobytes()).hexdigest()
 
     def __call__(self, epoch: int) -> np.ndarray:
