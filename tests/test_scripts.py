@@ -225,10 +225,10 @@ def test_growth_with_the_number_of_images_is_measured(script, call, tmp_path, mo
 @pytest.mark.slow
 def test_a_model_learns_another_s_features_and_goes_on_after_a_stop(script, call, faces, tmp_path):
     torch.manual_seed(0)
-    teacher = build_model("test_efficientnet", image_size=64, pretrained="off").eval()
-    export_checkpoint(teacher, tmp_path / "teacher", image_size=64)
+    teacher = build_model("test_efficientnet", image_size=32, pretrained="off").eval()
+    export_checkpoint(teacher, tmp_path / "teacher", image_size=32)
     module = script("scripts/pretrain.py")
-    words = ["--data", faces, "--teacher", tmp_path / "teacher", "--model", "test_resnet", "--image_size", "64"]
+    words = ["--data", faces, "--teacher", tmp_path / "teacher", "--model", "test_resnet", "--image_size", "32"]
     words += ["--batch_size", "16", "--workers", "0", "--lr", "0.01"]
 
     def pretrain(steps, folder):
@@ -245,7 +245,7 @@ def test_a_model_learns_another_s_features_and_goes_on_after_a_stop(script, call
     first = (tmp_path / "start" / "start.safetensors").read_bytes()
     assert len(pretrain(300, "start").splitlines()) == 1  # nothing was left to do
     assert (tmp_path / "start" / "start.safetensors").read_bytes() == first
-    model = build_model("test_resnet", image_size=64, pretrained=str(tmp_path / "start" / "start.safetensors"))
+    model = build_model("test_resnet", image_size=32, pretrained=str(tmp_path / "start" / "start.safetensors"))
     found = load_file(tmp_path / "start" / "start.safetensors")
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, found[name]), name

@@ -53,7 +53,7 @@ def test_combinations_and_gaps_tell_too():
 @pytest.mark.parametrize("paired", [False, True])
 def test_intervals_of_features_that_say_nothing_contain_chance(paired):
     inside, values = 0, []
-    for seed in range(14):
+    for seed in range(8):
         rng = np.random.default_rng(seed)
         labels = np.tile([0, 1], 60).astype(np.int8)
         features = table(rng, 120)
@@ -64,7 +64,7 @@ def test_intervals_of_features_that_say_nothing_contain_chance(paired):
         found = measured(features, labels, groups)
         inside += found.low <= 0.5 <= found.high
         values.append(found.auc)
-    assert inside >= 12
+    assert inside >= 7
     assert abs(np.mean(values) - 0.5) < 0.04
 
 
