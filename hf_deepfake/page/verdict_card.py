@@ -9,10 +9,12 @@ from PIL.JpegImagePlugin import JpegImageFile
 from scipy.special import expit, logit
 
 from hf_deepfake.audits.facts import jpeg_quality
+from hf_deepfake.detect import video_decision
 from hf_deepfake.detect.decide import decision_on_videos
 from hf_deepfake.detect.detector import Detector
 from hf_deepfake.detect.face_crops import ANIMATED, NO_FACE, SOME_TOO_SMALL, TOO_SMALL
 from hf_deepfake.detect.verdict import Explanation, FaceVerdict, Verdict
+from hf_deepfake.detect.video_verdict import VideoVerdict
 from hf_deepfake.forensics.inspect import Inspection
 from hf_deepfake.images.open import open_header
 from hf_deepfake.metrics.decision import Decision
@@ -22,6 +24,9 @@ from hf_deepfake.page.texts import render, texts
 
 REASONS = {NO_FACE: "no_face", TOO_SMALL: "too_small", SOME_TOO_SMALL: "some_too_small", ANIMATED: "animated"}
 """A detector's reasons, and what the languages' files call them."""
+
+NO_FACES = {NO_FACE, video_decision.NO_FACE}
+"""Reasons of an image and of a video."""
 
 MILD_SIDE, MILD_QUALITY = 112, 40
 """Shorter side of a face in px, and JPEG quality: below them a checkpoint is not measured (its card's mild set)."""
@@ -107,18 +112,30 @@ def quality_of(content: bytes) -> float | None:
     return jpeg_quality(header.quantization[0]) if isinstance(header, JpegImageFile) else None
 
 
-def kind_of(verdict: Verdict) -> str:
+def kind_of(verdict: Verdict | VideoVerdict) -> str:
     """Sort a verdict.
 
     Args:
-        verdict: on one image.
+        verdict: on one image or video.
 
     Returns:
         "fake", "real", "unsure" or "no_face".
     """
-    if NO_FACE in verdict.reasons:
+    if not NO_FACES.isdisjoint(verdict.reasons):
         return "no_face"
     return "unsure" if verdict.unsure else verdict.label
+
+
+def is_doubtful(verdict: Verdict | VideoVerdict) -> bool:
+    """Tell whether no score can be relied upon, whatever it is: without a face, or with none that is large enough.
+
+    Args:
+        verdict: on one image or video.
+
+    Returns:
+        Whether neither score nor map is to be shown.
+    """
+    return not {*NO_FACES, TOO_SMALL}.isdisjoint(verdict.reasons)
 
 
 def headline(verdict: Verdict, language: str) -> str:
@@ -150,7 +167,7 @@ def list_reasons(checked: Checked, language: str) -> list[str]:
     """
     verdict, sentences = checked.explanation.verdict, texts(language)["reasons"]
     named = [sentences[REASONS[reason]] if reason in REASONS else reason for reason in verdict.reasons]
-    if _doubtful(verdict):
+    if is_doubtful(verdict):
         return named
     found = [sentences["band"]] if verdict.unsure else []
     sides = [min(right - left, bottom - top) for left, top, right, bottom in (face.box for face in verdict.faces)]
@@ -173,7 +190,7 @@ def record(checked: Checked, judge: Judge, language: str) -> dict[str, Any]:
         JSON's types. No score of an image without a face large enough: it would say nothing.
     """
     verdict, t = checked.explanation.verdict, texts(language)
-    doubtful = _doubtful(verdict)
+    doubtful = is_doubtful(verdict)
     return {
         "verdict": kind_of(verdict),
         "headline": headline(verdict, language),
@@ -217,7 +234,7 @@ def show_card(checked: Checked, judge: Judge, language: str, number: str) -> str
         HTML that needs nothing else but the page's style.
     """
     explanation, t = checked.explanation, texts(language)
-    verdict, doubtful = explanation.verdict, _doubtful(explanation.verdict)
+    verdict, doubtful = explanation.verdict, is_doubtful(explanation.verdict)
     data = record(checked, judge, language)
     faces = []
     for index, face in enumerate(verdict.faces, start=1):
@@ -263,10 +280,5 @@ def _folded(rule: LoadedCheckpoint | Decision) -> tuple[float, float] | None:
     return low, high
 
 
-def _doubtful(verdict: Verdict) -> bool:
-    """Whether no score of an image can be relied upon, whatever it is."""
-    return NO_FACE in verdict.reasons or TOO_SMALL in verdict.reasons
-
-
 def _kind_of_face(face: FaceVerdict, verdict: Verdict) -> str:
-    return "unsure" if face.unsure or _doubtful(verdict) else face.label
+    return "unsure" if face.unsure or is_doubtful(verdict) else face.label

@@ -14,7 +14,7 @@ from hf_deepfake.detect.video_report import clock, strip, timeline
 from hf_deepfake.detect.video_verdict import SampledFrame, Sighting, Track, VideoVerdict
 from hf_deepfake.page.pictures import encode
 from hf_deepfake.page.texts import render, texts
-from hf_deepfake.page.verdict_card import Judge
+from hf_deepfake.page.verdict_card import Judge, is_doubtful, kind_of
 
 SIDE = 480
 """Longer side of a frame, px: two stand side by side, and sixteen pairs are sent at once, about 1 MB."""
@@ -51,20 +51,6 @@ class Clip:
     verdict: VideoVerdict
 
 
-def kind_of(verdict: VideoVerdict) -> str:
-    """Sort a verdict.
-
-    Args:
-        verdict: on one video.
-
-    Returns:
-        "fake", "real", "unsure" or "no_face".
-    """
-    if NO_FACE in verdict.reasons:
-        return "no_face"
-    return "unsure" if verdict.unsure else verdict.label
-
-
 def headline(verdict: VideoVerdict, language: str) -> str:
     """State a verdict in a few words, with the number of tracks where there are several.
 
@@ -93,7 +79,7 @@ def list_reasons(verdict: VideoVerdict, language: str) -> list[str]:
         Sentences.
     """
     sentences = texts(language)["video"]["reasons"]
-    found = [sentences["band"]] if verdict.tracks[verdict.decisive].unsure and not _doubtful(verdict) else []
+    found = [sentences["band"]] if verdict.tracks[verdict.decisive].unsure and not is_doubtful(verdict) else []
     for reason in verdict.reasons:
         named = ((name, re.fullmatch(pattern, reason)) for name, pattern in REASONS.items())
         name, match = next((name, match) for name, match in named if match)
@@ -113,7 +99,7 @@ def record(clip: Clip, judge: Judge, language: str) -> dict[str, Any]:
         JSON's types. No score of a video without a face large enough: it would say nothing.
     """
     verdict, t = clip.verdict, texts(language)
-    kind, doubtful = kind_of(verdict), _doubtful(verdict)
+    kind, doubtful = kind_of(verdict), is_doubtful(verdict)
     return {
         "verdict": kind,
         "headline": headline(verdict, language),
@@ -170,7 +156,7 @@ def show_clip(clip: Clip, judge: Judge, language: str, number: str) -> str:
         HTML that needs nothing else but the page's style.
     """
     verdict, t = clip.verdict, texts(language)
-    doubtful, data = _doubtful(verdict), record(clip, judge, language)
+    doubtful, data = is_doubtful(verdict), record(clip, judge, language)
     said = t["video"]["timeline"]
     tracks = [] if doubtful else [_track(verdict, index) for index in range(len(verdict.tracks))]
     return render(
@@ -195,13 +181,8 @@ def show_clip(clip: Clip, judge: Judge, language: str, number: str) -> str:
     )
 
 
-def _doubtful(verdict: VideoVerdict) -> bool:
-    """Whether no score of a video can be relied upon, whatever it is."""
-    return NO_FACE in verdict.reasons or TOO_SMALL in verdict.reasons
-
-
 def _kind_of_track(track: Track, verdict: VideoVerdict) -> str:
-    return "unsure" if track.unsure or _doubtful(verdict) else track.label
+    return "unsure" if track.unsure or is_doubtful(verdict) else track.label
 
 
 def _kind_of_face(sighting: Sighting) -> str:

@@ -14,8 +14,8 @@ from hf_deepfake.detect.video_verdict import SampledFrame, Sighting, Track, Vide
 from hf_deepfake.images.video import VideoFacts
 from hf_deepfake.page.pictures import encode
 from hf_deepfake.page.texts import LANGUAGES, texts
-from hf_deepfake.page.verdict_card import Judge
-from hf_deepfake.page.video_card import REASONS, Clip, headline, kind_of, list_reasons, record, show_clip
+from hf_deepfake.page.verdict_card import Judge, kind_of
+from hf_deepfake.page.video_card import REASONS, Clip, headline, list_reasons, record, show_clip
 
 JUDGE = Judge("resnet", "abc123", "0.1.0", (0.4, 0.6))
 FACTS = VideoFacts(4.0, 640, 360, 25.0, "H.264", "MP4 or MOV")
