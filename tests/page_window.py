@@ -41,9 +41,9 @@ def headline(page):
 
 
 def open_tab(page, name):
-    """Open a tab, which on a phone may stand in a menu."""
+    """Open a tab, which on a phone may stand in a menu, and moves from there into the row once it is open."""
     tab = page.get_by_role("tab", name=name, exact=True)
     if not tab.is_visible():
         page.locator(".overflow-menu > button").click()
-        tab = page.locator(".overflow-dropdown button", has_text=name)
+        tab = tab.or_(page.locator(".overflow-dropdown button", has_text=name)).first
     tab.click()
