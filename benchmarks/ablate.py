@@ -153,7 +153,7 @@ def main() -> int:
         base = read_recipe(words.recipe).options | STAND_IN | given | changes.get(BASE, {})
         runs = {BASE: {}} | {name: change for name, change in changes.items() if name != BASE}
         if words.teacher:
-            runs["a teacher for half of each target"] = {"teacher": words.teacher}
+            runs["a teacher for half of each target"] = {"teacher": [words.teacher]}
         folders = {name: make_folder(words.output_dir) / str(place) for place, name in enumerate(runs)}
         for name, change in runs.items():
             if not (folders[name] / "checkpoint" / REPORT_FILE).exists():

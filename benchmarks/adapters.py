@@ -3,7 +3,8 @@
     python benchmarks/adapters.py --model vit_base_patch16_clip_quickgelu_224 --pretrained clip.safetensors \
         --output benchmarks/adapters.json
 
-Each way is a process of its own, so that its peak of resident memory is its own. Steps are whole steps of the package's
+Each way is a process of its own, so that its peak of resident memory is its own; on a GPU the peak is of the GPU's
+memory, as torch allocates it. Steps are whole steps of the package's
 loop on one batch of noise in memory: nothing is decoded, and the linear probe runs its backbone at every step, which
 it need not where its features are kept. The fastest of several passes counts, for other work on the machine can only
 slow a pass down. Figures of a model are added to those of others that the output holds.
@@ -74,7 +75,9 @@ def measure(words: argparse.Namespace) -> dict[str, float | int]:
             losses = [loop._step(prepared, optimizer, repeat(batch)) for _ in range(words.steps)]
             losses[-1].item()
             speeds.append(words.steps * config.batch_size / (time.perf_counter() - began))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # kilobytes on Linux
+        cuda = loop.accelerator.device.type == "cuda"
+        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # kilobytes on Linux
+        peak = torch.cuda.max_memory_allocated() if cuda else resident
         save_adapter(loop.model, Path(folder) / "adapter")
         files = list(Path(folder, "adapter").rglob("*"))
         trained = [parameter.numel() for parameter in loop.model.parameters() if parameter.requires_grad]
@@ -115,14 +118,17 @@ def save(words: argparse.Namespace, found: dict[str, Any]) -> None:
     """Add what is known of the model so far to the JSON file, with the machine."""
     before = json.loads(words.output.read_text(encoding="utf-8")) if words.output.is_file() else {}
     about = {name: getattr(words, name) for name in ("image_size", "batch_size", "steps", "repeats")}
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     machine = {
         "machine": cpu_name(),
+        "device": device,
         "cores": usable_cores(),
         "threads": torch.get_num_threads(),
         "bf16_flags": sorted(cpu_flags() & BF16_FLAGS),
         "torch": torch.__version__,
     }
-    write_json(words.output, before | {words.model: about | machine | {"ways": found}})
+    name = words.model if device == "cpu" else f"{words.model} on {device}"
+    write_json(words.output, before | {name: about | machine | {"ways": found}})
 
 
 def main() -> int:

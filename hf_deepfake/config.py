@@ -187,8 +187,12 @@ class TrainConfig(DecisionConfig):
     label_smoothing: float = option(0.0, "share of the target spread over both classes", 0.0, 0.5)
     mixup: float = option(0.0, "alpha of mixup; 0 is off", 0.0)
     cutmix: float = option(0.0, "alpha of cutmix; 0 is off", 0.0)
-    teacher: str = option(
-        "", "checkpoint whose probability of each image is part of its target (distillation)", path=True
+    teacher: tuple[str, ...] = option(
+        (),
+        "checkpoint whose probability of each image is part of its target (distillation); of several, the probability "
+        "by their mean log-odds",
+        path=True,
+        several=True,
     )
     distillation_weight: float = option(
         0.5, "share of the target that is the teacher's; the rest is the label", 0.0, 1.0

@@ -9,8 +9,11 @@
 #   install   wheels that the machine lacks, from .whl
 #   take      pieces of data and weights (scripts/gpu_carry.py), from .carry
 #   bench     the training benchmark's rows
+#   adapters  what each adapter of CLIP ViT-B/16 costs
 #   teacher   CLIP ViT-B/16 of which only the LayerNorms and the classifier train, on all sources
-#   student   a ResNet50 at 224 px that learns the teacher's probabilities of degraded views
+#   lora      the same by low-rank additions
+#   student   a ResNet50 at 224 px that learns the probability of degraded views by the mean log-odds of both
+#   small     an EfficientNet-Lite0 at 160 px that learns the same
 #   out-SET   the teacher without SET, a quarter as long: what it gives on a source that it never saw
 #
 # Each step goes on from where it was stopped. On an H100 it took what docs/flagship.md says.
@@ -20,6 +23,8 @@ export HF_HUB_OFFLINE=1 HF_DEEPFAKE_CACHE="$WORK/cache" PYTHONUNBUFFERED=1
 export PYTHONPATH="$WORK/site:$PWD"
 tiny=${TINY:+--steps_per_epoch 2 --batch_size 8 --workers 0 --epochs 1}
 python=${PYTHON:-python3}
+batch=128
+[ -z "${TINY:-}" ] || batch=4
 mkdir -p "$WORK" "$OUT"
 
 train() { # NAME OPTIONS...: start a run, or go on with it; its small files go out
@@ -42,16 +47,24 @@ keep() { # FOLDER: what is small of a run
 }
 
 sets() { # [WITHOUT]: all training sets that are there but one
-    for set in dfdc ciplab stylegan1-ffhq stylegan2-tpdne t2i-web sfhq2-unsplash; do
+    for set in dfdc ciplab stylegan1-ffhq stylegan2-tpdne t2i-web sfhq2-unsplash utk; do
         [ "$set" = "${1:-}" ] || [ ! -d "$WORK/data/$set" ] || echo "$WORK/data/$set"
     done
 }
 
-adapt() { # NAME STEPS EPOCHS [WITHOUT]
-    train "$1" --data $(sets "${4:-}") --model vit_base_patch16_clip_quickgelu_224 --adapter layernorm \
-        --pretrained "$WORK/data/clip.safetensors" --image_size 224 --batch_size 128 --lr 6e-4 --weight_decay .01 \
+adapt() { # NAME ADAPTER LR STEPS EPOCHS [WITHOUT]
+    train "$1" --data $(sets "${6:-}") --model vit_base_patch16_clip_quickgelu_224 --adapter "$2" \
+        --pretrained "$WORK/data/clip.safetensors" --image_size 224 --batch_size 128 --lr "$3" --weight_decay .01 \
         --sampling paired --origin_sampling_alpha .7 --degrade .5 --ema .995 --save_fp16 --workers 15 \
-        --steps_per_epoch "$2" --epochs "$3"
+        --steps_per_epoch "$4" --epochs "$5"
+}
+
+distil() { # NAME MODEL PIXELS STEPS EPOCHS: learn from the adapters that are there
+    train "$1" --data $(sets) --model "$2" --pretrained "$WORK/data/$2.safetensors" \
+        --teacher $(ls -d "$WORK"/runs/{teacher,lora}/checkpoint) --distillation_weight .7 \
+        --image_size "$3" --batch_size 128 --lr 5e-4 --sampling paired --origin_sampling_alpha .5 --degrade .5 \
+        --ema .998 --save_fp16 --workers 15 --steps_per_epoch "$4" --epochs "$5"
+    "$python" scripts/gpu_carry.py cut "$WORK/runs/$1/checkpoint/model.safetensors" --out "$OUT/$1"
 }
 
 for step in "$@"; do
@@ -72,20 +85,18 @@ print(torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU')"
             du -sh "$WORK/data"
             ;;
         bench)
-            batch=128
-            [ -z "${TINY:-}" ] || batch=4
             "$python" benchmarks/train.py --data "$WORK/data/dfdc" --batch_size $batch --steps "${TINY:-16}" \
                 --repeats "${TINY:-2}" --workers "${TINY:-15}" --output "$OUT/train_gpu.json"
             ;;
-        teacher) adapt teacher 300 5 ;;
-        out-*) adapt "$step" 300 1 "${step#out-}" ;;
-        student)
-            train student --data $(sets) --model resnet50 --pretrained "$WORK/data/resnet50.safetensors" \
-                --teacher "$WORK/runs/teacher/checkpoint" --distillation_weight .7 --image_size 224 --batch_size 128 \
-                --lr 5e-4 --sampling paired --origin_sampling_alpha .5 --degrade .5 --ema .998 --save_fp16 \
-                --steps_per_epoch 270 --epochs 6 --workers 15
-            "$python" scripts/gpu_carry.py cut "$WORK/runs/student/checkpoint/model.safetensors" --out "$OUT"
+        adapters)
+            "$python" benchmarks/adapters.py --model vit_base_patch16_clip_quickgelu_224 --batch_size $batch \
+                --steps ${TINY:-8} --output "$OUT/adapters_gpu.json"
             ;;
+        teacher) adapt teacher layernorm 6e-4 300 5 ;;
+        lora) adapt lora lora 4e-4 300 "${EPOCHS:-4}" ;;
+        out-*) adapt "$step" layernorm 6e-4 300 1 "${step#out-}" ;;
+        student) distil student resnet50 224 270 "${EPOCHS:-10}" ;;
+        small) distil small tf_efficientnet_lite0 160 270 "${EPOCHS:-4}" ;;
         *)
             echo "unknown step $step" >&2
             exit 2

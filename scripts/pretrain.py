@@ -93,7 +93,7 @@ def pretrain(config: TrainConfig, steps: int) -> Path:
     folder = make_folder(Path(config.output_dir))
     torch.manual_seed(config.seed)
     timm_model = build_model(config.model, image_size=config.image_size, pretrained="off")
-    loaded = load_checkpoint(config.teacher)
+    loaded = load_checkpoint(config.teacher[0])
     preprocessing = data_config(timm_model, config.image_size)
     model = Matching(timm_model, loaded.model, config.image_size).to(memory_format=torch.channels_last).to(device)
     if config.compile:

@@ -22,8 +22,8 @@ def test_later_layers_win_and_text_is_converted():
 def test_yaml_words_for_off_and_no():
     config = build(TrainConfig, RUN, {"pretrained": False, "mixed_precision": False, "freeze_batchnorm": "true"})
     assert (config.pretrained, config.mixed_precision, config.freeze_batchnorm) == ("off", "no", True)
-    config = build(TrainConfig, RUN, dict.fromkeys(("audit", "tracker", "teacher", "data_license", "cache_dir"), False))
-    assert (config.audit, config.tracker, config.teacher, config.data_license) == ("off", "none", "", "")
+    config = build(TrainConfig, RUN, dict.fromkeys(("audit", "tracker", "data_license", "cache_dir"), False))
+    assert (config.audit, config.tracker, config.data_license) == ("off", "none", "")
     assert config.cache_dir is None
 
 
@@ -105,7 +105,7 @@ def test_options_that_hold_several_values_are_the_tuples():
     assert tuples == {item.name for item in dataclasses.fields(TrainConfig) if FACTS[item].several}
     assert tuples == {
         *("data", "calibration_data", "origins", "without_origins"),
-        *("real_names", "fake_names", "class_weights"),
+        *("real_names", "fake_names", "class_weights", "teacher"),
     }
 
 

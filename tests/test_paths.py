@@ -33,7 +33,7 @@ def test_every_option_that_is_a_path_knows_the_home_folder(tmp_path, monkeypatch
     config = build(TrainConfig, dict.fromkeys(names, "~/a"))
     assert {getattr(config, name) for name in names} == {str(tmp_path / "a"), (str(tmp_path / "a"),)}
     plain = build(TrainConfig, {"data": "owner/name", "output_dir": "runs/x"})
-    assert (plain.data, plain.output_dir, plain.pretrained, plain.teacher) == (("owner/name",), "runs/x", "hub", "")
+    assert (plain.data, plain.output_dir, plain.pretrained, plain.teacher) == (("owner/name",), "runs/x", "hub", ())
     assert plain.cache_dir is None
 
 

@@ -215,7 +215,6 @@ def for_others(record: dict[str, Any]) -> dict[str, Any]:
         if name not in LOCAL_OPTIONS
     }
     options["pretrained"] = Path(given["pretrained"]).name
-    if given["teacher"]:
-        options["teacher"] = checkpoint_name(given["teacher"])
+    options["teacher"] = [checkpoint_name(teacher) for teacher in given["teacher"]]
     kept = {name: value for name, value in record.items() if name not in {"data", "audit", "calibration"}}
     return kept | {"options": options}

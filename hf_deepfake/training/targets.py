@@ -1,6 +1,6 @@
 """What a step's images shall be called: hard labels, smoothed, mixed, or partly a teacher's targets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ class Targets:
 
     With a teacher, a share of each target is the teacher's calibrated probability for the very pixels that the model
     gets, augmented and mixed (Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network"; that both
-    see the same pixels is Beyer et al. 2022, "Knowledge distillation: A good teacher is patient and consistent").
+    see the same pixels is Beyer et al. 2022, "Knowledge distillation: A good teacher is patient and consistent"). Of
+    several teachers it is the probability of their mean calibrated log-odds.
 
     Args:
         config: the run.
@@ -40,7 +41,7 @@ class Targets:
         )
         self.teacher: Ensemble | None = None
         if config.teacher:
-            self.teacher = _as_teacher(config.teacher).to(device)
+            self.teacher = _as_one(config.teacher).to(device)
             mean, std = (torch.tensor(preprocessing[name], device=device).view(1, 3, 1, 1) for name in ("mean", "std"))
             # From the student's normalisation to an ensemble's, which is [-1, 1].
             self._scale, self._shift = 2 * std, 2 * mean - 1
@@ -73,13 +74,16 @@ class Targets:
         return images, targets, share
 
 
-def _as_teacher(checkpoint: str) -> Ensemble:
-    """A checkpoint, calibrated and without its operating point, that takes images of any size in [-1, 1]."""
-    loaded = load_checkpoint(checkpoint)
-    unfold(loaded.model, loaded.temperature, loaded.operating_point)
-    fold(loaded.model, loaded.temperature, 0.5)
-    side = loaded.config["pretrained_cfg"]["input_size"][-1]
-    return make_ensemble([loaded.model], [side], [1.0], flip=False).requires_grad_(False)
+def _as_one(checkpoints: Sequence[str]) -> Ensemble:
+    """Checkpoints, calibrated and without their operating points, that take images of any size in [-1, 1]."""
+    models, sides = [], []
+    for checkpoint in checkpoints:
+        loaded = load_checkpoint(checkpoint)
+        unfold(loaded.model, loaded.temperature, loaded.operating_point)
+        fold(loaded.model, loaded.temperature, 0.5)
+        models.append(loaded.model)
+        sides.append(loaded.config["pretrained_cfg"]["input_size"][-1])
+    return make_ensemble(models, sides, [1 / len(models)] * len(models), flip=False).requires_grad_(False)
 
 
 def soft_cross_entropy(

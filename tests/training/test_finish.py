@@ -91,8 +91,8 @@ def test_what_rounding_does_by_hand():
 
 def test_paths_of_this_machine_and_what_the_report_has_elsewhere_are_not_told():
     given = {"lr": 0.1, "data": ["/home/jane/faces"], "output_dir": "/home/jane/runs/x", "resume": True}
-    given |= {"pretrained": "/home/jane/clip.safetensors", "teacher": ""}
+    given |= {"pretrained": "/home/jane/clip.safetensors", "teacher": []}
     told = for_others({"id": "x", "data": {"counts": {}}, "audit": {"findings": []}, "options": given})
-    assert told == {"id": "x", "options": {"lr": 0.1, "pretrained": "clip.safetensors", "teacher": ""}}
-    teacher = "/home/jane/runs/big/checkpoint"
-    assert for_others({"options": given | {"teacher": teacher}})["options"]["teacher"] == "big"
+    assert told == {"id": "x", "options": {"lr": 0.1, "pretrained": "clip.safetensors", "teacher": []}}
+    teachers = ["/home/jane/runs/big/checkpoint", "/home/jane/runs/other/checkpoint"]
+    assert for_others({"options": given | {"teacher": teachers}})["options"]["teacher"] == ["big", "other"]

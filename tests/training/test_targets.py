@@ -102,6 +102,22 @@ def test_the_teacher_s_share_is_its_calibrated_opinion_of_the_same_pixels(teache
     assert (opinion - 0.5).abs().max() > 0.02  # an probability, not a coin
 
 
+def test_several_teachers_opinion_is_that_of_their_mean_log_odds(teacher, tmp_path):
+    model, folder = teacher
+    torch.manual_seed(5)
+    other = build_model("test_resnet", image_size=64, pretrained="off").eval()
+    final_layer(other)[0].data *= 20
+    second = export_checkpoint(other, tmp_path / "other", image_size=64, temperature=3.0, operating_point=0.7)
+    unit, labels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1])
+    _, targets, _ = made(UNIT, teacher=(str(folder), str(second)), distillation_weight=1.0)(unit * 2 - 1, labels, 0)
+    mean, std = (torch.tensor(data_config(model, 64)[name]).view(3, 1, 1) for name in ("mean", "std"))
+    with torch.no_grad():
+        logits = [one((unit - mean) / std) / t for one, t in ((model, 2.0), (other, 3.0))]
+    odds = [each[:, 1] - each[:, 0] for each in logits]
+    torch.testing.assert_close(targets[:, 1], ((odds[0] + odds[1]) / 2).sigmoid(), rtol=1e-4, atol=1e-5)
+    assert (odds[0] - odds[1]).abs().min() > 0.02
+
+
 def test_the_teacher_looks_at_its_own_size(teacher):
     _, targets, _ = made(UNIT, teacher=str(teacher[1]))(torch.rand(2, 3, 96, 96), torch.tensor([0, 1]), 0)
     torch.testing.assert_close(targets.sum(dim=1), torch.ones(2))
