@@ -41,7 +41,7 @@ keep() { # FOLDER: what is small of a run
     local name
     name=$(basename "$1")
     mkdir -p "$WORK/kept/$name"
-    cp "$1/run.json" "$1/checkpoint/report.json" "$1/checkpoint/config.json" "$WORK/kept/$name/"
+    cp "$1/run.json" "$1"/checkpoint/{report.json,config.json,scores.parquet,seen_images.npz} "$WORK/kept/$name/"
     [ -d "$1/adapter" ] && cp "$1"/adapter/* "$WORK/kept/$name/"
     tar -C "$WORK/kept" -cf "$OUT/$name.tar" "$name"
 }
@@ -95,8 +95,8 @@ print(torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU')"
         teacher) adapt teacher layernorm 6e-4 300 5 ;;
         lora) adapt lora lora 4e-4 300 "${EPOCHS:-4}" ;;
         out-*) adapt "$step" layernorm 6e-4 300 1 "${step#out-}" ;;
-        student) distil student resnet50 224 270 "${EPOCHS:-10}" ;;
-        small) distil small tf_efficientnet_lite0 160 270 "${EPOCHS:-4}" ;;
+        student) distil student resnet50 224 "${STEPS:-540}" "${EPOCHS:-5}" ;;
+        small) distil small tf_efficientnet_lite0 160 "${STEPS:-270}" "${EPOCHS:-3}" ;;
         *)
             echo "unknown step $step" >&2
             exit 2

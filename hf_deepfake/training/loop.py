@@ -92,7 +92,7 @@ class Loop:
         self.loss = Loss(config, self.model, self.device)
         eta = config.group_dro
         self.group_dro = GroupDro(eta, train, config.self_blend > 0, self.device) if eta else None
-        self.targets = Targets(config, data_config, self.device)
+        self.targets = Targets(config, data_config, self.device, accelerator.mixed_precision)
         self.ema = ModelEmaV3(self.model, decay=config.ema, use_warmup=True) if config.ema else None
         self.batches = StepBatches(self.share)
         images = DecodedImages(

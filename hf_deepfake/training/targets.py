@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hf_deepfake.config import LABELS, TrainConfig
+from hf_deepfake.evaluation.inference import autocast
 from hf_deepfake.models.checkpoint import load_checkpoint
 from hf_deepfake.models.ensemble import Ensemble, make_ensemble
 from hf_deepfake.models.fold import fold, unfold
@@ -27,13 +28,14 @@ class Targets:
         config: the run.
         preprocessing: timm's, of the model that is trained: what its images are normalised by.
         device: of the run.
+        precision: that a teacher computes in: "bf16", "fp16", or "no" for float32.
 
     Raises:
         InputError: the teacher is no checkpoint.
     """
 
-    def __init__(self, config: TrainConfig, preprocessing: dict[str, Any], device: torch.device):
-        self.config = config
+    def __init__(self, config: TrainConfig, preprocessing: dict[str, Any], device: torch.device, precision: str = "no"):
+        self.config, self.precision = config, precision
         self.mixup = (
             Mixup(config.mixup, config.cutmix, num_classes=2, label_smoothing=0)
             if config.mixup or config.cutmix
@@ -68,7 +70,7 @@ class Targets:
             targets = share * targets + (1 - share) * targets.flip(0)
         if self.teacher is not None:
             weight = self.config.distillation_weight
-            with torch.inference_mode():
+            with torch.inference_mode(), autocast(images.device, self.precision):
                 opinion = self.teacher(images * self._scale + self._shift).float().softmax(dim=1)
             targets = (1 - weight) * targets + weight * opinion
         return images, targets, share

@@ -118,6 +118,17 @@ def test_several_teachers_opinion_is_that_of_their_mean_log_odds(teacher, tmp_pa
     assert (odds[0] - odds[1]).abs().min() > 0.02
 
 
+@pytest.mark.parametrize(("precision", "dtype"), [("no", torch.float32), ("bf16", torch.bfloat16)])
+def test_the_teacher_computes_in_the_run_s_precision(teacher, precision, dtype):
+    config = TrainConfig(data=("sample",), output_dir="run", teacher=str(teacher[1]))
+    targets = Targets(config, UNIT, torch.device("cpu"), precision)
+    seen = []
+    targets.teacher.members[0].get_classifier().register_forward_hook(lambda *given: seen.append(given[2].dtype))
+    _, made_of, _ = targets(torch.rand(2, 3, 64, 64), torch.tensor([0, 1]), 0)
+    assert seen == [dtype]
+    assert made_of.dtype == torch.float32
+
+
 def test_the_teacher_looks_at_its_own_size(teacher):
     _, targets, _ = made(UNIT, teacher=str(teacher[1]))(torch.rand(2, 3, 96, 96), torch.tensor([0, 1]), 0)
     torch.testing.assert_close(targets.sum(dim=1), torch.ones(2))
