@@ -247,12 +247,11 @@ class Loop:
         flags = torch.tensor([signals.received, int(self.bad_steps)], device=self.device)
         if not alone:
             flags = torch.stack(list(self.accelerator.gather(flags).view(-1, 2))).amax(0)
-        signals.received = int(flags[0])
         allowed = SCALER_PATIENCE if self.accelerator.scaler is not None else 0
         if int(flags[1]) > allowed:
             self.saving.write_best()
             raise self.run.failed(self.position, self.accelerator.is_main_process)
-        return bool(signals.received)
+        return signals.take_over(int(flags[0]))
 
     def _finish_epoch(self, stage: Stage, optimizer: Any, signals: StopSignals) -> None:
         """Validate, keep the weights if they are the best, and save all that a resumed run needs."""

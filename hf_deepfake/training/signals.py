@@ -88,9 +88,23 @@ class StopSignals:
 
     def agreed(self, accelerator: Accelerator) -> bool:
         """Whether any process got a signal; all processes ask together, so that none is left waiting for another."""
+        told = self.received
         if accelerator.num_processes > 1:
-            self.received = int(accelerator.gather(torch.tensor([self.received], device=accelerator.device)).max())
-        return bool(self.received)
+            told = int(accelerator.gather(torch.tensor([told], device=accelerator.device)).max())
+        return self.take_over(told)
+
+    def take_over(self, told: int) -> bool:
+        """Act on what processes told each other, and not on a signal that came meanwhile: it is for the next look.
+
+        Args:
+            told: a signal that some process told of; 0 where none did.
+
+        Returns:
+            Whether to stop, the same on every process.
+        """
+        if told:  # else what came meanwhile, perhaps to all processes, would be lost
+            self.received = told
+        return bool(told)
 
     def _note(self, number: int, _: FrameType | None) -> None:
         """Remember the signal."""

@@ -1,5 +1,9 @@
 """Steps, epochs and stages of whole runs; most end after their last step."""
 
+import os
+import signal
+from types import SimpleNamespace
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -8,8 +12,9 @@ from tiny_runs import config, record, state, stop_at
 from hf_deepfake.errors import InputError
 from hf_deepfake.models.build import build_model
 from hf_deepfake.training import loop, loss, validation
+from hf_deepfake.training.resume import Position
 from hf_deepfake.training.run import train
-from hf_deepfake.training.signals import Stopped
+from hf_deepfake.training.signals import Stopped, StopSignals
 
 
 @pytest.mark.slow
@@ -48,6 +53,27 @@ def test_a_resumed_run_ends_with_the_same_weights(weights_only, faces, tmp_path,
             assert torch.equal(whole[key][name], parts[key][name]), name
     losses = [[entry["train_loss"] for entry in found["position"]["history"]] for found in (whole, parts)]
     assert losses[0] == losses[1]
+
+
+class WaitedFor:
+    """Stands for a number on a device: a signal comes while it is waited for, as the steps before it end."""
+
+    def __int__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return 0
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_signal_that_comes_while_the_loop_looks_stops_it_at_the_next_look(processes):
+    accelerator = SimpleNamespace(num_processes=processes, scaler=None, gather=lambda flags: flags.repeat(processes))
+    one = SimpleNamespace(
+        accelerator=accelerator, device=torch.device("cpu"), position=Position(step=1), bad_steps=WaitedFor()
+    )
+    with StopSignals() as signals:
+        assert not loop.Loop._must_stop(one, signals, at_end=False)
+        one.bad_steps = 0
+        assert loop.Loop._must_stop(one, signals, at_end=False)
+        assert signals.received == signal.SIGTERM
 
 
 @pytest.mark.slow

@@ -62,15 +62,17 @@ def test_what_fails_because_of_the_signal_is_no_error_of_its_own():
 
 
 class Two:
-    """Stands for one of two processes, of which the other got a signal or not."""
+    """Stands for one of two processes, of which the other got a signal or not; something may happen meanwhile."""
 
     num_processes, device = 2, "cpu"
 
-    def __init__(self, other):
-        self.other = other
+    def __init__(self, other, meanwhile=lambda: None):
+        self.other, self.meanwhile = other, meanwhile
 
     def gather(self, tensor):
-        return tensor.new_tensor([int(tensor), self.other])
+        told = tensor.new_tensor([int(tensor), self.other])
+        self.meanwhile()
+        return told
 
 
 def test_all_processes_stop_where_one_is_asked_to():
@@ -79,6 +81,13 @@ def test_all_processes_stop_where_one_is_asked_to():
     with pytest.raises(Interrupted):
         signals.check(Two(signal.SIGINT))
     assert signals.received == signal.SIGINT
+
+
+def test_a_signal_that_comes_while_processes_ask_each_other_stops_them_at_the_next_look():
+    with StopSignals() as signals:
+        assert not signals.agreed(Two(0, meanwhile=send))  # the others do not know, so that all go on together
+        assert signals.received == signal.SIGTERM
+        assert signals.agreed(Two(0))
 
 
 def test_another_thread_may_train_too():

@@ -70,22 +70,27 @@ def test_two_processes_learn_and_measure_as_one(two, faces, tmp_path, name):
 
 
 SIGNALLING = """\
-import os, signal, sys
+import os, signal, sys, time
+from accelerate import Accelerator
 from hf_deepfake.audits import audit_page
 from hf_deepfake.cli.main import main
 from hf_deepfake.training import finish, loop
 from hf_deepfake.training.run_progress import RunProgress
 finish.render = lambda folder: None
 whom, module, name, call = os.environ["INTERRUPTED"].split() if os.environ["INTERRUPTED"] else ("", "", "", 0)
-module = {"audit_page": audit_page, "loop": loop, "finish": finish, "steps": RunProgress}.get(module)
+modules = {"audit_page": audit_page, "loop": loop, "finish": finish, "steps": RunProgress, "accelerator": Accelerator}
+module = modules.get(module)
 calls = []
 if module:
     usual = getattr(module, name)
     def interrupted(*given, **named):
         calls.append(name)
-        if len(calls) == int(call) and os.environ["RANK"] == "0":
+        if len(calls) == int(call) and (whom == "each" or os.environ["RANK"] == "0"):
             if whom == "all":
+                signals = signal.getsignal(signal.SIGTERM).__self__
                 os.killpg(os.getpgid(os.getppid()), signal.SIGTERM)
+                while not signals.received:  # the launcher passes it on when it comes to it
+                    time.sleep(0.01)
             else:
                 os.kill(os.getpid(), signal.SIGTERM)
         return usual(*given, **named)
@@ -93,30 +98,35 @@ if module:
 sys.exit(main(["train", *sys.argv[1:]]))
 """
 
-STOPS = [
-    "all audit_page write_audit 1",
-    "all steps step 5",
-    "one steps step 2",
-    "all loop predict_logits 1",
-    "all finish predict_logits 2",
-    "all finish draw_sheet 1",
-]
-"""Who gets a signal, the launcher among all, and when: at which call of what, after the stop before it."""
+STOPS = {
+    "all audit_page write_audit 1": None,
+    "all steps step 3": (0, 3),
+    "each accelerator gather 3": (0, 5),  # what they tell each other was read before, so that a step more is done
+    "one steps step 2": (0, 7),
+    "all loop predict_logits 1": (0, 8),
+    "all finish predict_logits 2": (2, 0),
+    "all finish draw_sheet 1": (2, 0),
+}
+"""Who gets a signal and when: at which call of what, after the stop before it. And the epoch and step that are saved.
+
+All get it from the launcher; one, and each, from itself. What is gathered third is whether to stop after a step.
+"""
 
 
 def test_signals_to_two_processes_again_and_again(two, faces, tmp_path):
     script, folder = tmp_path / "signalling.py", tmp_path / "parts"
     script.write_text(SIGNALLING)
     given = words(options(faces, folder, **STOPPED))
-    for number, stop in enumerate(STOPS):
+    for number, (stop, saved) in enumerate(STOPS.items()):
         stopped = launch(script, *given, *["--resume"] * (number > 0), INTERRUPTED=stop)
         assert stopped.returncode != 0, stop
         assert stopped.stderr.count("stopped and saved; go on with --resume") == 1, (stop, stopped.stderr)
         assert "KeyboardInterrupt" not in stopped.stderr, stop
         assert "DataLoader worker" not in stopped.stderr, stop
         assert record(folder)["status"] == "stopped", stop
-        if "steps" in stop:  # in the first epoch: at the step of the signal or, where both knew of it, one after it
-            assert state(folder)["position"]["step"] in {"all": (5, 6), "one": (7, 8)}[stop.split()[0]]
+        if saved is not None:
+            position = state(folder)["position"]
+            assert (position["epoch"], position["step"]) == saved, stop
     resumed = launch(script, *given, "--resume", INTERRUPTED="")
     assert resumed.returncode == 0, resumed.stderr
     states = [state(one)["model"] for one in (two / "stopped", folder)]
