@@ -1,11 +1,12 @@
 """The machine: its cores, its CPU's flags, and what follows from them."""
 
+import contextlib
 import multiprocessing
 import os
 import re
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -58,6 +59,22 @@ def take_cores(processes: int, process: int) -> None:
         torch.set_num_threads(usable_cores())
 
 
+@contextlib.contextmanager
+def signals_kept_waiting() -> Generator[None]:
+    """Keep signals waiting while worker processes start, which `leave_signals_to_parent` only once they have.
+
+    Workers inherit this. A signal to the whole process group would otherwise end one that has not come so far.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def leave_signals_to_parent(*_: object) -> None:
     """In a worker process: let neither Ctrl-C nor a SIGTERM to the whole process group end it, but its parent alone.
 
@@ -67,6 +84,8 @@ def leave_signals_to_parent(*_: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # in place of the parent's handler, which would only take a note
     parent = multiprocessing.parent_process()
     if parent is None or not hasattr(signal, "sigwaitinfo"):
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # see `signals_kept_waiting`
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 

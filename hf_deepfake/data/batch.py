@@ -19,7 +19,7 @@ from hf_deepfake.config import TrainConfig
 from hf_deepfake.images.degradations import REFERENCE
 from hf_deepfake.images.open import open_image
 from hf_deepfake.images.self_blend import self_blend
-from hf_deepfake.machine import leave_signals_to_parent
+from hf_deepfake.machine import leave_signals_to_parent, signals_kept_waiting
 
 
 @dataclass(frozen=True)
@@ -143,11 +143,20 @@ def _shrunk(image: PIL.Image.Image, size: int, resample: Resampling) -> PIL.Imag
     return image.resize((round(image.width * times), round(image.height * times)), resample)
 
 
+class Loader(DataLoader):
+    """A DataLoader whose workers a signal to the whole process group does not end, not even while they start."""
+
+    def __iter__(self) -> Any:
+        """Batches, in order; the workers start here."""
+        with signals_kept_waiting():
+            return super().__iter__()
+
+
 def make_loader(
     images: DecodedImages | OpenedImages, batches: Iterable[list[int]], workers: int, pin_memory: bool
-) -> DataLoader:
+) -> Loader:
     """A loader whose `workers` processes decode the given batches of positions, in order."""
-    return DataLoader(
+    return Loader(
         images,
         batch_sampler=batches,
         collate_fn=_as_is,

@@ -1,9 +1,13 @@
+import os
+import signal
+
 import numpy as np
 import pytest
 import timm.data
 import torch
 from datasets import Dataset, Image
 from PIL import Image as Pillow
+from torch.utils.data._utils import signal_handling
 
 from hf_deepfake.config import TrainConfig
 from hf_deepfake.data.batch import Augment, DecodedImages, Normalise, make_loader
@@ -51,6 +55,20 @@ def test_a_loader_keeps_the_order_of_its_batches(split, workers):
     loader = make_loader(DecodedImages(split, DATA_CONFIG), batches, workers, pin_memory=False)
     assert [batch.positions.tolist() for batch in loader] == batches
     assert [batch.labels.tolist() for batch in loader] == [[1], [0, 0], [1]]
+
+
+def test_a_worker_outlives_a_signal_to_the_group_while_it_starts(split, monkeypatch):
+    usual = signal_handling._set_worker_signal_handlers
+
+    def signalled():
+        usual()  # with this handler, a signal that is not from its parent ends a worker
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(signal_handling, "_set_worker_signal_handlers", signalled)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    loader = make_loader(DecodedImages(split, DATA_CONFIG), [[2], [0, 3], [1]], 1, pin_memory=False)
+    assert [batch.positions.tolist() for batch in loader] == [[2], [0, 3], [1]]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
 def test_nothing_drawn_is_plain_normalisation(split):
