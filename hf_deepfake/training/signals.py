@@ -38,7 +38,8 @@ class StopSignals:
     """While entered, SIGTERM and SIGINT only set `received`, and the run stops where it can be taken up again.
 
     A second Ctrl-C interrupts at once. A launcher of several processes passes on each signal that the whole group had
-    already, and supervisors repeat SIGTERM: neither is impatience.
+    already, and supervisors repeat SIGTERM: neither is impatience. After `Stopped`, a process of a launch
+    ignores both to its end.
     """
 
     def __init__(self) -> None:
@@ -52,9 +53,11 @@ class StopSignals:
                 self._before[number] = signal.signal(number, self._note)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # As soon as one process has ended, a launcher ends the others, which may have yet to say that they stopped.
+        ending = kind is Stopped and "LOCAL_RANK" in os.environ
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if ending else handler)
 
     def at_once(self, work: Callable[[], Result]) -> Result | None:
         """Do work that a signal may end anywhere, for it leaves nothing that cannot be done anew.
@@ -65,10 +68,10 @@ class StopSignals:
         Returns:
             What it returned; None where a signal came before or meanwhile. Then `agreed` is true on every process.
         """
-        if self.received:
-            return None
         try:
-            self._at_once = True
+            self._at_once = True  # before it is asked what came, lest a signal come between
+            if self.received:
+                return None
             result = work()
             self._at_once = False
         except Interrupted:

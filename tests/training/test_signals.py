@@ -34,6 +34,24 @@ def test_a_launcher_may_pass_on_what_the_group_had_already(monkeypatch):
         assert signals.received == signal.SIGINT
 
 
+@pytest.mark.parametrize("launched", [True, False])
+def test_a_process_that_stopped_says_so_whatever_its_launcher_sends_to_what_is_left(launched, monkeypatch):
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if launched:
+        monkeypatch.setenv("LOCAL_RANK", "0")
+    got = []
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT)]
+    signal.signal(signal.SIGTERM, lambda number, _: got.append(number))
+    try:
+        with pytest.raises(Stopped), StopSignals():
+            raise Stopped(signal.SIGTERM, Path("run"))
+        send()
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+    assert got == ([] if launched else [signal.SIGTERM])
+
+
 def test_work_that_can_be_done_anew_ends_at_once():
     done = []
 
@@ -48,6 +66,25 @@ def test_work_that_can_be_done_anew_ends_at_once():
         assert done == ["begun"]
         assert signals.at_once(work) is None  # not even begun
         assert done == ["begun"]
+
+
+def test_a_signal_just_before_work_that_can_be_done_anew_ends_it_too():
+    class Asked(StopSignals):
+        """Gets a signal as it is first asked whether one came."""
+
+        asked = 0
+
+        def __getattribute__(self, name):
+            found = super().__getattribute__(name)
+            if name == "received" and not Asked.asked:
+                Asked.asked += 1
+                send()
+            return found
+
+    done = []
+    with Asked() as signals:
+        assert signals.at_once(lambda: done.append("begun")) is None
+    assert done == []
 
 
 def test_what_fails_because_of_the_signal_is_no_error_of_its_own():
