@@ -10,11 +10,11 @@
 #   take      pieces of data and weights (scripts/gpu_carry.py), from .carry
 #   bench     the training benchmark's rows
 #   adapters  what each adapter of CLIP ViT-B/16 costs
-#   teacher   CLIP ViT-B/16 of which only the LayerNorms and the classifier train, on all sources
+#   layernorm CLIP ViT-B/16 of which only the LayerNorms and the classifier train, on all sources
 #   lora      the same by low-rank additions
-#   student   a ResNet50 at 224 px that learns the probability of degraded views by the mean log-odds of both
-#   small     an EfficientNet-Lite0 at 160 px that learns the same
-#   out-SET   the teacher without SET, a quarter as long: what it gives on a source that it never saw
+#   resnet50  a ResNet50 at 224 px that learns the probability of degraded views by the mean log-odds of both
+#   lite0     an EfficientNet-Lite0 at 160 px that learns the same
+#   out-SET   layernorm without SET, a quarter as long: what it gives on a source that it never saw
 #
 # Each step goes on from where it was stopped. On an H100 it took what docs/flagship.md says.
 set -euo pipefail
@@ -61,7 +61,7 @@ adapt() { # NAME ADAPTER LR STEPS EPOCHS [WITHOUT]
 
 distil() { # NAME MODEL PIXELS STEPS EPOCHS: learn from the adapters that are there
     train "$1" --data $(sets) --model "$2" --pretrained "$WORK/data/$2.safetensors" \
-        --teacher $(ls -d "$WORK"/runs/{teacher,lora}/checkpoint) --distillation_weight .7 \
+        --teacher $(ls -d "$WORK"/runs/{layernorm,lora}/checkpoint) --distillation_weight .7 \
         --image_size "$3" --batch_size 128 --lr 5e-4 --sampling paired --origin_sampling_alpha .5 --degrade .5 \
         --ema .998 --save_fp16 --workers 15 --steps_per_epoch "$4" --epochs "$5"
     "$python" scripts/gpu_carry.py cut "$WORK/runs/$1/checkpoint/model.safetensors" --out "$OUT/$1"
@@ -92,11 +92,11 @@ print(torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU')"
             "$python" benchmarks/adapters.py --model vit_base_patch16_clip_quickgelu_224 --batch_size $batch \
                 --steps ${TINY:-8} --output "$OUT/adapters_gpu.json"
             ;;
-        teacher) adapt teacher layernorm 6e-4 300 5 ;;
-        lora) adapt lora lora 4e-4 300 "${EPOCHS:-4}" ;;
+        layernorm) adapt layernorm layernorm 6e-4 300 5 ;;
+        lora) adapt lora lora 4e-4 300 3 ;;
         out-*) adapt "$step" layernorm 6e-4 300 1 "${step#out-}" ;;
-        student) distil student resnet50 224 "${STEPS:-540}" "${EPOCHS:-5}" ;;
-        small) distil small tf_efficientnet_lite0 160 "${STEPS:-270}" "${EPOCHS:-3}" ;;
+        resnet50) distil resnet50 resnet50 224 540 4 ;;
+        lite0) distil lite0 tf_efficientnet_lite0 160 540 3 ;;
         *)
             echo "unknown step $step" >&2
             exit 2

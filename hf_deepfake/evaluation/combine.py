@@ -91,6 +91,7 @@ def combine(
             face_margin=loaded[0].face_margin,
             data_fingerprint=data_report.fingerprint,
             seen=_seen(loaded, hash_images(data["validation"], config)),
+            save_fp16=all(one.half_precision for one in loaded),
         )
     PartialState().wait_for_everyone()
     exported = load_checkpoint(out)

@@ -90,6 +90,7 @@ def recalibrate(
             face_margin=loaded.face_margin,
             data_fingerprint=loaded.data_fingerprint,
             seen=seen,
+            save_fp16=loaded.half_precision,
         )
         save_scores(out / SCORES_FILE, table)
         report.save(out / REPORT_FILE)

@@ -18,7 +18,7 @@ import numpy as np
 import timm
 import torch
 from PIL.Image import Image
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from timm.data import create_transform, resolve_data_config
 from torch import Tensor, nn
@@ -105,6 +105,15 @@ class LoadedCheckpoint:
             InputError: the weights cannot be read, or have changed since the checkpoint was loaded.
         """
         return self.build()
+
+    @property
+    def half_precision(self) -> bool:
+        """Whether the weights are stored in float16, or rounded to it where they are an adapter's over its base."""
+        file = self.folder / WEIGHTS_FILE
+        if not file.is_file():
+            return bool(self.config.get("hf_deepfake", {}).get("save_fp16", False))
+        with safe_open(file, framework="numpy") as weights:
+            return any(weights.get_slice(name).get_dtype() == "F16" for name in weights.keys())
 
 
 def export_checkpoint(

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from hf_deepfake.cli.main import main
 from hf_deepfake.config import DecisionConfig
@@ -80,6 +81,18 @@ def test_its_map_is_the_mean_of_its_members_maps(both):
     torch.testing.assert_close(maps.values, 0.75 * parts[0] + 0.25 * parts[1])
     torch.testing.assert_close(maps.logits, model(pixels).detach())
     assert maps.values.max() > 0
+
+
+@pytest.mark.parametrize("halves", [1, 2])
+def test_parts_in_half_precision_make_a_whole_in_it(faces, cache, tmp_path, halves):
+    model = build_model("test_resnet", image_size=64, pretrained="off").eval()
+    parts = [
+        str(export_checkpoint(model, tmp_path / f"part-{number}", image_size=64, save_fp16=number < halves))
+        for number in range(2)
+    ]
+    combine(parts, decided(faces), tmp_path / "out", method="weights")
+    kinds = {tensor.dtype for tensor in load_file(tmp_path / "out" / "model.safetensors").values()}
+    assert kinds - {torch.int64} == {torch.float16 if halves == 2 else torch.float32}
 
 
 @pytest.mark.slow

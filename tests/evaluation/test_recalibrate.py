@@ -158,6 +158,14 @@ def test_what_is_known_of_other_weights_is_dropped(model, faces, cache, tmp_path
     torch.testing.assert_close(loaded.model.fc.bias, weights["fc.bias"] + 1, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("save_fp16", [False, True])
+def test_weights_stay_in_half_precision(model, faces, cache, tmp_path, save_fp16):
+    folder = export_checkpoint(model, tmp_path / "before", image_size=64, save_fp16=save_fp16)
+    recalibrate(str(folder), decided(faces), tmp_path / "after", split="all")
+    kinds = {tensor.dtype for tensor in load_file(tmp_path / "after" / "model.safetensors").values()}
+    assert kinds - {torch.int64} == {torch.float16 if save_fp16 else torch.float32}
+
+
 def test_nothing_is_overwritten(checkpoint, faces, tmp_path):
     with pytest.raises(InputError, match="exists; give a new folder"):
         recalibrate(str(checkpoint), decided(faces), tmp_path)
