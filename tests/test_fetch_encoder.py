@@ -145,9 +145,10 @@ def test_without_the_package_it_says_so(script, monkeypatch, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_bundled_adapter_states_its_decision_for_what_the_script_brings():
+@pytest.mark.parametrize("adapter", ["clip-b16-layernorm", "clip-b16-lora"])
+def test_the_bundled_adapters_state_their_decision_for_what_the_script_brings(adapter):
     """Digest of the base as the script prints it; the weights themselves are too large for a test."""
-    folder = ROOT / "space" / "adapters" / "clip-b16-layernorm"
+    folder = ROOT / "space" / "adapters" / adapter
     name, config = read_adapter(folder)
     assert name == config["architecture"] == "vit_base_patch16_clip_quickgelu_224"
     assert is_unchanged(folder, config)

@@ -113,7 +113,7 @@ class LoadedCheckpoint:
         if not file.is_file():
             return bool(self.config.get("hf_deepfake", {}).get("save_fp16", False))
         with safe_open(file, framework="numpy") as weights:
-            return any(weights.get_slice(name).get_dtype() == "F16" for name in weights.keys())
+            return any(part.get_dtype() == "F16" for part in map(weights.get_slice, weights.keys()))
 
 
 def export_checkpoint(
